@@ -1,0 +1,34 @@
+"""The only file that imports private names of TFP and TensorFlow.
+
+`Chain` and `Invert` are the base classes that TFP gives both to the composite
+and to the plain instances of `tfb.Chain` and `tfb.Invert`.
+"""
+
+from tensorflow.python.eager.record import (
+    could_possibly_record,
+    should_record_backprop,
+)
+from tensorflow_probability.python.bijectors.chain import _Chain as Chain
+from tensorflow_probability.python.bijectors.invert import _Invert as Invert
+from tensorflow_probability.python.internal import dtype_util, tensor_util
+from tensorflow_probability.python.internal import prefer_static as ps
+from tensorflow_probability.python.internal.cache_util import (
+    BijectorCacheWithGreedyAttrs,
+)
+from tensorflow_probability.python.internal.parameter_properties import (
+    BatchedComponentProperties,
+    ShapeParameterProperties,
+)
+
+__all__ = [
+    "BatchedComponentProperties",
+    "BijectorCacheWithGreedyAttrs",
+    "Chain",
+    "Invert",
+    "ShapeParameterProperties",
+    "could_possibly_record",
+    "dtype_util",
+    "ps",
+    "should_record_backprop",
+    "tensor_util",
+]

@@ -1,0 +1,157 @@
+"""The members of a batch of bijectors: their stacked tensors and one's map."""
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows._tfp import Chain, Invert, ShapeParameterProperties
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+
+__all__ = ["Members", "leaves", "members", "tensor_parameters"]
+
+tfb = tfp.bijectors
+
+Map = Callable[[tf.Tensor, Sequence[tf.Tensor]], tuple[tf.Tensor, tf.Tensor]]
+
+
+class Members(NamedTuple):
+    """K bijectors as stacked tensors `[K, ...]` and the maps of one of them.
+
+    Each map takes a point and one slice of every tensor, and returns the
+    image and its log-det.
+    """
+
+    tensors: tuple[tf.Tensor, ...]
+    forward: Map
+    inverse: Map
+
+
+def leaves(bijector: tfb.Bijector) -> list[tfb.Bijector]:
+    """The bijectors that own the parameters, in `Chain`s and `Invert`s too."""
+    if isinstance(bijector, Chain):
+        return [leaf for part in bijector.bijectors for leaf in leaves(part)]
+    if isinstance(bijector, Invert):
+        return leaves(bijector.bijector)
+    return [bijector]
+
+
+def tensor_parameters(leaf: tfb.Bijector) -> dict[str, tuple[Any, int]]:
+    """The leaf's declared tensors and their event ranks, by name.
+
+    Raises:
+      TypeError: the leaf has parameters that are not declared tensors (a
+        callable, a network, another bijector), or rolls a loop itself.
+    """
+    kind = type(leaf).__name__
+    if not getattr(leaf, "_is_scannable", True):
+        raise TypeError(
+            f"`bijector` must not hold a {kind}, which is rolled already; "
+            "concatenate the members instead."
+        )
+    try:
+        declared = leaf.parameter_properties()
+    except NotImplementedError:
+        declared = {}
+    tensors = {}
+    for name, value in leaf.parameters.items():
+        properties = declared.get(name)
+        if isinstance(properties, ShapeParameterProperties) or _is_static(
+            value, is_declared=properties is not None
+        ):
+            continue
+        value = getattr(leaf, name, value)
+        if properties is None or callable(value):
+            raise TypeError(
+                "`bijector` must hold nothing but declared tensor parameters "
+                f"with a leading axis K; got {kind} with `{name}` = "
+                f"{type(value).__name__}."
+            )
+        event_ndims = properties.event_ndims
+        if callable(event_ndims):
+            event_ndims = event_ndims(leaf)
+        tensors[name] = (value, event_ndims)
+    return tensors
+
+
+def _is_static(value: Any, is_declared: bool) -> bool:
+    if value is None or isinstance(value, bool | str | tf.DType):
+        return True
+    # A number is a setting, unless it stands for a declared tensor.
+    return isinstance(value, int | float) and not is_declared
+
+
+def members(bijector: tfb.Bijector, event_ndims: int) -> Members:
+    """Takes a bijector with batch shape `[K, ...]` apart."""
+    if isinstance(bijector, Invert):
+        inner = members(bijector.bijector, event_ndims)
+        return Members(inner.tensors, inner.inverse, inner.forward)
+    if isinstance(bijector, Chain):
+        return _chain([members(b, event_ndims) for b in bijector.bijectors])
+    if isinstance(bijector, FlowBijector):
+        return _flow(bijector, event_ndims)
+    return _rebuilt(bijector, event_ndims)
+
+
+def _chain(parts: Sequence[Members]) -> Members:
+    ends = list(itertools.accumulate(len(part.tensors) for part in parts))
+
+    def run(order: Sequence[int], direction: str) -> Map:
+        def apply(
+            x: tf.Tensor, slices: Sequence[tf.Tensor]
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            total = tf.zeros([], x.dtype)
+            for i in order:
+                own = slices[ends[i] - len(parts[i].tensors) : ends[i]]
+                x, log_det = getattr(parts[i], direction)(x, own)
+                total += log_det
+            return x, total
+
+        return apply
+
+    indices = range(len(parts))
+    return Members(
+        tuple(t for part in parts for t in part.tensors),
+        forward=run(indices[::-1], "forward"),
+        inverse=run(indices, "inverse"),
+    )
+
+
+def _flow(bijector: FlowBijector, event_ndims: int) -> Members:
+    extra = range(-(event_ndims - int(bijector.forward_min_event_ndims)), 0)
+
+    def reduced(function: Map) -> Map:
+        def apply(
+            x: tf.Tensor, slices: Sequence[tf.Tensor]
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            y, log_det = function(x, slices)
+            return y, tf.reduce_sum(log_det, axis=list(extra))
+
+        return apply if extra else function
+
+    return Members(
+        tuple(bijector._constrained_parameters()),
+        forward=reduced(bijector._forward_and_log_det),
+        inverse=reduced(bijector._inverse_and_log_det),
+    )
+
+
+def _rebuilt(bijector: tfb.Bijector, event_ndims: int) -> Members:
+    """Members of a bijector of others: a copy per slice, with its methods."""
+    tensors = tensor_parameters(bijector)
+
+    def apply(
+        direction: str, x: tf.Tensor, slices: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        member = bijector.copy(**dict(zip(tensors, slices, strict=True)))
+        log_det = getattr(member, f"{direction}_log_det_jacobian")
+        return getattr(member, direction)(x), log_det(x, event_ndims)
+
+    return Members(
+        tuple(tf.convert_to_tensor(value) for value, _ in tensors.values()),
+        forward=functools.partial(apply, "forward"),
+        inverse=functools.partial(apply, "inverse"),
+    )

@@ -1,0 +1,91 @@
+"""The base class of the bijectors: value and log-det in one pass."""
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors._cache import FreshCache
+
+__all__ = ["FlowBijector"]
+
+tfb = tfp.bijectors
+
+
+class FlowBijector(tfb.AutoCompositeTensorBijector):
+    """A bijector on events `[..., D]` that is given by two functions.
+
+    A subclass constrains its parameters once (`_constrained_parameters`), and
+    maps a point with them in both directions, value and log-det together.
+    `Scan` hands over the constrained parameters of one member at a time, so
+    that constraints are computed for all members at once.
+    """
+
+    _cache = FreshCache(
+        forward_name="_augmented_forward", inverse_name="_augmented_inverse"
+    )
+
+    @abc.abstractmethod
+    def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
+        """Tensors with the bijector's batch shape in front."""
+
+    @abc.abstractmethod
+    def _forward_and_log_det(
+        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`(y, fldj)`; a function of its arguments and of static settings."""
+
+    @abc.abstractmethod
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`(x, ildj)`; a function of its arguments and of static settings."""
+
+    @abc.abstractmethod
+    def _event_size(self) -> int | None:
+        """D, where it is known statically."""
+
+    def _augmented_forward(
+        self, x: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        self._check_event_size("x", x)
+        y, fldj = self._forward_and_log_det(x, self._constrained_parameters())
+        return y, {"fldj": fldj, "ildj": -fldj}
+
+    def _augmented_inverse(
+        self, y: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        self._check_event_size("y", y)
+        x, ildj = self._inverse_and_log_det(y, self._constrained_parameters())
+        return x, {"fldj": -ildj, "ildj": ildj}
+
+    def _forward(self, x: tf.Tensor) -> tf.Tensor:
+        return self._augmented_forward(x)[0]
+
+    def _inverse(self, y: tf.Tensor) -> tf.Tensor:
+        return self._augmented_inverse(y)[0]
+
+    def _forward_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
+        if tf.executing_eagerly():
+            return self._augmented_forward(x)[1]["fldj"]
+        self._cache.forward(x)
+        return self._cache.forward_attributes(x)["fldj"]
+
+    def _inverse_log_det_jacobian(self, y: tf.Tensor) -> tf.Tensor:
+        if tf.executing_eagerly():
+            return self._augmented_inverse(y)[1]["ildj"]
+        self._cache.inverse(y)
+        return self._cache.inverse_attributes(y)["ildj"]
+
+    def _check_event_size(self, name: str, value: Any) -> None:
+        expected = self._event_size()
+        shape = tf.TensorShape(value.shape)
+        if expected is None or shape.rank is None:
+            return
+        if shape.rank == 0 or shape[-1] not in (expected, None):
+            raise ValueError(
+                f"`{name}` must have shape [..., {expected}] for "
+                f"{type(self).__name__}; got {shape}."
+            )

@@ -1,0 +1,88 @@
+"""What every bijector does to its parameters before it keeps them."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_flows._tfp import dtype_util, tensor_util
+from tfp_flows.types import TensorLike
+
+__all__ = ["check_same_event_size", "convert_parameters"]
+
+_DTYPES = (tf.float32, tf.float64)
+
+
+def convert_parameters(**parameters: TensorLike) -> dict[str, Any]:
+    """Converts named parameters to one dtype, keeping variables as they are.
+
+    Args:
+      **parameters: tensors, arrays, numbers, `tf.Variable`s,
+        `tfp.util.TransformedVariable`s or `tfp.util.DeferredTensor`s.
+
+    Returns:
+      The parameters by name: variables and deferred tensors untouched, so
+      that they stay trainable and are read at every use, the rest as tensors.
+
+    Raises:
+      TypeError: a parameter is a `keras.Variable` (a bijector would freeze its
+        value), the dtypes differ, or the common dtype is neither float32 nor
+        float64.
+    """
+    for name, value in parameters.items():
+        if _is_keras_variable(value):
+            raise TypeError(
+                f"`{name}` must not be a keras.Variable, because a bijector "
+                f"would freeze its value; pass tf.convert_to_tensor({name}) "
+                "inside the call, or a tf.Variable; got "
+                f"{type(value).__name__} of shape {tuple(value.shape)}."
+            )
+    dtypes = {
+        name: tf.as_dtype(value.dtype).base_dtype
+        for name, value in parameters.items()
+        if getattr(value, "dtype", None) is not None
+    }
+    if len(set(dtypes.values())) > 1:
+        got = ", ".join(f"{n}: {d.name}" for n, d in dtypes.items())
+        names = ", ".join(f"`{name}`" for name in parameters)
+        raise TypeError(f"{names} must have one dtype; got {got}.")
+    dtype = dtype_util.common_dtype(list(parameters.values()), tf.float32)
+    if dtype not in _DTYPES:
+        name = next(iter(dtypes))
+        raise TypeError(
+            f"`{name}` must be float32 or float64 (under a mixed-precision "
+            f"policy, cast to float32 first); got {dtype.name}."
+        )
+    return {
+        name: tensor_util.convert_nonref_to_tensor(value, dtype, name=name)
+        for name, value in parameters.items()
+    }
+
+
+def check_same_event_size(**parameters: Any) -> None:
+    """Raises unless all the parameters, `[..., D]`, have one static D.
+
+    Raises:
+      ValueError: a parameter is a scalar, has D = 0, or the sizes differ.
+    """
+    sizes = {}
+    for name, value in parameters.items():
+        shape = tf.TensorShape(value.shape)
+        if shape.rank == 0 or (shape.rank and shape[-1] == 0):
+            raise ValueError(
+                f"`{name}` must have shape [..., D] with D >= 1; got {shape}."
+            )
+        if shape.rank is not None and shape[-1] is not None:
+            sizes[name] = shape
+    if len({shape[-1] for shape in sizes.values()}) > 1:
+        names = " and ".join(f"`{name}`" for name in sizes)
+        got = " and ".join(str(shape) for shape in sizes.values())
+        raise ValueError(f"{names} must end in the same size D; got {got}.")
+
+
+def _is_keras_variable(value: Any) -> bool:
+    """True for Keras 3 variables, without importing Keras."""
+    return any(
+        cls.__module__.partition(".")[0] == "keras"
+        and cls.__name__ in ("Variable", "KerasVariable")
+        for cls in type(value).__mro__
+    )

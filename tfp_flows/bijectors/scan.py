@@ -1,0 +1,274 @@
+"""K members of one batched bijector, composed in one rolled loop."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows import math
+from tfp_flows._tfp import BatchedComponentProperties, ps
+from tfp_flows.bijectors._members import leaves, members, tensor_parameters
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+
+__all__ = ["Scan"]
+
+tfb = tfp.bijectors
+
+
+class Scan(FlowBijector):
+    """Composes the K members of a bijector with batch shape `[K, ...]`.
+
+    The first axis of every parameter counts the members. The graph holds one
+    rolled loop, so that the time to build and compile it does not depend on K.
+
+    #### Mathematical details
+
+    With members `f_0, ..., f_{K-1}` and `x_0 = x`, `x_{k+1} = f_k(x_k)`:
+
+    - forward: `y = x_K`; member 0 is applied first (`tfb.Chain` applies the
+      last bijector of its list first)
+    - forward log-det: `sum_k log|det df_k/dx_k|`, in the same loop
+    - inverse: the members' inverses, member K - 1 first
+    - inverse log-det: minus the sum, in the same loop
+
+    #### Shapes
+
+    The event is that of the member. A parameter has shape
+    `[K, batch..., event...]`; the batch shape of the Scan is that of the
+    members, and slicing a Scan slices the axes behind K.
+
+        u [K, D],    w [K, D],    b [K]      x [N, D] -> y [N, D]
+        u [K, B, D], w [K, B, D], b [K, B]   x [B, D] -> y [B, D]
+        u [K, 1, D], w [K, B, D], b [K, B]   x [S, B, D] -> y [S, B, D]
+
+    #### Invertibility
+
+    That of the members.
+
+    #### Cost
+
+    K times a member's; sequential in K in both directions. Constraints on
+    parameters are computed once for all members, outside the loop. The
+    gradient is a second rolled loop: it needs the K states, which are kept
+    only when a gradient tape is recording; without one, memory holds one
+    state.
+
+    #### What can be a member
+
+    `Planar`, `Radial` and every other bijector here; bijectors of TFP or of
+    your own whose declared tensor parameters (`_parameter_properties`) carry
+    the leading K; and `tfb.Chain`s and `tfb.Invert`s of these. Bijectors that
+    hold a function, a network or a `Scan` are refused.
+
+    #### Example
+
+    ```python
+    import tensorflow as tf
+    import tensorflow_probability as tfp
+    import tfp_flows
+
+    tfd = tfp.distributions
+    flow = tfp_flows.bijectors.Scan(
+        tfp_flows.bijectors.Planar(
+            u=tf.random.normal([8, 2]),  # K = 8 members, D = 2
+            w=tf.random.normal([8, 2]),
+            b=tf.zeros([8]),
+        )
+    )
+    q = tfd.TransformedDistribution(
+        tfd.MultivariateNormalDiag([0.0, 0.0], [1.0, 1.0]), flow
+    )
+    samples, log_prob = q.experimental_sample_and_log_prob(100, seed=1)
+    ```
+    """
+
+    _is_scannable = False
+
+    def __init__(
+        self,
+        bijector: tfb.Bijector,
+        validate_args: bool = False,
+        name: str = "scan",
+    ):
+        """Constructs the composition.
+
+        Args:
+          bijector: the members, as one bijector with batch shape `[K, ...]`,
+            K >= 1, whose events keep their rank.
+          validate_args: whether to check values at run time; the members
+            have a setting of their own. Default: False.
+          name: name of the ops. Default: "scan".
+
+        Raises:
+          TypeError: `bijector` is none, or holds something else than
+            declared tensor parameters (the message names the class).
+          ValueError: a parameter does not carry the leading K, K = 0, or the
+            bijector changes the rank of an event.
+        """
+        parameters = dict(locals())
+        if not isinstance(bijector, tfb.Bijector):
+            raise TypeError(
+                "`bijector` must be a tfb.Bijector with batch shape [K, ...]; "
+                f"got {type(bijector).__name__}."
+            )
+        event_ndims = _event_ndims(bijector)
+        with tf.name_scope(name) as name:
+            self._bijector = bijector
+            self._first_parameter = _check_leading_axis(bijector)
+            super().__init__(
+                forward_min_event_ndims=event_ndims,
+                dtype=bijector.dtype,
+                validate_args=validate_args,
+                parameters=parameters,
+                name=name,
+            )
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
+        del dtype  # The same for every dtype.
+        return {
+            "bijector": BatchedComponentProperties(
+                event_ndims=lambda self: self.forward_min_event_ndims
+            )
+        }
+
+    @property
+    def bijector(self) -> tfb.Bijector:
+        """The members, as one bijector with batch shape `[K, ...]`."""
+        return self._bijector
+
+    @property
+    def num_members(self) -> int | tf.Tensor:
+        """K; a tensor where it is not known statically."""
+        return ps.shape(self._first_parameter)[0]
+
+    def __getitem__(self, slices: Any) -> "Scan":
+        """Slices the batch axes behind K."""
+        if not isinstance(slices, tuple | list):
+            slices = (slices,)
+        return self.copy(bijector=self.bijector[(slice(None), *slices)])
+
+    def _batch_shape(self, x_event_ndims: int) -> tf.TensorShape:
+        inner = self.bijector.experimental_batch_shape(x_event_ndims)
+        return inner[1:]
+
+    def _batch_shape_tensor(self, x_event_ndims: int) -> tf.Tensor:
+        return self.bijector.experimental_batch_shape_tensor(x_event_ndims)[1:]
+
+    def _broadcast_parameters_with_batch_shape(
+        self, batch_shape: tf.Tensor, x_event_ndims: int
+    ) -> "Scan":
+        own = self.experimental_batch_shape_tensor(x_event_ndims)
+        missing = max(
+            0, ps.rank_from_shape(batch_shape) - ps.rank_from_shape(own)
+        )
+        inner = self.bijector[(slice(None), *[tf.newaxis] * missing, Ellipsis)]
+        shape = ps.concat([[self.num_members], batch_shape], axis=0)
+        return self.copy(
+            bijector=inner._broadcast_parameters_with_batch_shape(
+                shape, x_event_ndims
+            )
+        )
+
+    def _event_size(self) -> None:
+        return None
+
+    def _check_event_size(self, name: str, value: Any) -> None:
+        for leaf in leaves(self.bijector):
+            if isinstance(leaf, FlowBijector):
+                leaf._check_event_size(name, value)
+
+    def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
+        return self._members().tensors
+
+    def _forward_and_log_det(
+        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        step = self._members().forward
+        return self._compose(step, x, parameters, reverse=False)
+
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        step = self._members().inverse
+        return self._compose(step, y, parameters, reverse=True)
+
+    def _members(self) -> Any:
+        return members(self.bijector, self.forward_min_event_ndims)
+
+    def _compose(
+        self,
+        step: math.rolled_loop.Step,
+        x: tf.Tensor,
+        parameters: Sequence[tf.Tensor],
+        reverse: bool,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        event_ndims = self.forward_min_event_ndims
+        shape = ps.shape(x)
+        event_start = ps.rank_from_shape(shape) - event_ndims
+        batch_shape = ps.broadcast_shape(
+            shape[:event_start],
+            self.experimental_batch_shape_tensor(event_ndims),
+        )
+        x = tf.broadcast_to(
+            x, ps.concat([batch_shape, shape[event_start:]], axis=0)
+        )
+        return math.rolled_loop.compose(
+            step, x, batch_shape, parameters, reverse=reverse
+        )
+
+
+def _event_ndims(bijector: tfb.Bijector) -> int:
+    """The rank of an event, which the bijector must keep."""
+    before = bijector.forward_min_event_ndims
+    after = bijector.inverse_min_event_ndims
+    if tf.nest.is_nested(before) or int(before) != int(after):
+        raise ValueError(
+            "`bijector` must keep the rank of an event; got "
+            f"{type(bijector).__name__} from {before} to {after} event axes."
+        )
+    return int(before)
+
+
+def _check_leading_axis(bijector: tfb.Bijector) -> Any:
+    """Checks that every parameter carries one K >= 1; returns the first."""
+    first, first_shape = None, None
+    for leaf in leaves(bijector):
+        extra = int(bijector.forward_min_event_ndims) - _event_ndims(leaf)
+        for name, (value, event_ndims) in tensor_parameters(leaf).items():
+            shape = tf.TensorShape(value.shape)
+            if shape.rank is None:
+                continue
+            batch = shape[: max(0, shape.rank - event_ndims - extra)]
+            if first is None:
+                first, first_shape = value, batch
+            described = f"got `{name}` of {type(leaf).__name__} with shape"
+            if batch.rank and batch[0] == 0:
+                raise ValueError(
+                    "`bijector` must have at least one member, K >= 1; "
+                    f"{described} {shape}."
+                )
+            if (
+                batch.rank == 0
+                or batch.rank != first_shape.rank
+                or None not in (batch[0], first_shape[0])
+                and batch[0] != first_shape[0]
+            ):
+                expected = (
+                    "K"
+                    if batch is first_shape or not first_shape.rank
+                    else f"K = {first_shape[0]}"
+                )
+                axes = max(1, first_shape.rank)
+                raise ValueError(
+                    "`bijector` must have parameters of shape [K, ...] with "
+                    f"one leading axis {expected} and {axes} batch axes in "
+                    f"all (of size 1 where shared); {described} {shape}."
+                )
+    if first is None:
+        raise ValueError(
+            "`bijector` must have parameters of shape [K, ...]; got "
+            f"{type(bijector).__name__} without any."
+        )
+    return first

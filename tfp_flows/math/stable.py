@@ -1,0 +1,33 @@
+"""Elementary functions written so that nothing cancels, also in gradients."""
+
+import tensorflow as tf
+
+__all__ = ["log1p_from_total", "norm", "sech_squared"]
+
+
+def sech_squared(s: tf.Tensor) -> tf.Tensor:
+    """`1 - tanh(s)**2` with full relative precision, also for large `|s|`."""
+    e = tf.exp(-2.0 * tf.abs(s))
+    return 4.0 * e / tf.square(1.0 + e)
+
+
+def log1p_from_total(delta: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
+    """`log(1 + delta)` where `total == 1 + delta > 0` is known uncancelled.
+
+    `log1p(delta)` is exact near `delta = 0` and loses everything as `delta`
+    goes to -1; `log(total)` is the other way round.
+    """
+    use_delta = delta > -0.5
+    safe_delta = tf.where(use_delta, delta, tf.zeros_like(delta))
+    safe_total = tf.where(use_delta, tf.ones_like(total), total)
+    return tf.where(
+        use_delta, tf.math.log1p(safe_delta), tf.math.log(safe_total)
+    )
+
+
+def norm(x: tf.Tensor) -> tf.Tensor:
+    """Euclidean norm over the last axis, with gradient zero at `x = 0`."""
+    squared = tf.reduce_sum(tf.square(x), axis=-1)
+    is_zero = tf.equal(squared, 0.0)
+    safe = tf.where(is_zero, tf.ones_like(squared), squared)
+    return tf.where(is_zero, tf.zeros_like(squared), tf.sqrt(safe))
