@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 from tfp_flows._tfp import Chain, Invert, ShapeParameterProperties
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 
-__all__ = ["Members", "leaves", "members", "tensor_parameters"]
+__all__ = ["Members", "built", "leaves", "members", "tensor_parameters"]
 
 tfb = tfp.bijectors
 
@@ -30,8 +30,16 @@ class Members(NamedTuple):
     inverse: Map
 
 
-def leaves(bijector: tfb.Bijector) -> list[tfb.Bijector]:
+def built(bijector: Any) -> Any:
+    """The bijector that a `DeferredModule` of `make_trainable` stands for."""
+    if isinstance(bijector, tfp.experimental.util.DeferredModule):
+        return bijector.copy()
+    return bijector
+
+
+def leaves(bijector: Any) -> list[tfb.Bijector]:
     """The bijectors that own the parameters, in `Chain`s and `Invert`s too."""
+    bijector = built(bijector)
     if isinstance(bijector, Chain):
         return [leaf for part in bijector.bijectors for leaf in leaves(part)]
     if isinstance(bijector, Invert):
@@ -84,8 +92,9 @@ def _is_static(value: Any, is_declared: bool) -> bool:
     return isinstance(value, int | float) and not is_declared
 
 
-def members(bijector: tfb.Bijector, event_ndims: int) -> Members:
+def members(bijector: Any, event_ndims: int) -> Members:
     """Takes a bijector with batch shape `[K, ...]` apart."""
+    bijector = built(bijector)
     if isinstance(bijector, Invert):
         inner = members(bijector.bijector, event_ndims)
         return Members(inner.tensors, inner.inverse, inner.forward)
@@ -146,6 +155,8 @@ def _rebuilt(bijector: tfb.Bijector, event_ndims: int) -> Members:
     def apply(
         direction: str, x: tf.Tensor, slices: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        # TFP's cache would answer with what it computed outside the tape.
+        x = tf.identity(x)
         member = bijector.copy(**dict(zip(tensors, slices, strict=True)))
         log_det = getattr(member, f"{direction}_log_det_jacobian")
         return getattr(member, direction)(x), log_det(x, event_ndims)

@@ -102,7 +102,7 @@ class Planar(FlowBijector):
         constraint: str = "identity",
         validate_args: bool = False,
         name: str = "planar",
-    ):
+    ) -> None:
         """Constructs a planar flow.
 
         Args:
@@ -121,11 +121,7 @@ class Planar(FlowBijector):
             than float32 and float64.
         """
         parameters = dict(locals())
-        if constraint not in math.constraints.PLANAR_CONSTRAINTS:
-            known = ", ".join(map(repr, math.constraints.PLANAR_CONSTRAINTS))
-            raise ValueError(
-                f"`constraint` must be one of {known}; got {constraint!r}."
-            )
+        math.constraints.check_planar_constraint(constraint)
         with tf.name_scope(name) as name:
             converted = convert_parameters(u=u, w=w, b=b)
             self._u, self._w, self._b = converted.values()

@@ -93,7 +93,7 @@ class Radial(FlowBijector):
         unconstrained_beta: TensorLike,
         validate_args: bool = False,
         name: str = "radial",
-    ):
+    ) -> None:
         """Constructs a radial flow.
 
         Args:

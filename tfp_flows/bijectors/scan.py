@@ -8,7 +8,12 @@ import tensorflow_probability as tfp
 
 from tfp_flows import math
 from tfp_flows._tfp import BatchedComponentProperties, ps
-from tfp_flows.bijectors._members import leaves, members, tensor_parameters
+from tfp_flows.bijectors._members import (
+    built,
+    leaves,
+    members,
+    tensor_parameters,
+)
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 
 __all__ = ["Scan"]
@@ -90,12 +95,13 @@ class Scan(FlowBijector):
         bijector: tfb.Bijector,
         validate_args: bool = False,
         name: str = "scan",
-    ):
+    ) -> None:
         """Constructs the composition.
 
         Args:
           bijector: the members, as one bijector with batch shape `[K, ...]`,
-            K >= 1, whose events keep their rank.
+            K >= 1, whose events keep their rank; also what
+            `tfp.experimental.util.make_trainable` returns for one.
           validate_args: whether to check values at run time; the members
             have a setting of their own. Default: False.
           name: name of the ops. Default: "scan".
@@ -107,18 +113,19 @@ class Scan(FlowBijector):
             bijector changes the rank of an event.
         """
         parameters = dict(locals())
-        if not isinstance(bijector, tfb.Bijector):
+        members_now = built(bijector)
+        if not isinstance(members_now, tfb.Bijector):
             raise TypeError(
                 "`bijector` must be a tfb.Bijector with batch shape [K, ...]; "
                 f"got {type(bijector).__name__}."
             )
-        event_ndims = _event_ndims(bijector)
+        event_ndims = _event_ndims(members_now)
         with tf.name_scope(name) as name:
             self._bijector = bijector
-            self._first_parameter = _check_leading_axis(bijector)
+            _check_leading_axis(members_now)
             super().__init__(
                 forward_min_event_ndims=event_ndims,
-                dtype=bijector.dtype,
+                dtype=members_now.dtype,
                 validate_args=validate_args,
                 parameters=parameters,
                 name=name,
@@ -136,18 +143,27 @@ class Scan(FlowBijector):
     @property
     def bijector(self) -> tfb.Bijector:
         """The members, as one bijector with batch shape `[K, ...]`."""
-        return self._bijector
+        return built(self._bijector)
 
     @property
     def num_members(self) -> int | tf.Tensor:
         """K; a tensor where it is not known statically."""
-        return ps.shape(self._first_parameter)[0]
+        event_ndims = self.forward_min_event_ndims
+        return ps.convert_to_shape_tensor(
+            self.bijector.experimental_batch_shape_tensor(event_ndims)
+        )[0]
 
     def __getitem__(self, slices: Any) -> "Scan":
         """Slices the batch axes behind K."""
         if not isinstance(slices, tuple | list):
             slices = (slices,)
         return self.copy(bijector=self.bijector[(slice(None), *slices)])
+
+    def _get_parameterization(self) -> Any:
+        # A DeferredModule hashes as what it builds, another one at every use.
+        if built(self._bijector) is not self._bijector:
+            return id(self)
+        return super()._get_parameterization()
 
     def _batch_shape(self, x_event_ndims: int) -> tf.TensorShape:
         inner = self.bijector.experimental_batch_shape(x_event_ndims)
@@ -231,9 +247,9 @@ def _event_ndims(bijector: tfb.Bijector) -> int:
     return int(before)
 
 
-def _check_leading_axis(bijector: tfb.Bijector) -> Any:
-    """Checks that every parameter carries one K >= 1; returns the first."""
-    first, first_shape = None, None
+def _check_leading_axis(bijector: tfb.Bijector) -> None:
+    """Checks that every parameter carries one K >= 1."""
+    first_shape = None
     for leaf in leaves(bijector):
         extra = int(bijector.forward_min_event_ndims) - _event_ndims(leaf)
         for name, (value, event_ndims) in tensor_parameters(leaf).items():
@@ -241,8 +257,8 @@ def _check_leading_axis(bijector: tfb.Bijector) -> Any:
             if shape.rank is None:
                 continue
             batch = shape[: max(0, shape.rank - event_ndims - extra)]
-            if first is None:
-                first, first_shape = value, batch
+            if first_shape is None:
+                first_shape = batch
             described = f"got `{name}` of {type(leaf).__name__} with shape"
             if batch.rank and batch[0] == 0:
                 raise ValueError(
@@ -266,9 +282,8 @@ def _check_leading_axis(bijector: tfb.Bijector) -> Any:
                     f"one leading axis {expected} and {axes} batch axes in "
                     f"all (of size 1 where shared); {described} {shape}."
                 )
-    if first is None:
+    if first_shape is None:
         raise ValueError(
             "`bijector` must have parameters of shape [K, ...]; got "
             f"{type(bijector).__name__} without any."
         )
-    return first

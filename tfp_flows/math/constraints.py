@@ -1,6 +1,7 @@
 """Unconstrained parameters -> parameters of an invertible map."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ __all__ = [
     "PLANAR_CONSTRAINTS",
     "ConstrainedPlanar",
     "ConstrainedRadial",
+    "check_planar_constraint",
     "planar",
     "positive",
     "radial",
@@ -42,11 +44,21 @@ class ConstrainedRadial(NamedTuple):
     p: tf.Tensor
 
 
-def positive(x: tf.Tensor) -> tf.Tensor:
-    """`softplus(x)`, kept above the smallest normal number of the dtype."""
-    return tf.maximum(
-        tf.math.softplus(x), np.finfo(x.dtype.as_numpy_dtype).tiny
-    )
+def check_planar_constraint(constraint: str) -> None:
+    """Raises ValueError unless `constraint` is a known one."""
+    if constraint not in PLANAR_CONSTRAINTS:
+        known = ", ".join(map(repr, PLANAR_CONSTRAINTS))
+        raise ValueError(
+            f"`constraint` must be one of {known}; got {constraint!r}."
+        )
+
+
+def positive(x: tf.Tensor, power: float = 1.0) -> tf.Tensor:
+    """`softplus(x)`, at least `tiny**power`, so that it never underflows.
+
+    `tiny` is the smallest normal number of the dtype.
+    """
+    return tf.maximum(tf.math.softplus(x), _tiny(x.dtype) ** power)
 
 
 def planar(
@@ -63,46 +75,77 @@ def planar(
     the identity constraint. Under both, `w = 0` gives `u_hat = u`, `c = 0`.
 
     Args:
-      u, w: `[..., D]`. b: `[...]`. constraint: `"identity"` or `"paper"`.
+      u: direction of the move, `[..., D]`.
+      w: direction in which the position is read, `[..., D]`.
+      b: offset of the position, `[...]`.
+      constraint: `"identity"` or `"paper"`.
     """
     a = tf.reduce_sum(w * u, axis=-1)
-    # w / |w|**2 as direction / scale: |w|**2 itself would underflow.
-    scale = tf.stop_gradient(tf.reduce_max(tf.abs(w), axis=-1, keepdims=True))
-    is_zero = tf.equal(scale, 0.0)
-    scale = tf.where(is_zero, tf.ones_like(scale), scale)
-    scaled_w = w / scale
-    squared = tf.reduce_sum(tf.square(scaled_w), axis=-1, keepdims=True)
-    direction = scaled_w / tf.where(is_zero, tf.ones_like(squared), squared)
+    # w / |w|**2 by way of w / max|w|: |w|**2 itself would underflow.
+    scale = tf.stop_gradient(tf.reduce_max(tf.abs(w), axis=-1))
+    is_zero = scale < _tiny(w.dtype)
+    safe_scale = tf.where(is_zero, tf.ones_like(scale), scale)
+    inverse = tf.where(is_zero, tf.zeros_like(scale), 1.0 / safe_scale)
+    scaled_w = w * inverse[..., tf.newaxis]
+    squared = tf.reduce_sum(tf.square(scaled_w), axis=-1)
+    squared = tf.where(is_zero, tf.ones_like(squared), squared)
 
     shift, c, q = _identity_constraint(a)
     if constraint == "paper":
         w_squared = tf.reduce_sum(tf.square(w), axis=-1)
         weight = w_squared / (w_squared + _PAPER_GUARD)
         paper_q = positive(a)
-        paper_shift = tf.math.softplus(-a) - 1.0
-        shift += weight * (paper_shift - shift)
+        shift += weight * ((tf.math.softplus(-a) - 1.0) - shift)
         c += weight * ((paper_q - 1.0) - c)
         q += weight * (paper_q - q)
-    u_hat = u + (shift[..., tf.newaxis] / scale) * direction
+    u_hat = u + (shift * inverse / squared)[..., tf.newaxis] * scaled_w
     return ConstrainedPlanar(u_hat=u_hat, w=w, b=b, c=c, q=q)
 
 
+@tf.custom_gradient
 def _identity_constraint(
     a: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """`(m(a) - a, m(a), 1 + m(a))`, each with full relative precision."""
-    q = positive(a + tf.constant(_SHIFT, a.dtype))
-    # m(a) - a = log1p(expm1(-a) / e), and m(a) = log1p((1 - 1/e) expm1(a)).
-    is_low = a < -1.0
-    middle = tf.where(is_low, tf.zeros_like(a), a)
-    shift_middle = tf.math.log1p(tf.math.expm1(-middle) / math.e)
-    c_middle = middle + shift_middle
-    near_zero = tf.abs(a) < 1.0
-    small = tf.where(near_zero, a, tf.zeros_like(a))
-    c_small = tf.math.log1p((1.0 - 1.0 / math.e) * tf.math.expm1(small))
-    c = tf.where(is_low, q - 1.0, tf.where(near_zero, c_small, c_middle))
-    shift = tf.where(is_low, (q - 1.0) - a, shift_middle)
-    return shift, c, q
+) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Callable[..., tf.Tensor]]:
+    """`(m(a) - a, m(a), 1 + m(a))`, each to a few units in the last place.
+
+    `m(a) = log(1 + (e - 1) exp(a)) - 1`. Near 0, `m(a) = log1p((1 - 1/e)
+    expm1(a))` for `a <= 0` and `m(a) - a = log1p(expm1(-a) / e)` for `a > 0`;
+    farther out the logarithms are of numbers above 1 (XLA's `log1p` in
+    float64 is off by 100 eps near -0.4).
+    """
+    is_positive = a > 0.0
+    near_zero = tf.abs(a) < 0.5
+    low = -tf.abs(a)
+
+    def pick(if_positive: float, otherwise: float) -> tf.Tensor:
+        return tf.where(
+            is_positive,
+            tf.constant(if_positive, a.dtype),
+            tf.constant(otherwise, a.dtype),
+        )
+
+    near = tf.math.log1p(
+        pick(1.0 / math.e, 1.0 - 1.0 / math.e) * tf.math.expm1(low)
+    )
+    far = tf.math.log1p(pick(1.0 / (math.e - 1.0), math.e - 1.0) * tf.exp(low))
+    # m(a) - a where a > 0, m(a) elsewhere.
+    value = tf.where(near_zero, near, far + pick(_SHIFT - 1.0, -1.0))
+    shift = tf.where(is_positive, value, value - a)
+    c = tf.where(is_positive, a + value, value)
+    q = tf.where(near_zero | is_positive, 1.0 + c, far)
+
+    def gradient(
+        shift_bar: tf.Tensor, c_bar: tf.Tensor, q_bar: tf.Tensor
+    ) -> tf.Tensor:
+        slope = tf.sigmoid(a + tf.constant(_SHIFT, a.dtype))  # m'(a)
+        return slope * (shift_bar + c_bar + q_bar) - shift_bar
+
+    return (shift, c, tf.maximum(q, _tiny(a.dtype))), gradient
+
+
+def _tiny(dtype: tf.DType) -> float:
+    """The smallest normal number of the dtype."""
+    return float(np.finfo(dtype.as_numpy_dtype).tiny)
 
 
 def radial(
@@ -113,10 +156,11 @@ def radial(
     """`alpha = softplus(.) > 0`, `beta = -alpha + softplus(.) > -alpha`.
 
     Equal unconstrained values, zeros among them, give `beta = 0`, the
-    identity.
+    identity. `alpha` and `p` stay above the square root of the smallest
+    normal number, so that their product and ratio are normal as well.
     """
     return ConstrainedRadial(
         z0=z0,
-        alpha=positive(unconstrained_alpha),
-        p=positive(unconstrained_beta),
+        alpha=positive(unconstrained_alpha, power=0.5),
+        p=positive(unconstrained_beta, power=0.5),
     )

@@ -1,6 +1,7 @@
 """K maps composed in one rolled loop, with a gradient that is one as well."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -33,87 +34,118 @@ def compose(
       step: the map of one member; a function of its arguments alone, that
         keeps the shape and dtype of `x`.
       x: the first state, already broadcast to the shape of the result.
-      log_det_shape: shape of the log-dets that `step` returns.
+      log_det_shape: shape of the sum of the log-dets.
       stacked: the members' parameters, each `[K, ...]`.
       reverse: start with member K - 1.
 
     Returns:
       The last state, and the sum of the K log-dets.
     """
-    num_members = ps.shape(stacked[0])[0]
-
-    def member(k: tf.Tensor) -> list[tf.Tensor]:
-        index = num_members - 1 - k if reverse else k
-        return [tf.gather(p, index) for p in stacked_now]
-
-    stacked_now: Sequence[tf.Tensor] = stacked
-
-    def run(x: tf.Tensor, keep: bool) -> tuple[tf.Tensor, ...]:
-        def body(k: tf.Tensor, x: tf.Tensor, total: tf.Tensor, *states):
-            y, log_det = step(x, member(k))
-            states = tuple(s.write(k, x) for s in states)
-            return (k + 1, _like(y, x), _like(total + log_det, total), *states)
-
-        states = (_array(x, num_members),) if keep else ()
-        loop_vars = (0, x, tf.zeros(log_det_shape, x.dtype), *states)
-        return tf.while_loop(
-            lambda k, *_: k < num_members,
-            body,
-            loop_vars,
-            maximum_iterations=num_members,
-        )[1:]
-
+    loop = _Loop(step, ps.shape(stacked[0])[0], log_det_shape, reverse)
     keep_states = should_record_backprop([x, *stacked])
 
     @tf.custom_gradient
-    def composed(x: tf.Tensor, *stacked: tf.Tensor):
-        y, log_det, *states = run(x, keep_states)
+    def composed(x: tf.Tensor, *stacked: tf.Tensor) -> Any:
+        y, log_det, states = loop.run(x, stacked, keep_states)
 
-        def gradient(y_bar: tf.Tensor, log_det_bar: tf.Tensor):
-            kept = states[0] if states else run(x, True)[2]
-
-            def body(i: tf.Tensor, x_bar: tf.Tensor, *grads):
-                k = num_members - 1 - i
-                state, parameters = kept.read(k), member(k)
-                with tf.GradientTape(watch_accessed_variables=False) as tape:
-                    tape.watch([state, *parameters])
-                    outputs = step(state, parameters)
-                x_bar, *bars = tape.gradient(
-                    outputs,
-                    [state, *parameters],
-                    output_gradients=[x_bar, log_det_bar],
-                    unconnected_gradients=tf.UnconnectedGradients.ZERO,
-                )
-                index = num_members - 1 - k if reverse else k
-                grads = tuple(
-                    g.write(index, bar)
-                    for g, bar in zip(grads, bars, strict=True)
-                )
-                return (i + 1, _like(x_bar, x), *grads)
-
-            _, x_bar, *grads = tf.while_loop(
-                lambda i, *_: i < num_members,
-                body,
-                (0, y_bar, *(_array(p[0], num_members) for p in stacked)),
-                maximum_iterations=num_members,
-            )
-            return x_bar, *(
-                _like(g.stack(), p) for g, p in zip(grads, stacked, strict=True)
-            )
+        def gradient(y_bar: tf.Tensor, log_det_bar: tf.Tensor) -> Any:
+            kept = states if keep_states else loop.run(x, stacked, True)[2]
+            return loop.pull_back(kept, stacked, y_bar, log_det_bar)
 
         return (y, log_det), gradient
 
     return composed(x, *stacked)
 
 
-def _array(element: tf.Tensor, size: int | tf.Tensor) -> tf.TensorArray:
-    return tf.TensorArray(
-        element.dtype,
-        size=size,
-        element_shape=element.shape,
-        clear_after_read=False,
-    )
+class _Loop(NamedTuple):
+    step: Step
+    num_members: int | tf.Tensor
+    log_det_shape: tf.Tensor
+    reverse: bool
 
+    def run(
+        self, x: tf.Tensor, stacked: Sequence[tf.Tensor], keep_states: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray | None]:
+        """The last state, the sum of the log-dets, and all K inputs."""
 
-def _like(value: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
-    return tf.ensure_shape(value, reference.shape)
+        def body(
+            i: tf.Tensor, x: tf.Tensor, total: tf.Tensor, *kept: tf.TensorArray
+        ) -> tuple[Any, ...]:
+            y, log_det = self._apply(x, self._member(stacked, i))
+            kept = tuple(states.write(i, x) for states in kept)
+            return i + 1, y, total + log_det, *kept
+
+        kept = [self._array(x.dtype, x.shape)] if keep_states else []
+        total = tf.zeros(self.log_det_shape, x.dtype)
+        _, y, total, *kept = self._while(body, x, total, *kept)
+        return y, total, kept[0] if keep_states else None
+
+    def pull_back(
+        self,
+        states: tf.TensorArray,
+        stacked: Sequence[tf.Tensor],
+        y_bar: tf.Tensor,
+        log_det_bar: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
+        """The gradients to `x` and to every stacked parameter."""
+
+        def body(
+            j: tf.Tensor, x_bar: tf.Tensor, *grads: tf.TensorArray
+        ) -> tuple[Any, ...]:
+            i = self.num_members - 1 - j
+            sources = [states.read(i), *self._member(stacked, i)]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(sources)
+                outputs = self._apply(sources[0], sources[1:])
+            bars = tape.gradient(
+                outputs,
+                sources,
+                output_gradients=[x_bar, log_det_bar],
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+            grads = tuple(
+                grad.write(self._index(i), bar)
+                for grad, bar in zip(grads, bars[1:], strict=True)
+            )
+            return j + 1, tf.ensure_shape(bars[0], x_bar.shape), *grads
+
+        arrays = [self._array(p.dtype, p.shape[1:]) for p in stacked]
+        _, x_bar, *grads = self._while(body, y_bar, *arrays)
+        return x_bar, *(
+            tf.ensure_shape(grad.stack(), p.shape)
+            for grad, p in zip(grads, stacked, strict=True)
+        )
+
+    def _apply(
+        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        y, log_det = self.step(x, parameters)
+        # A constant log-det comes without the batch axes.
+        log_det = tf.broadcast_to(log_det, self.log_det_shape)
+        return tf.ensure_shape(y, x.shape), log_det
+
+    def _index(self, i: tf.Tensor) -> tf.Tensor:
+        return self.num_members - 1 - i if self.reverse else i
+
+    def _member(
+        self, stacked: Sequence[tf.Tensor], i: tf.Tensor
+    ) -> list[tf.Tensor]:
+        return [tf.gather(p, self._index(i)) for p in stacked]
+
+    def _while(
+        self, body: Callable[..., tuple[Any, ...]], *loop_vars: Any
+    ) -> tuple[Any, ...]:
+        return tf.while_loop(
+            lambda i, *_: i < self.num_members,
+            body,
+            (0, *loop_vars),
+            maximum_iterations=self.num_members,
+        )
+
+    def _array(self, dtype: tf.DType, shape: tf.TensorShape) -> tf.TensorArray:
+        return tf.TensorArray(
+            dtype,
+            size=self.num_members,
+            element_shape=shape,
+            clear_after_read=False,
+        )

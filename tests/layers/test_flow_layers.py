@@ -1,0 +1,105 @@
+"""Keras layers own the weights and hand tensors to bijectors."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_flows.layers import PlanarFlow, RadialFlow
+
+D, K = 3, 4
+LAYERS = {
+    "planar": lambda **kwargs: PlanarFlow(K, seed=0, **kwargs),
+    "planar, paper": lambda: PlanarFlow(K, constraint="paper", seed=0),
+    "radial": lambda **kwargs: RadialFlow(K, seed=0, **kwargs),
+}
+
+
+def _points(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["planar", "radial"])
+def test_starts_as_the_identity(name):
+    layer = LAYERS[name]()
+    x = _points(5, D)
+    np.testing.assert_array_equal(layer(x), x)
+    np.testing.assert_array_equal(
+        layer.bijector().forward_log_det_jacobian(x, 1), np.zeros(5)
+    )
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_weight_has_a_gradient_after_one_update(name):
+    layer = LAYERS[name]()
+    x = _points(50, D)
+    layer.build(x.shape)
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            flow = layer.bijector()
+            y = flow.forward(x)
+            loss = tf.reduce_mean(tf.reduce_sum((y - 1) ** 2, axis=-1))
+            loss -= tf.reduce_mean(flow.forward_log_det_jacobian(x, 1))
+        return tape.gradient(loss, layer.trainable_variables)
+
+    optimizer = keras.optimizers.SGD(0.05)
+    optimizer.apply(gradients(), layer.trainable_variables)
+    for variable, gradient in zip(
+        layer.trainable_variables, gradients(), strict=True
+    ):
+        # Each of the K steps, not only the first.
+        per_step = np.abs(np.reshape(gradient, [K, -1])).max(axis=-1)
+        assert (per_step > 0).all(), variable.path
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_steps_differ_and_the_seed_decides_them(name):
+    first, again = LAYERS[name](), LAYERS[name]()
+    for layer in (first, again):
+        layer.build((None, D))
+    for weight, other in zip(first.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(weight, other)
+    random = first.weights[1 if "planar" in name else 0].numpy()
+    assert len(np.unique(random, axis=0)) == K
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_fits_saves_and_loads(name, tmp_path):
+    layer = LAYERS[name]()
+    model = keras.Sequential([keras.Input((D,)), layer])
+    model.compile("adam", "mse")
+    x = _points(16, D)
+    history = model.fit(x, 2 * x + 1, epochs=5, batch_size=8, verbose=0)
+    assert history.history["loss"][-1] < history.history["loss"][0]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded(x[:3]), model(x[:3]), rtol=1e-6)
+    assert loaded.layers[-1].get_config() == layer.get_config()
+
+
+def test_bijector_follows_the_weights():
+    layer = LAYERS["planar"]()
+    layer.build((None, D))
+    x = _points(5, D)
+    before = layer.bijector().forward(x)
+    layer.weights[0].assign(np.ones([K, D]))
+    assert np.abs(layer.bijector().forward(x) - before).max() > 0.1
+
+
+@pytest.mark.parametrize("num_flow_steps", [0, -1, 2.0, "8"])
+def test_bad_number_of_steps(num_flow_steps):
+    with pytest.raises(
+        ValueError, match="`num_flow_steps` must be an integer >= 1; got"
+    ):
+        PlanarFlow(num_flow_steps)
+
+
+def test_unknown_constraint_is_refused_at_once():
+    with pytest.raises(ValueError, match="`constraint` must be one of"):
+        PlanarFlow(2, constraint="none")
+
+
+def test_not_built():
+    with pytest.raises(ValueError, match="must be built before"):
+        PlanarFlow(2).bijector()

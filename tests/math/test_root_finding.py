@@ -1,0 +1,87 @@
+"""The scalar root search behind the inverse of planar flows."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_flows.math import root_finding
+
+# The issue of the inverse: residual over eps times the largest term.
+MAX_RESIDUAL_IN_EPS = 8.0
+WIDER = {np.float32: np.float64, np.float64: np.longdouble}
+N = 20_000
+
+
+def _cases(dtype):
+    """(q, t) over all scales of the dtype without underflow in s."""
+    rng = np.random.default_rng(0)
+    top = 18 if dtype == np.float32 else 140
+    yield (
+        "wide rising",
+        1 + 10 ** rng.uniform(-top, top, N),
+        10 ** (rng.uniform(-top, top, N)),
+    )
+    c = 10 ** rng.uniform(-3, 10, N)
+    yield "t near c", 1 + c, c * (1 + 0.1 * rng.normal(size=N))
+    yield (
+        "falling",
+        10 ** rng.uniform(-2 * top, 0, N),
+        10 ** rng.uniform(-top, 3, N),
+    )
+    yield "moderate", 10 ** rng.uniform(-3, 3, N), rng.normal(size=N) * 10
+    yield "edge", np.array([1, 1, 0.5, 6, 1e-30]), np.array([0, 1e4, 0, 0, 0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_residual_is_within_rounding(dtype, jit_compile):
+    solve = tf.function(root_finding.tanh_root, jit_compile=jit_compile)
+    wide = WIDER[dtype]
+    for name, q, t in _cases(dtype):
+        q, t = q.astype(dtype), t.astype(dtype)
+        c = q - 1
+        s = solve(c, q, t).numpy()
+        assert np.isfinite(s).all(), name
+        s, c, t = s.astype(wide), c.astype(wide), t.astype(wide)
+        terms = np.abs([s, c * np.tanh(s), t])
+        residual = np.abs(s + c * np.tanh(s) - t)
+        # Below the smallest normal number there is no relative precision.
+        floor = 1e3 * np.finfo(dtype).tiny
+        limit = MAX_RESIDUAL_IN_EPS * np.finfo(dtype).eps * terms.max(axis=0)
+        assert (residual <= np.maximum(limit, floor)).all(), name
+
+
+def test_the_bound_on_the_steps_is_not_what_stops_the_search(monkeypatch):
+    """Half the steps give the same roots: the bound has room to spare."""
+    _, q, t = next(case for case in _cases(np.float64) if case[0] == "falling")
+    full = root_finding.tanh_root(*map(tf.constant, (q - 1, q, t)))
+    monkeypatch.setattr(root_finding, "MAX_STEPS", root_finding.MAX_STEPS // 2)
+    half = root_finding.tanh_root(*map(tf.constant, (q - 1, q, t)))
+    np.testing.assert_array_equal(full, half)
+
+
+def test_root_is_odd_and_broadcasts():
+    c = tf.constant([[-0.9], [0.0], [5.0]], tf.float64)
+    t = tf.constant([-3.0, -0.1, 0.0, 0.1, 3.0], tf.float64)
+    s = root_finding.tanh_root(c, 1 + c, t).numpy()
+    assert s.shape == (3, 5)
+    np.testing.assert_allclose(s, -s[:, ::-1], rtol=1e-15)
+    np.testing.assert_allclose(s[1], t, rtol=1e-15)
+
+
+def test_gradients_are_those_of_the_implicit_function():
+    c = tf.constant([-0.99, -0.5, 0.3, 40.0], tf.float64)
+    t = tf.constant([0.3, -1.0, 0.2, 39.0], tf.float64)
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch([c, t])
+        with tf.GradientTape() as inner:
+            inner.watch([c, t])
+            s = root_finding.tanh_root(c, 1 + c, t)
+        ds_dc, ds_dt = inner.gradient(s, [c, t])
+    h = tf.tanh(s)
+    slope = 1 + c * (1 - h**2)
+    np.testing.assert_allclose(ds_dt, 1 / slope, rtol=1e-12)
+    np.testing.assert_allclose(ds_dc, -h / slope, rtol=1e-12)
+    # d2s/dt2 = -f'' / f'**3 with f'' = -2 c h (1 - h**2).
+    second = 2 * c * h * (1 - h**2) / slope**3
+    np.testing.assert_allclose(outer.gradient(ds_dt, t), second, rtol=1e-9)
