@@ -1,0 +1,78 @@
+"""Packaging of tfp_flows; the version is read from `tfp_flows/__init__.py`."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+_ROOT = pathlib.Path(__file__).resolve().parent
+
+
+def read_version() -> str:
+    """Returns `__version__` of the package, without importing it."""
+    source = (_ROOT / "tfp_flows" / "__init__.py").read_text(encoding="utf-8")
+    match = re.search(r'^__version__ = "([^"]+)"$', source, re.MULTILINE)
+    if match is None:
+        raise RuntimeError("tfp_flows/__init__.py must define __version__.")
+    return match.group(1)
+
+
+# tf-keras is released for one minor version of TensorFlow, and TFP 0.25 imports
+# it; so these three move together. Keras is separate from tf-keras: it is what
+# the layers are written in.
+_INSTALL = [
+    "tensorflow>=2.21,<2.22",
+    "tf-keras>=2.21,<2.22",
+    "tensorflow-probability>=0.25,<0.26",
+    "keras>=3.15,<4",
+    "numpy>=2.0,<3",
+]
+_TRAIN = [
+    "absl-py>=2.1,<3",
+    "matplotlib>=3.9,<4",
+    "ml_collections>=1.0,<2",
+    "scikit-learn>=1.5,<2",
+    "tensorflow-datasets>=4.9.9,<5",
+    "tqdm>=4.66,<5",
+]
+_TEST = [
+    *_TRAIN,
+    "hypothesis>=6.100,<7",
+    "mpmath>=1.3,<2",
+    "psutil>=6,<8",
+    "pytest>=8.4,<10",
+    "pytest-xdist>=3.6,<4",
+    "scipy>=1.14,<2",
+]
+_DEV = [
+    *_TEST,
+    "build>=1.2,<2",
+    "mypy>=2.0,<3",
+    "pre-commit>=4,<5",
+    "ruff>=0.17.5,<0.18",
+]
+
+if __name__ == "__main__":
+    setup(
+        name="tfp-flows",
+        version=read_version(),
+        description=(
+            "Normalizing flows for TensorFlow Probability and Keras 3: true "
+            "bijectors, and layers that own their weights."
+        ),
+        long_description=(_ROOT / "README.md").read_text(encoding="utf-8"),
+        long_description_content_type="text/markdown",
+        license="Apache-2.0",
+        python_requires=">=3.11",
+        packages=find_packages(include=["tfp_flows", "tfp_flows.*"]),
+        package_data={"tfp_flows": ["py.typed"]},
+        include_package_data=False,
+        install_requires=_INSTALL,
+        extras_require={"train": _TRAIN, "test": _TEST, "dev": _DEV},
+        classifiers=[
+            "Development Status :: 3 - Alpha",
+            "Intended Audience :: Science/Research",
+            "Programming Language :: Python :: 3",
+            "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        ],
+    )

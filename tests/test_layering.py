@@ -1,0 +1,482 @@
+"""The import direction, read off the source with `ast`.
+
+A module belongs to a *unit*: its sub-package or file of `tfp_flows`, or its
+top-level folder. A unit may import the units that `MAY_IMPORT` names, and
+itself; between modules there is no cycle.
+"""
+
+import ast
+import json
+import pathlib
+import sys
+import textwrap
+from typing import NamedTuple
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+FOLDERS = ("tfp_flows", "trainers", "configs", "benchmarks", "colab")
+OURS = (*FOLDERS, "tests")
+
+FOUNDATION = {"_tfp", "math", "types"}
+LEFT_OF_LAYERS = FOUNDATION | {"bijectors"}
+LAYERS = LEFT_OF_LAYERS | {"_backend", "layers"}
+POSTERIORS = LAYERS | {"posteriors"}
+MODELS = POSTERIORS | {"losses", "models", "schedules", "targets"}
+TRAINERS = MODELS | {"configs", "tfp_flows", "trainers"}
+RIGHTMOST = TRAINERS | {"testing"}
+
+MAY_IMPORT = {
+    "tfp_flows": set(),  # its `__init__`, which is lazy
+    "_backend": set(),
+    "_tfp": FOUNDATION,
+    "math": FOUNDATION,
+    "types": FOUNDATION,
+    "bijectors": FOUNDATION,
+    "losses": LEFT_OF_LAYERS,
+    "schedules": LEFT_OF_LAYERS,
+    "targets": LEFT_OF_LAYERS,
+    "testing": LEFT_OF_LAYERS,
+    "layers": LAYERS,
+    "posteriors": POSTERIORS,
+    "models": MODELS,
+    "configs": set(),
+    "trainers": TRAINERS,
+    "benchmarks": RIGHTMOST,
+    "colab": RIGHTMOST,
+}
+NO_KERAS = FOUNDATION | {"bijectors", "targets", "testing"}
+# The one place where the kit may import Keras: to see its variables refused.
+KERAS_CHECK = ("testing", "check_keras_variables")
+PRIVATE = ("tensorflow.python", "tensorflow_probability.python")
+# What an installation of the package brings; trainers need the extra `train`.
+INSTALLED = ("keras", "numpy", "tensorflow", "tensorflow_probability")
+
+
+class Import(NamedTuple):
+    """One name that a module imports or reaches by attribute access."""
+
+    name: str  # dotted and absolute
+    line: int
+    function: str | None  # the outermost function around it
+    for_types: bool  # under `if TYPE_CHECKING:`
+
+
+class _Imports(ast.NodeVisitor):
+    """Collects the imports of one module."""
+
+    def __init__(self, module, is_package):
+        self.found = []
+        self._package = module if is_package else module.rpartition(".")[0]
+        self._function = None
+        self._for_types = False
+        self._aliases = {}
+
+    def _add(self, name, node):
+        self.found.append(
+            Import(name, node.lineno, self._function, self._for_types)
+        )
+
+    def visit_FunctionDef(self, node):
+        outer, self._function = self._function, self._function or node.name
+        self.generic_visit(node)
+        self._function = outer
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_If(self, node):
+        outer = self._for_types
+        if ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            self._for_types = True
+        for child in node.body:
+            self.visit(child)
+        self._for_types = outer
+        for child in (node.test, *node.orelse):
+            self.visit(child)
+
+    def visit_Import(self, node):
+        for alias in node.names:
+            self._add(alias.name, node)
+            name = alias.name if alias.asname else alias.name.split(".")[0]
+            self._aliases[alias.asname or name] = name
+
+    def visit_ImportFrom(self, node):
+        parts = self._package.split(".")
+        parts = parts[: len(parts) - node.level + 1] if node.level else []
+        source = ".".join([*parts, node.module] if node.module else parts)
+        for alias in node.names:
+            name = f"{source}.{alias.name}"
+            self._add(name, node)
+            self._aliases[alias.asname or alias.name] = name
+
+    def visit_Attribute(self, node):
+        """Counts `tf.keras` and `tfp_flows.layers` as imports."""
+        dotted = ast.unparse(node)
+        head, _, rest = dotted.partition(".")
+        if head in self._aliases and all(
+            part.isidentifier() for part in dotted.split(".")
+        ):
+            self._add(f"{self._aliases[head]}.{rest}", node)
+        else:
+            self.generic_visit(node)
+
+    def visit_Call(self, node):
+        """Counts `importlib.import_module("name")` and `__import__`."""
+        called = ast.unparse(node.func).rpartition(".")[2]
+        if called in ("import_module", "__import__") and node.args:
+            name = node.args[0]
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                self._add(name.value, node)
+        self.generic_visit(node)
+
+
+def _under(name, prefixes):
+    return any(name == p or name.startswith(p + ".") for p in prefixes)
+
+
+def _module(path):
+    parts = pathlib.PurePosixPath(path).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _unit(module):
+    parts = module.split(".")
+    if parts[0] != "tfp_flows" or len(parts) == 1:
+        return parts[0]
+    return "tfp_flows" if parts[1].startswith("__") else parts[1]
+
+
+def _imports(path, source):
+    visitor = _Imports(_module(path), path.endswith("__init__.py"))
+    visitor.visit(ast.parse(source, path))
+    return visitor.found
+
+
+def _refusal(path, imported):
+    """Says which rule the import breaks, or returns None."""
+    unit, name = _unit(_module(path)), imported.name
+    inside = path.startswith("tfp_flows/")
+    if _under(name, PRIVATE) and path != "tfp_flows/_tfp.py":
+        return "private names are imported by tfp_flows/_tfp.py alone"
+    if inside and _under(name, ["absl.flags", "absl.app"]):
+        return "tfp_flows reads no flags"
+    if unit in NO_KERAS and _under(
+        name, ["keras", "tf_keras", "tensorflow.keras"]
+    ):
+        if (unit, imported.function) != KERAS_CHECK:
+            return f"{unit} imports no Keras"
+    if not _under(name, OURS):
+        root = name.partition(".")[0]
+        if inside and root not in (*INSTALLED, *sys.stdlib_module_names):
+            return f"{root} is not installed with tfp_flows"
+        return None
+    if _under(name, ["tests"]):
+        return "nothing imports tests"
+    if unit not in MAY_IMPORT:
+        return f"{unit} is not in MAY_IMPORT: add its row"
+    target = _unit(name)
+    if target == unit or target in MAY_IMPORT[unit]:
+        return None
+    if path == "tfp_flows/__init__.py" and (
+        imported.for_types and name.startswith("tfp_flows.")
+    ):
+        return None
+    return f"{unit} may not import {target}"
+
+
+def _cycle(edges):
+    """Returns one cycle of a graph as a list of modules, or None."""
+    done, path = set(), []
+
+    def search(module):
+        if module in path:
+            return [*path[path.index(module) :], module]
+        if module in done:
+            return None
+        path.append(module)
+        for target in sorted(edges.get(module, ())):
+            if found := search(target):
+                return found
+        done.add(path.pop())
+        return None
+
+    for module in sorted(edges):
+        if found := search(module):
+            return found
+    return None
+
+
+def violations(sources):
+    """Returns what breaks the import direction.
+
+    `sources` maps a path, relative to the root of the project, to source text.
+    """
+    modules = {_module(path) for path in sources}
+    found, edges = [], {}
+    for path, source in sorted(sources.items()):
+        targets = edges.setdefault(_module(path), set())
+        for imported in _imports(path, source):
+            if refusal := _refusal(path, imported):
+                found.append(
+                    f"{path}:{imported.line}: {imported.name}: {refusal}"
+                )
+            # The longest prefix that is a module: the rest is a name in it.
+            name = imported.name
+            while name and name not in modules:
+                name = name.rpartition(".")[0]
+            if name and not imported.for_types:
+                targets.add(name)
+    if cycle := _cycle({m: t - {m} for m, t in edges.items()}):
+        found.append("cycle: " + " -> ".join(cycle))
+    return found
+
+
+def _notebook_source(text):
+    """Returns the code of a notebook, without its shell and magic lines."""
+    cells = json.loads(text)["cells"]
+    lines = [
+        line
+        for cell in cells
+        if cell["cell_type"] == "code"
+        for line in "".join(cell["source"]).splitlines()
+    ]
+    return "\n".join(x for x in lines if not x.lstrip().startswith(("%", "!")))
+
+
+def _tree():
+    sources = {}
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*")):
+            text = path.relative_to(ROOT).as_posix()
+            if path.suffix == ".py":
+                sources[text] = path.read_text(encoding="utf-8")
+            elif path.suffix == ".ipynb" and ".ipynb_checkpoints" not in text:
+                source = path.read_text(encoding="utf-8")
+                sources[text] = _notebook_source(source)
+    return sources
+
+
+def test_tree_keeps_the_import_direction():
+    sources = _tree()
+    assert "tfp_flows/bijectors/planar.py" in sources
+    assert "trainers/main.py" in sources
+    assert violations(sources) == []
+
+
+def test_every_unit_of_the_package_has_a_row():
+    units = {_unit(_module(path)) for path in _tree()}
+    assert units <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "rule"),
+    [
+        (
+            "tfp_flows/bijectors/a.py",
+            "from tensorflow_probability.python.internal import dtype_util",
+            "private names",
+        ),
+        (
+            "trainers/a.py",
+            "from tensorflow_probability.python import internal",
+            "private names",
+        ),
+        (
+            "benchmarks/a.py",
+            """
+            import tensorflow_probability as tfp
+            tfp.python.internal.dtype_util
+            """,
+            "private names",
+        ),
+        (
+            "tfp_flows/math/a.py",
+            "import tensorflow.python.framework.ops",
+            "private names",
+        ),
+        ("tfp_flows/math/a.py", "import keras", "math imports no Keras"),
+        (
+            "tfp_flows/bijectors/a.py",
+            "def f():\n    from keras import ops",
+            "bijectors imports no Keras",
+        ),
+        (
+            "tfp_flows/bijectors/a.py",
+            "import tensorflow as tf\ntf.keras.layers.Dense(1)",
+            "bijectors imports no Keras",
+        ),
+        (
+            "tfp_flows/bijectors/a.py",
+            "import importlib\nimportlib.import_module('keras.src')",
+            "bijectors imports no Keras",
+        ),
+        ("tfp_flows/targets.py", "import tf_keras", "targets imports no Keras"),
+        ("tfp_flows/testing/a.py", "import keras", "testing imports no Keras"),
+        (
+            "tfp_flows/testing/a.py",
+            "def check_shapes():\n    import keras",
+            "testing imports no Keras",
+        ),
+        ("tfp_flows/layers/a.py", "from absl import flags", "reads no flags"),
+        (
+            "tfp_flows/math/a.py",
+            "import scipy.special",
+            "scipy is not installed",
+        ),
+        (
+            "tfp_flows/math/a.py",
+            "from tfp_flows import bijectors",
+            "math may not import bijectors",
+        ),
+        (
+            "tfp_flows/math/a.py",
+            "from ..bijectors import planar",
+            "math may not import bijectors",
+        ),
+        (
+            "tfp_flows/bijectors/__init__.py",
+            "from ..layers import planar_flow",
+            "bijectors may not import layers",
+        ),
+        (
+            "tfp_flows/bijectors/a.py",
+            """
+            from typing import TYPE_CHECKING
+            if TYPE_CHECKING:
+                from tfp_flows.layers import PlanarFlow
+            """,
+            "bijectors may not import layers",
+        ),
+        (
+            "tfp_flows/bijectors/a.py",
+            "import tfp_flows\ntfp_flows.layers.PlanarFlow",
+            "bijectors may not import layers",
+        ),
+        (
+            "tfp_flows/targets.py",
+            "import tfp_flows.layers",
+            "targets may not import layers",
+        ),
+        (
+            "tfp_flows/testing/a.py",
+            "from tfp_flows import targets",
+            "testing may not import targets",
+        ),
+        (
+            "tfp_flows/layers/a.py",
+            "from tfp_flows import posteriors",
+            "layers may not import posteriors",
+        ),
+        (
+            "tfp_flows/models/a.py",
+            "import trainers.run",
+            "models may not import trainers",
+        ),
+        (
+            "tfp_flows/models/a.py",
+            "from configs import energy_2d",
+            "models may not import configs",
+        ),
+        (
+            "tfp_flows/__init__.py",
+            "from tfp_flows import math",
+            "tfp_flows may not import math",
+        ),
+        (
+            "configs/a.py",
+            "import tfp_flows",
+            "configs may not import tfp_flows",
+        ),
+        (
+            "configs/a.py",
+            "from trainers import run",
+            "configs may not import trainers",
+        ),
+        (
+            "trainers/a.py",
+            "import benchmarks.long_flow",
+            "trainers may not import benchmarks",
+        ),
+        (
+            "trainers/a.py",
+            "from tests.bijectors import registry",
+            "nothing imports tests",
+        ),
+        (
+            "tfp_flows/novelty.py",
+            "from tfp_flows import math",
+            "novelty is not in MAY_IMPORT",
+        ),
+    ],
+)
+def test_wrong_import_is_reported(path, source, rule):
+    found = violations({path: textwrap.dedent(source)})
+    assert any(rule in text for text in found), found
+    assert all(text.startswith(path) for text in found), found
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        (
+            "tfp_flows/_tfp.py",
+            "from tensorflow_probability.python.internal import dtype_util",
+        ),
+        (
+            "tfp_flows/__init__.py",
+            """
+            from typing import TYPE_CHECKING
+            if TYPE_CHECKING:
+                from tfp_flows import bijectors, layers
+            """,
+        ),
+        (
+            "tfp_flows/testing/a.py",
+            "def check_keras_variables():\n    import keras",
+        ),
+        ("tfp_flows/layers/a.py", "import keras\nfrom tfp_flows import math"),
+        ("tfp_flows/models/a.py", "from tfp_flows import targets"),
+        ("configs/a.py", "import ml_collections\nfrom configs import b"),
+        ("trainers/a.py", "import sklearn"),
+        ("trainers/a.py", "from absl import flags\nfrom tfp_flows import math"),
+        ("benchmarks/a.py", "from tfp_flows import __version__, testing"),
+    ],
+)
+def test_right_import_is_not_reported(path, source):
+    assert violations({path: textwrap.dedent(source)}) == []
+
+
+def test_cycle_inside_a_folder_is_reported():
+    sources = {
+        "tfp_flows/math/__init__.py": "from tfp_flows.math import a, b",
+        "tfp_flows/math/a.py": "from tfp_flows.math import b",
+        "tfp_flows/math/b.py": "def f():\n    from tfp_flows.math.a import g",
+    }
+    assert violations(sources) == [
+        "cycle: tfp_flows.math.a -> tfp_flows.math.b -> tfp_flows.math.a"
+    ]
+
+
+def test_cycle_through_the_package_itself_is_reported():
+    sources = {
+        "trainers/__init__.py": "from trainers import a",
+        "trainers/a.py": "from trainers import name_of_the_package",
+    }
+    assert violations(sources) == ["cycle: trainers -> trainers.a -> trainers"]
+
+
+def test_siblings_are_no_cycle():
+    sources = {
+        "trainers/__init__.py": "from trainers import a, b",
+        "trainers/a.py": "from trainers import b",
+        "trainers/b.py": "",
+    }
+    assert violations(sources) == []
+
+
+def test_notebook_is_read_without_its_shell_lines():
+    cells = [
+        {"cell_type": "markdown", "source": ["import keras"]},
+        {"cell_type": "code", "source": ["!pip install x\n", "%time\n", "a=1"]},
+    ]
+    assert _notebook_source(json.dumps({"cells": cells})) == "a=1"

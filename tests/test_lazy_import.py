@@ -1,0 +1,152 @@
+"""What an import of the package loads, each claim in a process of its own."""
+
+import ast
+import importlib.util
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import tfp_flows
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+# Importing TensorFlow tries to import Keras 3 (tf_keras with
+# TF_USE_LEGACY_KERAS=1), and goes on without it if that fails. So the claim
+# is about the modules of ours: who asks for Keras, and do they work without.
+_IMPORTS_WITHOUT_KERAS = """
+import builtins, sys
+
+asked = []
+original = builtins.__import__
+
+def spy(name, globals=None, *args, **kwargs):
+    importer = (globals or {}).get("__name__", "")
+    if name.partition(".")[0] in ("keras", "tf_keras"):
+        if importer.startswith("tfp_flows"):
+            asked.append((importer, name))
+    return original(name, globals, *args, **kwargs)
+
+builtins.__import__ = spy
+import tensorflow as tf
+import tfp_flows
+
+for name in ("bijectors", "math", "targets", "testing", "types"):
+    getattr(tfp_flows, name)
+assert not asked, asked
+
+planar = tfp_flows.bijectors.Planar(
+    u=tf.constant([0.5, 1.0]), w=tf.constant([1.0, -0.5]), b=tf.constant(0.1)
+)
+y = planar.forward(tf.constant([[0.3, -0.2]]))
+x = planar.inverse(tf.identity(y))
+tf.debugging.assert_near(x, [[0.3, -0.2]], atol=1e-5)
+assert not asked, asked
+"""
+
+
+def _run(code, tmp_path, *, check=True, **environment):
+    """Runs `code` in a new process where no choice of Keras is left over."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("KERAS_BACKEND", "TF_USE_LEGACY_KERAS")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**inherited, "KERAS_HOME": str(tmp_path), **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_package_loads_neither_tensorflow_nor_keras(tmp_path):
+    code = """
+import sys
+import tfp_flows
+dir(tfp_flows)
+heavy = {"tensorflow", "tensorflow_probability", "keras", "tf_keras", "numpy"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    _run(code, tmp_path)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_bijectors_work_under_another_keras_backend(tmp_path, backend):
+    code = _IMPORTS_WITHOUT_KERAS + (
+        "\n"
+        "try:\n"
+        "    tfp_flows.layers\n"
+        "except ImportError as error:\n"
+        "    assert 'KERAS_BACKEND=tensorflow' in str(error), error\n"
+        "else:\n"
+        "    raise AssertionError('tfp_flows.layers was imported')\n"
+    )
+    if importlib.util.find_spec(backend) is None:
+        code += "assert 'keras' not in sys.modules\n"
+    _run(code, tmp_path, KERAS_BACKEND=backend)
+
+
+def test_bijectors_and_layers_work_with_legacy_keras(tmp_path):
+    code = _IMPORTS_WITHOUT_KERAS + (
+        "\n"
+        "assert 'keras' not in sys.modules\n"
+        "layer = tfp_flows.layers.PlanarFlow(num_flow_steps=2, seed=0)\n"
+        "layer.build((None, 2))\n"
+        "y = layer.bijector().forward(tf.zeros([3, 2]))\n"
+        "assert y.shape == (3, 2), y.shape\n"
+    )
+    _run(code, tmp_path, TF_USE_LEGACY_KERAS="1")
+
+
+def test_layers_refuse_another_backend_with_one_sentence(tmp_path):
+    done = _run(
+        "import tfp_flows.layers", tmp_path, check=False, KERAS_BACKEND="jax"
+    )
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert re.match(r"ImportError: `tfp_flows\.layers` needs .*'jax'", last)
+    assert "KERAS_BACKEND=tensorflow" in last
+
+
+def test_unknown_attribute_is_named():
+    with pytest.raises(AttributeError, match="'tfp_flows'.*'bijector'"):
+        tfp_flows.bijector  # noqa: B018
+
+
+def test_subpackages_are_listed_once_and_sorted():
+    names = tfp_flows.__all__
+    assert names == sorted(set(names))
+    assert set(names) <= set(dir(tfp_flows))
+    public = {
+        path.stem
+        for path in (ROOT / "tfp_flows").iterdir()
+        if not path.name.startswith(("_", ".")) and path.name != "py.typed"
+    }
+    assert set(names) == public
+
+
+def test_type_checkers_see_every_subpackage():
+    tree = ast.parse((ROOT / "tfp_flows" / "__init__.py").read_text())
+    seen = [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "tfp_flows"
+        for alias in node.names
+    ]
+    assert seen == tfp_flows.__all__
+
+
+def test_version_is_the_one_that_setup_reads():
+    spec = importlib.util.spec_from_file_location("_setup", ROOT / "setup.py")
+    setup = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(setup)
+    assert setup.read_version() == tfp_flows.__version__

@@ -1,0 +1,26 @@
+"""Normalizing flows that are native to TensorFlow Probability and to Keras 3.
+
+The sub-packages are imported on first use, so that `bijectors`, `math`,
+`targets` and `testing` need no Keras 3 and work whatever its backend is.
+"""
+
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfp_flows import bijectors, layers, math, targets, testing, types
+
+__version__ = "0.1.0"
+
+__all__ = ["bijectors", "layers", "math", "targets", "testing", "types"]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
