@@ -8,6 +8,8 @@ from tensorflow.python.eager.record import (
     could_possibly_record,
     should_record_backprop,
 )
+from tensorflow.python.framework.composite_tensor import CompositeTensor
+from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 from tensorflow_probability.python.bijectors.chain import _Chain as Chain
 from tensorflow_probability.python.bijectors.invert import _Invert as Invert
 from tensorflow_probability.python.internal import dtype_util, tensor_util
@@ -24,6 +26,8 @@ __all__ = [
     "BatchedComponentProperties",
     "BijectorCacheWithGreedyAttrs",
     "Chain",
+    "CompositeTensor",
+    "GraphOrParentsInXlaContext",
     "Invert",
     "ShapeParameterProperties",
     "could_possibly_record",

@@ -14,11 +14,13 @@ __all__ = ["FlowBijector"]
 tfb = tfp.bijectors
 
 
-class FlowBijector(tfb.AutoCompositeTensorBijector):
+class FlowBijector(tfb.Bijector):
     """A bijector on events `[..., D]` that is given by two functions.
 
     A subclass constrains its parameters once (`_constrained_parameters`), and
     maps a point with them in both directions, value and log-det together.
+    A subclass that holds nothing but tensors and settings also inherits
+    `tfb.AutoCompositeTensorBijector`.
     `Scan` hands over the constrained parameters of one member at a time, so
     that constraints are computed for all members at once.
     """

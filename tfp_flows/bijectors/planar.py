@@ -19,7 +19,7 @@ __all__ = ["Planar"]
 tfb = tfp.bijectors
 
 
-class Planar(FlowBijector):
+class Planar(FlowBijector, tfb.AutoCompositeTensorBijector):
     """Planar flow: `y = x + u_hat * tanh(<w, x> + b)`.
 
     Moves every point along one direction, `u_hat`, by an amount that depends

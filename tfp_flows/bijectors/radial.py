@@ -16,8 +16,10 @@ from tfp_flows.types import TensorLike
 
 __all__ = ["Radial"]
 
+tfb = tfp.bijectors
 
-class Radial(FlowBijector):
+
+class Radial(FlowBijector, tfb.AutoCompositeTensorBijector):
     """Radial flow: `y = x + beta * (x - z0) / (alpha + |x - z0|)`.
 
     Pushes the points around a centre `z0` outwards (`beta > 0`) or pulls them

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import math
-from tfp_flows._tfp import BatchedComponentProperties, ps
+from tfp_flows._tfp import BatchedComponentProperties, CompositeTensor, ps
 from tfp_flows.bijectors._members import (
     built,
     leaves,
@@ -89,6 +89,13 @@ class Scan(FlowBijector):
     """
 
     _is_scannable = False
+
+    def __new__(cls, bijector: Any = None, *args: Any, **kwargs: Any) -> "Scan":
+        """A composite tensor, if the members are one."""
+        # Otherwise it would hide the variables of its members.
+        if cls is Scan and isinstance(bijector, CompositeTensor):
+            cls = _CompositeScan
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -233,6 +240,16 @@ class Scan(FlowBijector):
         return math.rolled_loop.compose(
             step, x, batch_shape, parameters, reverse=reverse
         )
+
+
+class _CompositeScan(Scan, tfb.AutoCompositeTensorBijector):
+    """A Scan whose members are a composite tensor."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Scan:
+        return super().__new__(cls)
+
+
+_CompositeScan.__name__ = "Scan"
 
 
 def _event_ndims(bijector: tfb.Bijector) -> int:
