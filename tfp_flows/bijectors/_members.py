@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows._tfp import Chain, Invert, ShapeParameterProperties
-from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.flow_bijector import OnePassBijector
 
 __all__ = ["Members", "built", "leaves", "members", "tensor_parameters"]
 
@@ -100,7 +100,7 @@ def members(bijector: Any, event_ndims: int) -> Members:
         return Members(inner.tensors, inner.inverse, inner.forward)
     if isinstance(bijector, Chain):
         return _chain([members(b, event_ndims) for b in bijector.bijectors])
-    if isinstance(bijector, FlowBijector):
+    if isinstance(bijector, OnePassBijector):
         return _flow(bijector, event_ndims)
     return _rebuilt(bijector, event_ndims)
 
@@ -129,7 +129,7 @@ def _chain(parts: Sequence[Members]) -> Members:
     )
 
 
-def _flow(bijector: FlowBijector, event_ndims: int) -> Members:
+def _flow(bijector: OnePassBijector, event_ndims: int) -> Members:
     extra = range(-(event_ndims - int(bijector.forward_min_event_ndims)), 0)
 
     def reduced(function: Map) -> Map:

@@ -9,18 +9,16 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors._cache import FreshCache
 
-__all__ = ["FlowBijector"]
+__all__ = ["FlowBijector", "OnePassBijector"]
 
 tfb = tfp.bijectors
 
 
-class FlowBijector(tfb.Bijector):
+class OnePassBijector(tfb.Bijector):
     """A bijector on events `[..., D]` that is given by two functions.
 
     A subclass constrains its parameters once (`_constrained_parameters`), and
     maps a point with them in both directions, value and log-det together.
-    A subclass that holds nothing but tensors and settings also inherits
-    `tfb.AutoCompositeTensorBijector`.
     `Scan` hands over the constrained parameters of one member at a time, so
     that constraints are computed for all members at once.
     """
@@ -95,3 +93,10 @@ class FlowBijector(tfb.Bijector):
                 f"`{name}` must have shape [..., {expected}] for "
                 f"{type(self).__name__}; got {shape}."
             )
+
+
+class FlowBijector(OnePassBijector, tfb.AutoCompositeTensorBijector):
+    """A `OnePassBijector` that holds nothing but tensors and settings.
+
+    It is a composite tensor: it passes in and out of `tf.function`.
+    """

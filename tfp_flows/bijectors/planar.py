@@ -16,10 +16,7 @@ from tfp_flows.types import TensorLike
 
 __all__ = ["Planar"]
 
-tfb = tfp.bijectors
-
-
-class Planar(FlowBijector, tfb.AutoCompositeTensorBijector):
+class Planar(FlowBijector):
     """Planar flow: `y = x + u_hat * tanh(<w, x> + b)`.
 
     Moves every point along one direction, `u_hat`, by an amount that depends

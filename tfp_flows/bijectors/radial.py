@@ -16,10 +16,7 @@ from tfp_flows.types import TensorLike
 
 __all__ = ["Radial"]
 
-tfb = tfp.bijectors
-
-
-class Radial(FlowBijector, tfb.AutoCompositeTensorBijector):
+class Radial(FlowBijector):
     """Radial flow: `y = x + beta * (x - z0) / (alpha + |x - z0|)`.
 
     Pushes the points around a centre `z0` outwards (`beta > 0`) or pulls them

@@ -14,14 +14,14 @@ from tfp_flows.bijectors._members import (
     members,
     tensor_parameters,
 )
-from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.flow_bijector import OnePassBijector
 
 __all__ = ["Scan"]
 
 tfb = tfp.bijectors
 
 
-class Scan(FlowBijector):
+class Scan(OnePassBijector):
     """Composes the K members of a bijector with batch shape `[K, ...]`.
 
     The first axis of every parameter counts the members. The graph holds one
@@ -199,7 +199,7 @@ class Scan(FlowBijector):
 
     def _check_event_size(self, name: str, value: Any) -> None:
         for leaf in leaves(self.bijector):
-            if isinstance(leaf, FlowBijector):
+            if isinstance(leaf, OnePassBijector):
                 leaf._check_event_size(name, value)
 
     def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
