@@ -1,0 +1,1 @@
+"""Configurations of the training runs, one module per data set or target."""

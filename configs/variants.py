@@ -1,0 +1,66 @@
+"""Reads the part of `--config=module.py:variant` behind the colon."""
+
+from collections.abc import Iterable, Mapping
+
+__all__ = ["parse_variant"]
+
+
+def _one_of(key: str, value: str, known: Iterable[str]) -> str:
+    if value not in known:
+        raise ValueError(
+            f"`{key}` must be one of {', '.join(known)}; got {value!r}."
+        )
+    return value
+
+
+def _positive_int(key: str, value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise ValueError(f"`{key}` must be a positive integer; got {value!r}.")
+    return int(value)
+
+
+def parse_variant(
+    variant: str | None,
+    *,
+    choices: Mapping[str, Iterable[str]],
+    positive_ints: Iterable[str] = (),
+    switches: Iterable[str] = (),
+) -> dict[str, str | int | bool]:
+    """Parses `key=value,key=value,switch` into a dictionary.
+
+    Args:
+      variant: the text; `None` and the empty text give an empty dictionary.
+      choices: keys whose value must be one of the given words.
+      positive_ints: keys whose value is a positive integer.
+      switches: words that stand alone and mean `True`.
+
+    Returns:
+      A dictionary with the keys that were given.
+
+    Raises:
+      ValueError: for an unknown or repeated key and for a value that its key
+        does not allow; the message lists what is known.
+    """
+    positive_ints, switches = tuple(positive_ints), tuple(switches)
+    known = [
+        *(f"{key}={'|'.join(values)}" for key, values in choices.items()),
+        *(f"{key}=<positive integer>" for key in positive_ints),
+        *switches,
+    ]
+    settings = {}
+    for item in variant.split(",") if variant else ():
+        key, has_value, value = item.partition("=")
+        if key in settings:
+            raise ValueError(f"`{key}` must be given once; got {variant!r}.")
+        if key in choices and has_value:
+            settings[key] = _one_of(key, value, choices[key])
+        elif key in positive_ints and has_value:
+            settings[key] = _positive_int(key, value)
+        elif key in switches and not has_value:
+            settings[key] = True
+        else:
+            raise ValueError(
+                f"Each part of the config's argument must be one of "
+                f"{', '.join(known)}; got {item!r}."
+            )
+    return settings

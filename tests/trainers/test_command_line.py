@@ -1,0 +1,76 @@
+"""Bad input on the command line: one line, no traceback, exit code not 0."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+CONFIG = "--config=configs/energy_2d.py"
+UNUSED = "--workdir=unused"
+
+
+def run_main(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "trainers.main", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def assert_one_line(done, *words):
+    assert done.returncode not in (0, None)
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert errors == lines[-1:]
+    for word in words:
+        assert word in errors[0]
+
+
+# These are answered before TensorFlow is imported: a fraction of a second.
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([CONFIG], ["`--workdir`", "given"]),
+        (["--config=configs/no.py", UNUSED], ["`--config`", "no.py"]),
+        (
+            [CONFIG + ":target=u9", UNUSED],
+            ["`target`", "u1, u2, u3, u4", "'u9'"],
+        ),
+        (
+            [CONFIG, UNUSED, "--config.optimizer.learnin_rate=1"],
+            ["--config.optimizer.learnin_rate", "learning_rate"],
+        ),
+        (
+            [CONFIG, UNUSED, "--config.training.num_steps=many"],
+            ["--config.training.num_steps", "many"],
+        ),
+        ([CONFIG, UNUSED, "--mode=play"], ["--mode", "play", "eval"]),
+        ([CONFIG, UNUSED, "stray"], ["'stray'"]),
+        (
+            ["--config=trainers/errors.py", UNUSED],
+            ["`--config`", "get_config"],
+        ),
+    ],
+)
+def test_bad_flag_costs_one_line(arguments, words):
+    done = run_main(*arguments)
+    assert_one_line(done, *words)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_unwritable_workdir_costs_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run_main(CONFIG, f"--workdir={tmp_path}/file/below")
+    assert_one_line(done, "`workdir`", "written to", "file/below")
+
+
+def test_main_is_short_and_without_logic():
+    text = (ROOT / "trainers" / "main.py").read_text()
+    assert len(text.splitlines()) < 80
+    assert "if " not in text.replace("if __name__", "")

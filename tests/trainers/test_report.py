@@ -1,0 +1,104 @@
+"""Tests of the README tables."""
+
+import json
+
+import pytest
+
+from trainers import report
+
+MARKED = "# Title\n\n<!-- report:energies -->\nold\n<!-- /report:energies -->\n"
+
+
+def result(target="u1", flow="planar", length=2, seed=0, kl=0.5, **changes):
+    return {
+        "experiment": "energy",
+        "target": target,
+        "flow": flow,
+        "num_flow_steps": length,
+        "seed": seed,
+        "kl": kl,
+        "standard_error": 0.001,
+        "log_normalizer": 1.8775,
+        "share_outside": 0.0,
+        "num_samples": 200_000,
+        "num_steps": 20_000,
+        "num_parameters": 14,
+        "seconds_per_step": 0.0005,
+        "finished": "2030-01-02T03:04:05+00:00",
+        "hardware": {"cpu": "Some CPU", "cores": 2, "accelerators": []},
+        "commit": "0123456789abcdef",
+        "dirty": False,
+        **changes,
+    }
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A directory with README.md and three results, as the current one."""
+    for seed, kl in enumerate((0.3, 0.1, 0.2)):
+        path = tmp_path / "results" / "energy_2d" / f"seed{seed}"
+        path.mkdir(parents=True)
+        text = json.dumps(result(seed=seed, kl=kl))
+        (path / "results.json").write_text(text)
+    (tmp_path / "README.md").write_text(MARKED)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_cell_is_median_and_range_over_the_seeds():
+    runs = [result(seed=s, kl=kl) for s, kl in enumerate((0.3, 0.1, 0.2))]
+    table = report.energies(runs)
+    assert "**0.2000** (0.1000 to 0.3000)" in table
+    assert "seeds 0, 1, 2" in table
+    assert "commit 0123456789." in table
+    assert "Some CPU, 2 cores" in table
+
+
+def test_rows_and_columns_cover_what_was_measured():
+    runs = [
+        result("u2", "radial", 8, kl=0.25),
+        result("u1", "planar", 32, kl=0.5, num_parameters=164),
+    ]
+    lines = report.energies(runs).splitlines()
+    assert "KL, K = 8 | KL, K = 32" in lines[0]
+    assert lines[2].startswith("| U1 | 1.8775 | planar | - | 0.5000 | 164 |")
+    assert lines[3].startswith("| U2 | 1.8775 | radial | 0.2500 | - |")
+
+
+def test_dirty_checkout_is_not_hidden():
+    assert "0123456789 (dirty)" in report.energies([result(dirty=True)])
+
+
+def test_other_experiments_are_ignored():
+    text = report.energies([{"experiment": "vae"}])
+    assert text.startswith("Not measured")
+
+
+def test_write_then_check(project, capsys):
+    assert report.main(["--check"]) == 1
+    assert "are not those of" in capsys.readouterr().err
+    assert report.main(["--write"]) == 0
+    text = (project / "README.md").read_text()
+    assert text.startswith("# Title\n\n<!-- report:energies -->\n| target |")
+    assert "old" not in text
+    assert report.main(["--check", "README.md"]) == 0
+
+
+def test_prints_without_touching_any_file(project, capsys):
+    assert report.main([]) == 0
+    assert "**0.2000**" in capsys.readouterr().out
+    assert (project / "README.md").read_text() == MARKED
+
+
+@pytest.mark.parametrize("text", ["no markers", MARKED * 2])
+def test_missing_or_repeated_markers_are_refused(project, capsys, text):
+    (project / "README.md").write_text(text)
+    assert report.main(["--write"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: README.md: The file must have")
+    assert (project / "README.md").read_text() == text
+
+
+def test_missing_readme_is_one_clear_line(project, capsys):
+    assert report.main(["--check", "nowhere.md"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

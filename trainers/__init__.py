@@ -1,0 +1,1 @@
+"""Trainers: run from a checkout, `python -m trainers.main --help`."""

@@ -1,0 +1,202 @@
+"""The whole energies experiment: targets, flows, lengths, seeds.
+
+    python -m trainers.sweep_energies --workdir=runs/energy_2d \
+        --results=results/energy_2d
+
+Every run keeps its own workdir and ends with one file
+`<results>/<target>/<flow>_K<k>_seed<s>/results.json`. Runs that have theirs are
+left alone, interrupted ones are continued. At the end `energies.png` shows the
+planar flows, for each length the run whose KL is the median of its seeds.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from absl import logging
+from ml_collections import config_dict
+
+from configs import energy_2d
+from trainers import errors, evaluate_target, figures, fit_target, run
+from trainers import workdir as workdirs
+
+__all__ = ["Cell", "cells", "draw_energies", "main", "sweep"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run of the sweep."""
+
+    target: str
+    flow: str
+    num_flow_steps: int
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """Its directory, below that of the sweep."""
+        name = f"{self.flow}_K{self.num_flow_steps}_seed{self.seed}"
+        return os.path.join(self.target, name)
+
+    def config(self, variant: str | None = None) -> config_dict.ConfigDict:
+        """Its configuration; `variant` may be "runlocal"."""
+        parts = [
+            f"target={self.target}",
+            f"flow={self.flow}",
+            f"K={self.num_flow_steps}",
+            *([variant] if variant else []),
+        ]
+        config = energy_2d.get_config(",".join(parts))
+        config.training.seed = self.seed
+        return config
+
+
+def cells(
+    targets: Sequence[str],
+    flows: Sequence[str],
+    lengths: Sequence[int],
+    seeds: Sequence[int],
+) -> Iterator[Cell]:
+    """All runs, seed by seed, so that every cell of the table fills early."""
+    for seed, length, target, flow in itertools.product(
+        seeds, lengths, targets, flows
+    ):
+        yield Cell(target, flow, length, seed)
+
+
+def sweep(
+    todo: Sequence[Cell],
+    *,
+    workdir: str,
+    results: str,
+    variant: str | None = None,
+) -> None:
+    """Runs those cells that have no results.json yet.
+
+    Args:
+      todo: the runs.
+      workdir: directory of the workdirs.
+      results: directory of the results.json files; existing ones are kept.
+      variant: see `Cell.config`.
+    """
+    for number, cell in enumerate(todo, start=1):
+        path = os.path.join(results, cell.path, "results.json")
+        if tf.io.gfile.exists(path):
+            logging.info("%s has its results.json: kept.", cell.path)
+            continue
+        logging.info("Run %d of %d: %s.", number, len(todo), cell.path)
+        found = run.train_and_evaluate(
+            cell.config(variant), os.path.join(workdir, cell.path)
+        )
+        tf.io.gfile.makedirs(os.path.dirname(path))
+        workdirs.write_json(path, found)
+        keras.utils.clear_session()
+
+
+def _median_run(results: str, group: Sequence[Cell]) -> tuple[Cell, float]:
+    """The cell with the median KL (the lower of the two middle ones)."""
+    by_kl = sorted(
+        (
+            workdirs.read_json(
+                os.path.join(results, cell.path, "results.json")
+            )["kl"],
+            cell,
+        )
+        for cell in group
+    )
+    kl, cell = by_kl[(len(by_kl) - 1) // 2]
+    return cell, kl
+
+
+def draw_energies(
+    path: str,
+    todo: Sequence[Cell],
+    *,
+    workdir: str,
+    results: str,
+    flow: str = "planar",
+    variant: str | None = None,
+) -> None:
+    """Draws the table of densities from the checkpoints of a sweep.
+
+    Args:
+      path: where to write the PNG file.
+      todo: the runs of the sweep; those of other flows are left out.
+      workdir: directory of their workdirs.
+      results: directory of their results.json files.
+      flow: the flow to draw.
+      variant: see `Cell.config`.
+    """
+    rows: dict[str, list[Any]] = {}
+    groups: dict[tuple[str, int], list[Cell]] = {}
+    for cell in todo:
+        if cell.flow == flow:
+            key = (cell.target, cell.num_flow_steps)
+            groups.setdefault(key, []).append(cell)
+    half_width = 0.0
+    for (target, length), group in groups.items():
+        cell, kl = _median_run(results, group)
+        fit = fit_target.TargetFit(cell.config(variant))
+        fit_target.checkpoint_manager(
+            fit, os.path.join(workdir, cell.path)
+        ).restore_or_initialize()
+        half_width = fit.config.evaluation.half_width
+        target_density, density = evaluate_target.density_grid(fit)
+        row = rows.setdefault(target, [("target", target_density)])
+        row.append((f"{flow}, K = {length}: KL = {kl:.4f}", density))
+    if rows:
+        figures.save_energies(path, rows=rows, half_width=half_width)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainers.sweep_energies",
+        description="Fits every flow to every target, seed by seed.",
+    )
+    add = parser.add_argument
+    add("--workdir", required=True, help="directory of the runs' workdirs")
+    add("--results", required=True, help="directory of the results.json files")
+    add("--targets", nargs="+", default=energy_2d.TARGETS)
+    add("--flows", nargs="+", default=energy_2d.FLOWS)
+    add("--lengths", nargs="+", type=int, default=(2, 8, 32))
+    add("--seeds", nargs="+", type=int, default=(0, 1, 2))
+    add("--variant", choices=("runlocal",), help="tiny runs, to try it out")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: see the module's docstring."""
+    arguments = _parse(sys.argv[1:] if argv is None else argv)
+    logging.set_verbosity(logging.INFO)
+    todo = list(
+        cells(
+            arguments.targets,
+            arguments.flows,
+            arguments.lengths,
+            arguments.seeds,
+        )
+    )
+    places = {
+        "workdir": arguments.workdir,
+        "results": arguments.results,
+        "variant": arguments.variant,
+    }
+    try:
+        for cell in todo:
+            fit_target.check_config(cell.config(arguments.variant))
+        sweep(todo, **places)
+        draw_energies(
+            os.path.join(arguments.results, "energies.png"), todo, **places
+        )
+    except (ValueError, errors.NonFiniteError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
