@@ -90,10 +90,13 @@ def run(
     versions: dict[str, str] = {}
     for k in settings.flow_steps:
         versions |= _measure_steps(cases, k, settings, report)
-    # Process by process, so that a disturbance does not fall on one case.
-    for _ in range(settings.num_processes):
-        for case in cases.values():
-            _measure_first_step(case, settings, report)
+    # Process by process, so that a disturbance does not fall on one case; the
+    # long compilations of the others last.
+    for alone in (False, True):
+        for _ in range(settings.num_processes):
+            for case in cases.values():
+                if case["interleaved"] is not alone:
+                    _measure_first_step(case, settings, report)
     for case in cases.values():
         _long_flow_report.summarise(case)
     return {
