@@ -21,6 +21,7 @@ from tensorflow_probability.python.internal.parameter_properties import (
     BatchedComponentProperties,
     ShapeParameterProperties,
 )
+from tensorflow_probability.python.internal.slicing import batch_slice
 
 __all__ = [
     "BatchedComponentProperties",
@@ -30,6 +31,7 @@ __all__ = [
     "GraphOrParentsInXlaContext",
     "Invert",
     "ShapeParameterProperties",
+    "batch_slice",
     "could_possibly_record",
     "dtype_util",
     "ps",

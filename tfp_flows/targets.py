@@ -107,6 +107,9 @@ class Target:
     #### Example
 
     ```python
+    import tensorflow as tf
+    import tfp_flows
+
     target = tfp_flows.targets.get("u1")
     z = tf.zeros([100, 2])
     target.unnormalized_log_prob(z)  # shape [100]

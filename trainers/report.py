@@ -5,7 +5,7 @@
     python -m trainers.report --check README.md   # exit code 1 if they differ
 
 A table stands between `<!-- report:energies -->` and
-`<!-- /report:energies -->`.
+`<!-- /report:energies -->`, and so for the other names.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from trainers import report_benchmarks
 
 __all__ = ["energies", "main", "read_results", "replace_tables"]
 
@@ -85,7 +87,7 @@ def energies(results: Results) -> str:
     Returns:
       A Markdown table and its caption.
     """
-    runs = [run for run in results if run["experiment"] == "energy"]
+    runs = [run for run in results if run.get("experiment") == "energy"]
     if not runs:
         return "Not measured: no results.json of this experiment."
     groups = collections.defaultdict(list)
@@ -121,7 +123,10 @@ def energies(results: Results) -> str:
     return "\n".join([*lines, "", _energies_caption(runs)])
 
 
-_TABLES: dict[str, Callable[[Results], str]] = {"energies": energies}
+_TABLES: dict[str, Callable[[Results], str]] = {
+    "energies": energies,
+    "long_flow": report_benchmarks.long_flow,
+}
 
 
 def replace_tables(text: str, results: Results) -> str:

@@ -6,7 +6,10 @@ import pytest
 
 from trainers import report
 
-MARKED = "# Title\n\n<!-- report:energies -->\nold\n<!-- /report:energies -->\n"
+MARKED = (
+    "# Title\n\n<!-- report:energies -->\nold\n<!-- /report:energies -->\n"
+    "<!-- report:long_flow -->\n<!-- /report:long_flow -->\n"
+)
 
 
 def result(target="u1", flow="planar", length=2, seed=0, kl=0.5, **changes):
@@ -70,7 +73,7 @@ def test_dirty_checkout_is_not_hidden():
 
 
 def test_other_experiments_are_ignored():
-    text = report.energies([{"experiment": "vae"}])
+    text = report.energies([{"experiment": "vae"}, {"step_ms": 1.0}])
     assert text.startswith("Not measured")
 
 
@@ -102,3 +105,55 @@ def test_missing_or_repeated_markers_are_refused(project, capsys, text):
 def test_missing_readme_is_one_clear_line(project, capsys):
     assert report.main(["--check", "nowhere.md"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def long_flow_result():
+    def case(variant, value):
+        summary = {"q1": value, "median": value, "q3": value}
+        finished = value is not None
+        return {
+            "variant": variant,
+            "mode": "xla",
+            "num_flow_steps": 8,
+            "status": "finished" if finished else "more than 300 s",
+            "first_step_seconds": summary if finished else None,
+            "step_milliseconds": summary if finished else None,
+            "peak_memory_mib": summary if finished else None,
+        }
+
+    return {
+        "benchmark": "long_flow",
+        "date": "2030-01-02",
+        "commit": "0123456789abcdef",
+        "dirty": False,
+        "machine": {"cpu": "Some CPU", "cores": 2},
+        "versions": {"tensorflow": "2.21.0"},
+        "settings": {
+            "flow_steps": [8, 80],
+            "num_processes": 3,
+            "num_steps": 200,
+            "limit_seconds": 300.0,
+            "limit_mib": 8192.0,
+        },
+        "cases": [case("scan", 2.5), case("chain", None)],
+        "ratios": {
+            "step": {"at_most": 0.5, "values": {"8": 0.25, "80": None}},
+            "growth": {"at_most": 1.3, "values": {"80/8": 1.125}},
+        },
+    }
+
+
+def test_benchmark_table_shows_what_did_not_finish():
+    lines = report.report_benchmarks.long_flow([long_flow_result()])
+    assert "| 8 | scan | xla | 2.50 | 2.5 | 2 |" in lines
+    assert "more than 300 s" in lines
+    assert "| step | 0.25 | - | at most 0.5 |" in lines
+    assert "| growth | 1.12 (K = 80/8) |  | at most 1.3 |" in lines
+    assert "commit 0123456789." in lines
+
+
+def test_readme_has_the_tables_of_the_committed_results():
+    readme = report.pathlib.Path(__file__).parents[2] / "README.md"
+    results = report.read_results(readme.parent / "results")
+    text = readme.read_text(encoding="utf-8")
+    assert report.replace_tables(text, results) == text

@@ -14,6 +14,7 @@ from tfp_flows.bijectors._members import (
     members,
     tensor_parameters,
 )
+from tfp_flows.bijectors._slicing import SliceableScan
 from tfp_flows.bijectors.flow_bijector import OnePassBijector
 
 __all__ = ["Scan"]
@@ -143,7 +144,7 @@ class Scan(OnePassBijector):
         del dtype  # The same for every dtype.
         return {
             "bijector": BatchedComponentProperties(
-                event_ndims=lambda self: self.forward_min_event_ndims
+                event_ndims=lambda self, x_event_ndims: x_event_ndims
             )
         }
 
@@ -160,11 +161,14 @@ class Scan(OnePassBijector):
             self.bijector.experimental_batch_shape_tensor(event_ndims)
         )[0]
 
-    def __getitem__(self, slices: Any) -> "Scan":
-        """Slices the batch axes behind K."""
-        if not isinstance(slices, tuple | list):
-            slices = (slices,)
-        return self.copy(bijector=self.bijector[(slice(None), *slices)])
+    @property
+    def _tfp_batch_slice_provenance(self) -> tuple[Any, list[Any]]:
+        """The object that TFP slices, here and inside distributions."""
+        return SliceableScan.of(self), []
+
+    @_tfp_batch_slice_provenance.setter
+    def _tfp_batch_slice_provenance(self, value: Any) -> None:
+        """TFP's note on how it made this slice; not needed."""
 
     def _get_parameterization(self) -> Any:
         # A DeferredModule hashes as what it builds, another one at every use.

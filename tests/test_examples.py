@@ -1,0 +1,55 @@
+"""The examples of README.md and of the docstrings run as they stand."""
+
+import importlib
+import pathlib
+import pkgutil
+import re
+import textwrap
+
+import pytest
+
+import tfp_flows
+
+ROOT = pathlib.Path(tfp_flows.__file__).parents[1]
+BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+
+
+def _blocks(text):
+    return [textwrap.dedent(code) for _, code in BLOCK.findall(text)]
+
+
+def _examples():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for number, code in enumerate(_blocks(readme)):
+        yield pytest.param(code, id=f"README-{number}")
+    for name in ("bijectors", "layers", "math", "testing", "targets"):
+        package = importlib.import_module(f"tfp_flows.{name}")
+        modules = [package.__name__]
+        if hasattr(package, "__path__"):
+            modules += [
+                module.name
+                for module in pkgutil.walk_packages(
+                    package.__path__, f"{package.__name__}."
+                )
+            ]
+        for module_name in modules:
+            module = importlib.import_module(module_name)
+            source = pathlib.Path(module.__file__).read_text(encoding="utf-8")
+            for number, code in enumerate(_blocks(source)):
+                yield pytest.param(code, id=f"{module_name}-{number}")
+
+
+EXAMPLES = list(_examples())
+
+
+def test_the_examples_are_found():
+    """README has several, and each bijector's docstring has one."""
+    names = [example.id for example in EXAMPLES]
+    assert sum(name.startswith("README") for name in names) >= 4
+    for name in ("planar", "radial", "scan"):
+        assert f"tfp_flows.bijectors.{name}-0" in names
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_example_runs(code):
+    exec(compile(code, "<example>", "exec"), {"__name__": "example"})

@@ -1,0 +1,79 @@
+"""Tables of the benchmarks, from their results.json files."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["long_flow"]
+
+
+def _median(case: dict[str, Any], key: str, digits: int) -> str:
+    summary = case[key]
+    return f"{summary['median']:.{digits}f}" if summary else case["status"]
+
+
+def long_flow(results: Sequence[dict[str, Any]]) -> str:
+    """The table of `benchmarks/long_flow.py`: costs, then their ratios."""
+    runs = [run for run in results if run.get("benchmark") == "long_flow"]
+    if not runs:
+        return "Not measured: no results.json of this benchmark."
+    run = max(runs, key=lambda run: run["date"])
+    lines = [
+        "| K | variant | mode | first step, s | step, ms | peak memory, MiB |",
+        "| ---: | --- | --- | ---: | ---: | ---: |",
+    ]
+    for case in run["cases"]:
+        cells = [
+            case["num_flow_steps"],
+            case["variant"],
+            case["mode"],
+            _median(case, "first_step_seconds", 2),
+            _median(case, "step_milliseconds", 1),
+            _median(case, "peak_memory_mib", 0),
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    lines += [
+        "",
+        "| ratio of medians | " + " | ".join(_lengths(run)) + " | wanted |",
+        "| --- |" + " ---: |" * (len(_lengths(run)) + 1),
+    ]
+    for name, ratio in run["ratios"].items():
+        values = ratio["values"]
+        if len(values) == 1:
+            (k, value), *_ = values.items()
+            cells = [f"{_ratio(value)} (K = {k})"]
+            cells += [""] * (len(_lengths(run)) - 1)
+        else:
+            cells = [_ratio(value) for value in values.values()]
+        lines.append(
+            f"| {name} | {' | '.join(cells)} | at most {ratio['at_most']} |"
+        )
+    return "\n".join([*lines, "", _caption(run)])
+
+
+def _lengths(run: dict[str, Any]) -> list[str]:
+    return [f"K = {k}" for k in run["settings"]["flow_steps"]]
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _caption(run: dict[str, Any]) -> str:
+    machine, settings = run["machine"], run["settings"]
+    spread = statistics.median(
+        (summary["q3"] - summary["q1"]) / summary["median"]
+        for case in run["cases"]
+        if (summary := case["step_milliseconds"])
+    )
+    return (
+        f"Medians of {settings['num_processes']} processes (first step, "
+        f"memory) and of {settings['num_steps']} interleaved steps, whose "
+        f"quartiles are typically {100 * spread:.0f} % apart; `chain` under "
+        f"XLA has a process of its own, at most "
+        f"{settings['limit_seconds']:.0f} s and "
+        f"{settings['limit_mib'] / 1024:.0f} GiB. {machine['cpu']}, "
+        f"{machine['cores']} cores, TensorFlow "
+        f"{run['versions']['tensorflow']}; {run['date'][:10]}; commit "
+        f"{run['commit'][:10]}{' (dirty)' if run['dirty'] else ''}."
+    )
