@@ -1,0 +1,279 @@
+"""Checks of the bijector as an object: composite tensor, copies, slices."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.testing.case import NUM_EXAMPLES, Arrays, BijectorCase
+from tfp_flows.testing.evaluation import (
+    QUANTITIES,
+    SIGNATURE,
+    Evaluator,
+    close_outputs,
+    outputs,
+    total,
+    values,
+)
+from tfp_flows.testing.report import Findings
+
+__all__ = [
+    "check_composite",
+    "check_composition",
+    "check_copy",
+    "check_slicing",
+]
+
+tfb = tfp.bijectors
+
+_NOT_COMPOSITE = (
+    "the parameters' tensors; derive the class from "
+    "tfb.AutoCompositeTensorBijector"
+)
+
+
+def _compare(
+    case: BijectorCase,
+    what: str,
+    bijector: tfb.Bijector,
+    expected: Arrays,
+    x: np.ndarray,
+    y: np.ndarray,
+    findings: Findings,
+    quantities: Sequence[str] = SIGNATURE,
+) -> None:
+    """Values of a bijector, at points it has not seen, against `expected`."""
+    found = outputs(
+        bijector, tf.constant(x), tf.constant(y), case.event_ndims, quantities
+    )
+    close_outputs(
+        findings, f"{{}} of {what}", found, expected, case.tolerances.same
+    )
+
+
+def check_composite(case: BijectorCase, findings: Findings) -> None:
+    """The bijector passes through `tf.nest` and `tf.function` as its tensors.
+
+    One trace serves other parameter values, and the gradient reaches
+    parameters outside the function.
+    """
+    first = case.parameters("parameters", (NUM_EXAMPLES,))
+    second = case.parameters("other parameters", (NUM_EXAMPLES,))
+    x, y = case.points("x"), case.points("y")
+    evaluate = Evaluator(case)
+    with findings.attempt("tf.nest with expand_composites"):
+        bijector, other = case.fresh(first), case.fresh(second)
+        leaves = tf.nest.flatten(bijector, expand_composites=True)
+        if any(leaf is bijector for leaf in leaves):
+            findings.require(
+                False,
+                "tf.nest.flatten(bijector, expand_composites=True)",
+                expected=_NOT_COMPOSITE,
+                found="the bijector itself, which is no composite tensor",
+            )
+            return
+        packed = tf.nest.pack_sequence_as(
+            bijector,
+            tf.nest.flatten(other, expand_composites=True),
+            expand_composites=True,
+        )
+        expected = evaluate.values(x, y, second)
+        _compare(case, "a repacked bijector", packed, expected, x, y, findings)
+
+    def call(bijector: tfb.Bijector, x: tf.Tensor, y: tf.Tensor) -> Any:
+        return outputs(bijector, x, y, case.event_ndims), bijector
+
+    with findings.attempt("a tf.function that takes and returns the bijector"):
+        function = tf.function(call, autograph=False)
+        for parameters in (first, second):
+            given = case.fresh(parameters)
+            found, returned = function(given, tf.constant(x), tf.constant(y))
+            expected = evaluate.values(x, y, parameters)
+            what = "{} inside a tf.function that takes the bijector"
+            close_outputs(findings, what, found, expected, case.tolerances.same)
+            findings.require(
+                type(returned) is type(given),
+                "type of the bijector that the tf.function returns",
+                expected=type(given).__name__,
+                found=type(returned).__name__,
+            )
+            what = "the returned bijector"
+            _compare(case, what, returned, expected, x, y, findings)
+        count = function.experimental_get_tracing_count()
+        findings.require(
+            count == 1,
+            "traces for two bijectors of the same shapes",
+            expected=1,
+            found=count,
+        )
+    with findings.attempt("gradients through a tf.function"):
+        tensors = case.tensors(first)
+        function = tf.function(lambda b, x: b.forward(x), autograph=False)
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            image = function(case.build(**tensors), tf.constant(x))
+            loss = total({"forward": image})
+        expected = evaluate(x, y, first, only="forward")[1]
+        for name, gradient in tape.gradient(loss, tensors).items():
+            findings.require(
+                gradient is not None or not np.any(expected[f"`{name}`"]),
+                f"gradient to `{name}` through a tf.function that takes the "
+                "bijector",
+                expected="a tensor",
+                found=gradient,
+            )
+
+
+def check_copy(case: BijectorCase, findings: Findings) -> None:
+    """`copy()` is the same map; `copy(parameter=...)` that of the new value."""
+    parameters = case.parameters("parameters", (NUM_EXAMPLES,))
+    other = case.parameters("other parameters", (NUM_EXAMPLES,))
+    x, y = case.points("x"), case.points("y")
+    evaluate = Evaluator(case)
+    with findings.attempt("copy()"):
+        bijector = case.fresh(parameters)
+        copied = bijector.copy()
+        findings.require(
+            type(copied) is type(bijector),
+            "type of a copy",
+            expected=type(bijector).__name__,
+            found=type(copied).__name__,
+        )
+        expected = evaluate.values(x, y, parameters)
+        _compare(case, "a copy", copied, expected, x, y, findings)
+    if case.bijector_class is None:
+        return
+    for name in case.shapes:
+        with findings.attempt(f"copy({name}=...)"):
+            changed = {**parameters, name: other[name]}
+            new = tf.constant(other[name])
+            copied = case.fresh(parameters).copy(**{name: new})
+            expected = evaluate.values(x, y, changed)
+            _compare(
+                case, f"copy({name}=...)", copied, expected, x, y, findings
+            )
+
+
+# Indices of a batch of shape [2, 3].
+_SLICES: dict[str, tuple[Any, ...]] = {
+    "[0]": (0,),
+    "[-1]": (-1,),
+    "[:, 1]": (slice(None), 1),
+    "[1:]": (slice(1, None),),
+    "[..., :2]": (Ellipsis, slice(None, 2)),
+    "[..., tf.newaxis]": (Ellipsis, np.newaxis),
+    "[tf.newaxis]": (np.newaxis,),
+}
+
+
+def check_slicing(case: BijectorCase, findings: Findings) -> None:
+    """`bijector[index]` maps as the examples at the index did.
+
+    Parameters of batch `[2, 3]`; then one of them of batch `[1, 3]`, which
+    slicing must broadcast.
+    """
+    full = case.parameters("slices", (2, 3))
+    x, y = (case.points(f"slices {p}", (2, 3)) for p in "xy")
+    jobs = [("", full, list(_SLICES))]
+    if len(case.shapes) > 1:
+        name = next(iter(case.shapes))
+        single = full[name][case.batch_index(name, slice(0, 1))]
+        note = f", `{name}` of batch [1, 3]"
+        jobs.append((note, {**full, name: single}, ["[0]", "[:, 1]", "[1:]"]))
+    for note, parameters, texts in jobs:
+        with findings.attempt(f"parameters of batch [2, 3]{note}"):
+            bijector = case.fresh(parameters)
+            expected = values(case, x, y, parameters, SIGNATURE)
+            for text in texts:
+                what = f"bijector{text}{note}"
+                with findings.attempt(what):
+                    _check_slice(
+                        case,
+                        what,
+                        bijector,
+                        _SLICES[text],
+                        expected,
+                        x,
+                        y,
+                        findings,
+                    )
+
+
+def _check_slice(
+    case: BijectorCase,
+    what: str,
+    bijector: tfb.Bijector,
+    index: tuple[Any, ...],
+    expected: Arrays,
+    x: np.ndarray,
+    y: np.ndarray,
+    findings: Findings,
+) -> None:
+    if (
+        case.event_ndims > bijector.forward_min_event_ndims
+        and Ellipsis in index
+    ):
+        # TFP counts an element-wise map's event among the batch.
+        return
+    sliced = bijector[index]
+    batch = list(np.empty((2, 3))[index].shape)
+    found = sliced.experimental_batch_shape(x_event_ndims=case.event_ndims)
+    findings.require(
+        found.rank is not None and found.as_list() == batch,
+        f"batch shape of {what}",
+        expected=batch,
+        found=found,
+    )
+
+    def take(value: np.ndarray, num_event_axes: int) -> np.ndarray:
+        rest = () if Ellipsis in index else (Ellipsis,)
+        return value[(*index, *rest, *(slice(None),) * num_event_axes)]
+
+    n = case.event_ndims
+    wanted = {
+        "forward": take(expected["forward"], n),
+        "ildj": take(np.broadcast_to(expected["ildj"], (2, 3)), 0),
+    }
+    _compare(case, what, sliced, wanted, take(x, n), take(y, n), findings)
+
+
+def check_composition(case: BijectorCase, findings: Findings) -> None:
+    """`tfb.Invert` and `tfb.Chain` of the bijector are what they stand for."""
+    first = case.parameters("parameters", (NUM_EXAMPLES,))
+    second = case.parameters("other parameters", (NUM_EXAMPLES,))
+    x, y = case.points("x"), case.points("y")
+    evaluate = Evaluator(case)
+    with findings.attempt("tfb.Invert"):
+        straight = evaluate.values(y, x, first)
+        expected = {
+            "forward": straight["inverse"],
+            "inverse": straight["forward"],
+            "fldj": straight["ildj"],
+            "ildj": straight["fldj"],
+        }
+        inverted = tfb.Invert(case.fresh(first))
+        _compare(
+            case, "tfb.Invert", inverted, expected, x, y, findings, QUANTITIES
+        )
+    with findings.attempt("tfb.Chain"):
+        # tfb.Chain applies the last of its list first.
+        chain = tfb.Chain([case.fresh(second), case.fresh(first)])
+        shape = chain.experimental_batch_shape(x_event_ndims=case.event_ndims)
+        findings.require(
+            shape.rank is not None and shape.as_list() == [NUM_EXAMPLES],
+            "batch shape of tfb.Chain",
+            expected=[NUM_EXAMPLES],
+            found=shape,
+        )
+        one = evaluate.values(x, y, first)
+        two = evaluate.values(one["forward"], y, second)
+        last = evaluate.values(x, two["inverse"], first)
+        expected = {
+            "forward": two["forward"],
+            "inverse": last["inverse"],
+            "fldj": one["fldj"] + two["fldj"],
+            "ildj": two["ildj"] + last["ildj"],
+        }
+        _compare(case, "tfb.Chain", chain, expected, x, y, findings, QUANTITIES)
