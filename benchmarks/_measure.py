@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from trainers import provenance
+
 __all__ = [
+    "describe",
     "ChildResult",
     "peak_memory_mib",
-    "provenance",
     "quartiles",
     "run_child",
 ]
@@ -131,42 +133,17 @@ def quartiles(values: Sequence[float]) -> dict[str, float]:
     return {"median": median, "q1": q1, "q3": q3}
 
 
-def provenance(measured: Sequence[str] = ("tfp_flows", "benchmarks")) -> dict:
+def describe(measured: Sequence[str] = ("tfp_flows", "benchmarks")) -> dict:
     """Commit, date and machine; `dirty`: `measured` differs from the commit."""
-    commit = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--", *measured)
+    commit = provenance.git("rev-parse", "HEAD")
+    changes = provenance.git("status", "--porcelain", "--", *measured)
     return {
         "commit": commit,
         "dirty": None if commit is None else bool(changes),
         "date": time.strftime("%Y-%m-%d"),
         "machine": {
-            "cpu": _cpu_model(),
+            "cpu": provenance.cpu_model(),
             "cores": os.cpu_count(),
             "platform": f"{platform.system()} {platform.machine()}",
         },
     }
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    for line in lines:
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()

@@ -101,7 +101,7 @@ def run(
         _long_flow_report.summarise(case)
     return {
         "benchmark": "long_flow",
-        **_measure.provenance(),
+        **_measure.describe(),
         "versions": versions,
         "settings": {
             **settings._asdict(),

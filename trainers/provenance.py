@@ -8,16 +8,20 @@ import subprocess
 import sys
 from typing import Any
 
-import tensorflow as tf
-
-__all__ = ["describe_code", "describe_hardware", "describe_start"]
+__all__ = [
+    "cpu_model",
+    "describe_code",
+    "describe_hardware",
+    "describe_start",
+    "git",
+]
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _CODE = ("tfp_flows", "trainers", "configs")
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 
 
-def _git(*arguments: str) -> str | None:
+def git(*arguments: str) -> str | None:
     """Output of a git command in the checkout; None where there is none."""
     try:
         done = subprocess.run(
@@ -32,7 +36,8 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """The processor's name."""
     try:
         with open("/proc/cpuinfo") as file:
             for line in file:
@@ -50,9 +55,9 @@ def describe_code() -> dict[str, Any]:
       `commit` (None outside a checkout), `dirty` (whether the library, the
       trainers or the configs differed from that commit) and `versions`.
     """
-    status = _git("status", "--porcelain", "--", *_CODE)
+    status = git("status", "--porcelain", "--", *_CODE)
     return {
-        "commit": _git("rev-parse", "--verify", "HEAD"),
+        "commit": git("rev-parse", "--verify", "HEAD"),
         "dirty": None if status is None else bool(status),
         "versions": {
             "python": platform.python_version(),
@@ -63,13 +68,15 @@ def describe_code() -> dict[str, Any]:
 
 def describe_hardware() -> dict[str, Any]:
     """Processor, its cores, and the accelerators that TensorFlow sees."""
+    import tensorflow as tf
+
     accelerators = [
         device.device_type
         for device in tf.config.list_physical_devices()
         if device.device_type != "CPU"
     ]
     return {
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "cores": os.cpu_count(),
         "accelerators": accelerators,
     }

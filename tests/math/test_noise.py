@@ -62,6 +62,15 @@ def test_seed_out_of_range_is_refused():
         noise.normal([2], seed=-1, step=0, purpose="x")
 
 
+@pytest.mark.parametrize("draw", [noise.normal, noise.uniform])
+@pytest.mark.parametrize("shape", [[], [1], (2, 3), [0, 3]])
+def test_shapes(draw, shape):
+    kwargs = {"seed": 0, "step": 0, "purpose": "shapes"}
+    assert draw(shape, **kwargs).shape == list(shape)
+    as_tensor = tf.constant(shape, tf.int32)
+    assert draw(as_tensor, **kwargs).shape == list(shape)
+
+
 def test_unknown_shape():
     @tf.function(input_signature=[tf.TensorSpec([None, 3])])
     def like(x):

@@ -48,7 +48,9 @@ def normal(
     By the transform of Box and Muller, whose functions XLA and the graph
     kernels agree on to a few units in the last place.
     """
-    num_pairs = (ps.reduce_prod(shape) + 1) // 2
+    shape = ps.cast(ps.convert_to_shape_tensor(shape), tf.int32)
+    size = ps.reduce_prod(shape)
+    num_pairs = (size + 1) // 2
     bits, width, compute_dtype = _bits(
         [2, num_pairs], seed, step, purpose, dtype
     )
@@ -56,7 +58,7 @@ def normal(
     radius = tf.sqrt(-2.0 * tf.math.log(fractions[0]))
     angle = 2.0 * math.pi * fractions[1]
     pairs = tf.stack([radius * tf.cos(angle), radius * tf.sin(angle)], axis=1)
-    flat = tf.reshape(pairs, [-1])[: ps.reduce_prod(shape)]
+    flat = tf.reshape(pairs, [-1])[:size]
     return tf.cast(tf.reshape(flat, shape), dtype)
 
 
