@@ -47,7 +47,7 @@ def parse_variant(
         *(f"{key}=<positive integer>" for key in positive_ints),
         *switches,
     ]
-    settings = {}
+    settings: dict[str, str | int | bool] = {}
     for item in variant.split(",") if variant else ():
         key, has_value, value = item.partition("=")
         if key in settings:

@@ -17,6 +17,9 @@ class SliceableScan:
     is told to slice this object instead: it is its own, only parameter.
     """
 
+    _scan: Any
+    _x_event_ndims: int
+
     def __new__(cls, sliced: Any) -> Any:
         """Where TFP makes the sliced object from its sliced parameter."""
         # Sliced by `...` alone, the parameter is as it was.

@@ -5,14 +5,13 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows._tfp import dtype_util, tensor_util
-from tfp_flows.types import TensorLike
 
 __all__ = ["check_same_event_size", "convert_parameters"]
 
 _DTYPES = (tf.float32, tf.float64)
 
 
-def convert_parameters(**parameters: TensorLike) -> dict[str, Any]:
+def convert_parameters(**parameters: Any) -> dict[str, Any]:
     """Converts named parameters to one dtype, keeping variables as they are.
 
     Args:

@@ -16,6 +16,7 @@ from tfp_flows.types import TensorLike
 
 __all__ = ["Planar"]
 
+
 class Planar(FlowBijector):
     """Planar flow: `y = x + u_hat * tanh(<w, x> + b)`.
 

@@ -16,6 +16,7 @@ from tfp_flows.types import TensorLike
 
 __all__ = ["Radial"]
 
+
 class Radial(FlowBijector):
     """Radial flow: `y = x + beta * (x - z0) / (alpha + |x - z0|)`.
 

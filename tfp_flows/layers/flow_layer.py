@@ -57,8 +57,18 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
         """All the steps, as one bijector with batch shape `[K]`."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes the weights for events of size `input_shape[-1]`."""
-        parameters = self._parameters(input_shape[-1])
+        """Makes the weights for events of size `input_shape[-1]`.
+
+        Raises:
+          ValueError: that size is not known.
+        """
+        event_size = input_shape[-1]
+        if event_size is None:
+            raise ValueError(
+                "`input_shape` must end in a known event size D; got "
+                f"{tuple(input_shape)}."
+            )
+        parameters = self._parameters(event_size)
         for name, (shape, initializer) in parameters.items():
             self._flow_weights[name] = self.add_weight(
                 name=name,
