@@ -48,7 +48,30 @@ def long_flow(results: Sequence[dict[str, Any]]) -> str:
         lines.append(
             f"| {name} | {' | '.join(cells)} | at most {ratio['at_most']} |"
         )
+    cells = [_ratio(value) for value in _floor_over_chain(run)]
+    lines.append(
+        "| step, floor XLA / chain graph: the least that any flow could reach "
+        f"| {' | '.join(cells)} | - |"
+    )
     return "\n".join([*lines, "", _caption(run)])
+
+
+def _floor_over_chain(run: dict[str, Any]) -> list[float | None]:
+    """What the network without a flow takes of the chain's step, by K."""
+    steps = {
+        (case["variant"], case["mode"], case["num_flow_steps"]): case[
+            "step_milliseconds"
+        ]
+        for case in run["cases"]
+    }
+    pairs = [
+        (steps.get(("floor", "xla", k)), steps.get(("chain", "graph", k)))
+        for k in run["settings"]["flow_steps"]
+    ]
+    return [
+        floor["median"] / chain["median"] if floor and chain else None
+        for floor, chain in pairs
+    ]
 
 
 def _lengths(run: dict[str, Any]) -> list[str]:

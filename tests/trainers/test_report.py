@@ -108,12 +108,12 @@ def test_missing_readme_is_one_clear_line(project, capsys):
 
 
 def long_flow_result():
-    def case(variant, value):
+    def case(variant, value, mode="xla"):
         summary = {"q1": value, "median": value, "q3": value}
         finished = value is not None
         return {
             "variant": variant,
-            "mode": "xla",
+            "mode": mode,
             "num_flow_steps": 8,
             "status": "finished" if finished else "more than 300 s",
             "first_step_seconds": summary if finished else None,
@@ -135,7 +135,12 @@ def long_flow_result():
             "limit_seconds": 300.0,
             "limit_mib": 8192.0,
         },
-        "cases": [case("scan", 2.5), case("chain", None)],
+        "cases": [
+            case("scan", 2.5),
+            case("chain", None),
+            case("floor", 2.0),
+            case("chain", 4.0, mode="graph"),
+        ],
         "ratios": {
             "step": {"at_most": 0.5, "values": {"8": 0.25, "80": None}},
             "growth": {"at_most": 1.3, "values": {"80/8": 1.125}},
@@ -149,6 +154,7 @@ def test_benchmark_table_shows_what_did_not_finish():
     assert "more than 300 s" in lines
     assert "| step | 0.25 | - | at most 0.5 |" in lines
     assert "| growth | 1.12 (K = 80/8) |  | at most 1.3 |" in lines
+    assert "the least that any flow could reach | 0.50 | - | - |" in lines
     assert "commit 0123456789." in lines
 
 

@@ -11,7 +11,14 @@ import tensorflow_probability as tfp
 from tfp_flows._tfp import Chain, Invert, ShapeParameterProperties
 from tfp_flows.bijectors.flow_bijector import OnePassBijector
 
-__all__ = ["Members", "built", "leaves", "members", "tensor_parameters"]
+__all__ = [
+    "Members",
+    "built",
+    "check_leading_axis",
+    "event_rank",
+    "leaves",
+    "members",
+]
 
 tfb = tfp.bijectors
 
@@ -47,7 +54,7 @@ def leaves(bijector: Any) -> list[tfb.Bijector]:
     return [bijector]
 
 
-def tensor_parameters(leaf: tfb.Bijector) -> dict[str, tuple[Any, int]]:
+def _tensor_parameters(leaf: tfb.Bijector) -> dict[str, tuple[Any, int]]:
     """The leaf's declared tensors and their event ranks, by name.
 
     Raises:
@@ -90,6 +97,61 @@ def _is_static(value: Any, is_declared: bool) -> bool:
         return True
     # A number is a setting, unless it stands for a declared tensor.
     return isinstance(value, int | float) and not is_declared
+
+
+def event_rank(bijector: tfb.Bijector) -> int:
+    """The rank of an event; ValueError unless the bijector keeps it."""
+    before = bijector.forward_min_event_ndims
+    after = bijector.inverse_min_event_ndims
+    if tf.nest.is_nested(before) or int(before) != int(after):
+        raise ValueError(
+            "`bijector` must keep the rank of an event; got "
+            f"{type(bijector).__name__} from {before} to {after} event axes."
+        )
+    return int(before)
+
+
+def check_leading_axis(bijector: tfb.Bijector) -> None:
+    """Raises ValueError unless every parameter carries one K >= 1."""
+    first_shape, has_parameters = None, False
+    for leaf in leaves(bijector):
+        extra = int(bijector.forward_min_event_ndims) - event_rank(leaf)
+        for name, (value, event_ndims) in _tensor_parameters(leaf).items():
+            has_parameters = True
+            shape = tf.TensorShape(value.shape)
+            if shape.rank is None:
+                continue
+            batch = shape[: max(0, shape.rank - event_ndims - extra)]
+            if first_shape is None:
+                first_shape = batch
+            described = f"got `{name}` of {type(leaf).__name__} with shape"
+            if batch.rank and batch[0] == 0:
+                raise ValueError(
+                    "`bijector` must have at least one member, K >= 1; "
+                    f"{described} {shape}."
+                )
+            if (
+                batch.rank == 0
+                or batch.rank != first_shape.rank
+                or None not in (batch[0], first_shape[0])
+                and batch[0] != first_shape[0]
+            ):
+                expected = (
+                    "K"
+                    if batch is first_shape or not first_shape.rank
+                    else f"K = {first_shape[0]}"
+                )
+                axes = max(1, first_shape.rank)
+                raise ValueError(
+                    "`bijector` must have parameters of shape [K, ...] with "
+                    f"one leading axis {expected} and {axes} batch axes in "
+                    f"all (of size 1 where shared); {described} {shape}."
+                )
+    if not has_parameters:
+        raise ValueError(
+            "`bijector` must have parameters of shape [K, ...]; got "
+            f"{type(bijector).__name__} without any."
+        )
 
 
 def members(bijector: Any, event_ndims: int) -> Members:
@@ -150,7 +212,7 @@ def _flow(bijector: OnePassBijector, event_ndims: int) -> Members:
 
 def _rebuilt(bijector: tfb.Bijector, event_ndims: int) -> Members:
     """Members of a bijector of others: a copy per slice, with its methods."""
-    tensors = tensor_parameters(bijector)
+    tensors = _tensor_parameters(bijector)
 
     def apply(
         direction: str, x: tf.Tensor, slices: Sequence[tf.Tensor]

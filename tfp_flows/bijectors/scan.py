@@ -10,9 +10,10 @@ from tfp_flows import math
 from tfp_flows._tfp import BatchedComponentProperties, CompositeTensor, ps
 from tfp_flows.bijectors._members import (
     built,
+    check_leading_axis,
+    event_rank,
     leaves,
     members,
-    tensor_parameters,
 )
 from tfp_flows.bijectors._slicing import SliceableScan
 from tfp_flows.bijectors.flow_bijector import OnePassBijector
@@ -127,10 +128,10 @@ class Scan(OnePassBijector):
                 "`bijector` must be a tfb.Bijector with batch shape [K, ...]; "
                 f"got {type(bijector).__name__}."
             )
-        event_ndims = _event_ndims(members_now)
+        event_ndims = event_rank(members_now)
         with tf.name_scope(name) as name:
             self._bijector = bijector
-            _check_leading_axis(members_now)
+            check_leading_axis(members_now)
             super().__init__(
                 forward_min_event_ndims=event_ndims,
                 dtype=members_now.dtype,
@@ -254,57 +255,3 @@ class _CompositeScan(Scan, tfb.AutoCompositeTensorBijector):
 
 
 _CompositeScan.__name__ = "Scan"
-
-
-def _event_ndims(bijector: tfb.Bijector) -> int:
-    """The rank of an event, which the bijector must keep."""
-    before = bijector.forward_min_event_ndims
-    after = bijector.inverse_min_event_ndims
-    if tf.nest.is_nested(before) or int(before) != int(after):
-        raise ValueError(
-            "`bijector` must keep the rank of an event; got "
-            f"{type(bijector).__name__} from {before} to {after} event axes."
-        )
-    return int(before)
-
-
-def _check_leading_axis(bijector: tfb.Bijector) -> None:
-    """Checks that every parameter carries one K >= 1."""
-    first_shape = None
-    for leaf in leaves(bijector):
-        extra = int(bijector.forward_min_event_ndims) - _event_ndims(leaf)
-        for name, (value, event_ndims) in tensor_parameters(leaf).items():
-            shape = tf.TensorShape(value.shape)
-            if shape.rank is None:
-                continue
-            batch = shape[: max(0, shape.rank - event_ndims - extra)]
-            if first_shape is None:
-                first_shape = batch
-            described = f"got `{name}` of {type(leaf).__name__} with shape"
-            if batch.rank and batch[0] == 0:
-                raise ValueError(
-                    "`bijector` must have at least one member, K >= 1; "
-                    f"{described} {shape}."
-                )
-            if (
-                batch.rank == 0
-                or batch.rank != first_shape.rank
-                or None not in (batch[0], first_shape[0])
-                and batch[0] != first_shape[0]
-            ):
-                expected = (
-                    "K"
-                    if batch is first_shape or not first_shape.rank
-                    else f"K = {first_shape[0]}"
-                )
-                axes = max(1, first_shape.rank)
-                raise ValueError(
-                    "`bijector` must have parameters of shape [K, ...] with "
-                    f"one leading axis {expected} and {axes} batch axes in "
-                    f"all (of size 1 where shared); {described} {shape}."
-                )
-    if first_shape is None:
-        raise ValueError(
-            "`bijector` must have parameters of shape [K, ...]; got "
-            f"{type(bijector).__name__} without any."
-        )
