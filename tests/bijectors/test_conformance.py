@@ -6,7 +6,7 @@ from tests.bijectors.registry import CASES
 from tfp_flows.testing import check_case
 
 # Left to the slow run, to keep the default one short.
-SLOW_SIZES = (1, 8)
+SLOW_SIZES = (1, 8, 64)
 
 
 def _parameter(case):
@@ -15,7 +15,7 @@ def _parameter(case):
     return pytest.param(case, id=case.name, marks=marks)
 
 
-@pytest.mark.parametrize("case", map(_parameter, CASES))
+@pytest.mark.parametrize("case", [_parameter(case) for case in CASES])
 def test_conformance(case):
     report = check_case(case)
     print(report)
