@@ -90,17 +90,19 @@ def _run(
         return None
     results = evaluate_target.evaluate(fit, workdir)
     workdirs.write_json(os.path.join(workdir, "results.json"), results)
+    figure = os.path.join(workdir, "figures", "density.png")
     figures.save_fit(
-        os.path.join(workdir, "figures", "density.png"),
+        figure,
         densities=evaluate_target.density_grid(fit),
         results=results,
         metrics=workdirs.MetricsLog(workdir).read(),
     )
     logging.info(
-        "%s: free energy %.4f, KL %.4f +- %.4f nats.",
+        "%s: free energy %.4f, KL %.4f +- %.4f nats; figure in %s.",
         results["target"],
         results["free_energy"],
         results["kl"],
         results["standard_error"],
+        figure,
     )
     return results
