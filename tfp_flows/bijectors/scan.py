@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tfp_flows import math
 from tfp_flows._tfp import BatchedComponentProperties, CompositeTensor, ps
 from tfp_flows.bijectors._members import (
+    Members,
     built,
     check_leading_axis,
     event_rank,
@@ -207,23 +208,22 @@ class Scan(OnePassBijector):
             if isinstance(leaf, OnePassBijector):
                 leaf._check_event_size(name, value)
 
-    def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
-        return self._members().tensors
+    def _constrained_parameters(self) -> Members:
+        return members(self.bijector, self.forward_min_event_ndims)
 
     def _forward_and_log_det(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
+        self, x: tf.Tensor, parameters: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        step = self._members().forward
-        return self._compose(step, x, parameters, reverse=False)
+        return self._compose(
+            parameters.forward, x, parameters.tensors, reverse=False
+        )
 
     def _inverse_and_log_det(
-        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
+        self, y: tf.Tensor, parameters: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        step = self._members().inverse
-        return self._compose(step, y, parameters, reverse=True)
-
-    def _members(self) -> Any:
-        return members(self.bijector, self.forward_min_event_ndims)
+        return self._compose(
+            parameters.inverse, y, parameters.tensors, reverse=True
+        )
 
     def _compose(
         self,
