@@ -28,14 +28,12 @@ and reported as such if it does not finish; its steps are not interleaved.
 """
 
 import argparse
-import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import _long_flow_report, _measure
+from benchmarks import _command, _long_flow_report, _measure
 from benchmarks._dlgm_sizes import FLOOR_WEIGHT, Sizes, head_width
 
 __all__ = ["ALONE", "INTERLEAVED", "QUICK", "Settings", "main", "run"]
@@ -213,56 +211,24 @@ def _measure_first_step(
     )
 
 
-def _flow_steps(text: str) -> tuple[int, ...]:
-    try:
-        values = tuple(int(word) for word in text.split(","))
-    except ValueError:
-        values = ()
-    if not values or min(values) < 1:
-        raise argparse.ArgumentTypeError(
-            "`flow_steps` must be positive integers separated by commas; "
-            f"got {text!r}."
-        )
-    return values
-
-
-def _num_steps(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
-            f"`num_steps` must be a positive integer; got {text!r}."
-        )
-    return int(text)
-
-
 def _parse(arguments: Sequence[str] | None) -> tuple[Settings, Path]:
     parser = argparse.ArgumentParser(
         description="What does a long flow cost a training step?",
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--num_steps", type=_num_steps, help="timed steps of each variant"
+        "--num_steps",
+        type=_command.positive_integer("num_steps"),
+        help="timed steps of each variant",
     )
     parser.add_argument(
-        "--flow_steps", type=_flow_steps, help="values of K, as in 8,32,80"
+        "--flow_steps",
+        type=_command.positive_integers("flow_steps"),
+        help="values of K, as in 8,32,80",
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="a small network, in minutes"
-    )
-    parser.add_argument("--out", type=Path, default=_DEFAULT_OUT)
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace an existing result"
-    )
+    _command.add_output(parser, _DEFAULT_OUT)
     flags = parser.parse_args(arguments)
-    if flags.out.exists() and not flags.overwrite:
-        parser.error(
-            f"`out` must not exist, unless with --overwrite; got {flags.out}."
-        )
-    try:
-        flags.out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        parser.error(f"`out` must be writable; got {flags.out} ({error}).")
-    if flags.out.is_dir() or not os.access(flags.out.parent, os.W_OK):
-        parser.error(f"`out` must be a writable file; got {flags.out}.")
+    _command.check_output(parser, flags)
     settings = QUICK if flags.quick else Settings()
     if flags.num_steps:
         settings = settings._replace(num_steps=flags.num_steps)
@@ -277,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = run(
         settings, lambda line: print(line, file=sys.stderr, flush=True)
     )
-    out.write_text(json.dumps(results, indent=2) + "\n")
+    _command.write(results, out)
     print(_long_flow_report.markdown(results))
     failed = [c for c in results["cases"] if c["status"] == "failed"]
     for case in failed:

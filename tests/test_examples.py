@@ -22,7 +22,7 @@ def _examples():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for number, code in enumerate(_blocks(readme)):
         yield pytest.param(code, id=f"README-{number}")
-    for name in ("bijectors", "layers", "math", "testing", "targets"):
+    for name in tfp_flows.__all__:
         package = importlib.import_module(f"tfp_flows.{name}")
         modules = [package.__name__]
         if hasattr(package, "__path__"):

@@ -21,8 +21,8 @@ OURS = (*FOLDERS, "tests")
 FOUNDATION = {"_tfp", "math", "types"}
 LEFT_OF_LAYERS = FOUNDATION | {"bijectors"}
 LAYERS = LEFT_OF_LAYERS | {"_backend", "layers"}
-POSTERIORS = LAYERS | {"posteriors"}
-MODELS = POSTERIORS | {"losses", "models", "schedules", "targets"}
+POSTERIORS = LAYERS | {"losses", "posteriors"}
+MODELS = POSTERIORS | {"likelihoods", "models", "schedules", "targets"}
 TRAINERS = MODELS | {"configs", "tfp_flows", "trainers"}
 RIGHTMOST = TRAINERS | {"testing"}
 
@@ -33,8 +33,9 @@ MAY_IMPORT = {
     "math": FOUNDATION,
     "types": FOUNDATION,
     "bijectors": FOUNDATION,
-    "losses": LEFT_OF_LAYERS,
-    "schedules": LEFT_OF_LAYERS,
+    "likelihoods": LEFT_OF_LAYERS,
+    "losses": LEFT_OF_LAYERS | {"_backend", "likelihoods"},
+    "schedules": LEFT_OF_LAYERS | {"_backend"},
     "targets": LEFT_OF_LAYERS,
     "testing": LEFT_OF_LAYERS,
     "layers": LAYERS,
@@ -45,7 +46,7 @@ MAY_IMPORT = {
     "benchmarks": RIGHTMOST,
     "colab": RIGHTMOST,
 }
-NO_KERAS = FOUNDATION | {"bijectors", "targets", "testing"}
+NO_KERAS = FOUNDATION | {"bijectors", "likelihoods", "targets", "testing"}
 # The one place where the kit may import Keras: to see its variables refused.
 KERAS_CHECK = ("testing", "check_keras_variables")
 PRIVATE = ("tensorflow.python", "tensorflow_probability.python")
@@ -363,6 +364,26 @@ def test_every_unit_of_the_package_has_a_row():
             "testing may not import targets",
         ),
         (
+            "tfp_flows/likelihoods/a.py",
+            "import keras",
+            "likelihoods imports no Keras",
+        ),
+        (
+            "tfp_flows/likelihoods/a.py",
+            "from tfp_flows import losses",
+            "likelihoods may not import losses",
+        ),
+        (
+            "tfp_flows/losses/a.py",
+            "from tfp_flows import layers",
+            "losses may not import layers",
+        ),
+        (
+            "tfp_flows/schedules.py",
+            "from tfp_flows import losses",
+            "schedules may not import losses",
+        ),
+        (
             "tfp_flows/layers/a.py",
             "from tfp_flows import posteriors",
             "layers may not import posteriors",
@@ -435,7 +456,14 @@ def test_wrong_import_is_reported(path, source, rule):
             "def check_keras_variables():\n    import keras",
         ),
         ("tfp_flows/layers/a.py", "import keras\nfrom tfp_flows import math"),
-        ("tfp_flows/models/a.py", "from tfp_flows import targets"),
+        (
+            "tfp_flows/losses/a.py",
+            "import keras\nfrom tfp_flows import likelihoods",
+        ),
+        (
+            "tfp_flows/models/a.py",
+            "from tfp_flows import likelihoods, losses, schedules, targets",
+        ),
         ("configs/a.py", "import ml_collections\nfrom configs import b"),
         ("trainers/a.py", "import sklearn"),
         ("trainers/a.py", "from absl import flags\nfrom tfp_flows import math"),

@@ -1,7 +1,7 @@
 """Normalizing flows that are native to TensorFlow Probability and to Keras 3.
 
-The sub-packages are imported on first use, so that `bijectors`, `math`,
-`targets` and `testing` need no Keras 3 and work whatever its backend is.
+The sub-packages are imported on first use, so that `bijectors`, `likelihoods`,
+`math`, `targets` and `testing` need no Keras 3 and work whatever its backend.
 """
 
 import importlib
@@ -9,11 +9,35 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tfp_flows import bijectors, layers, math, targets, testing, types
+    from tfp_flows import (
+        bijectors,
+        layers,
+        likelihoods,
+        losses,
+        math,
+        models,
+        posteriors,
+        schedules,
+        targets,
+        testing,
+        types,
+    )
 
 __version__ = "0.1.0"
 
-__all__ = ["bijectors", "layers", "math", "targets", "testing", "types"]
+__all__ = [
+    "bijectors",
+    "layers",
+    "likelihoods",
+    "losses",
+    "math",
+    "models",
+    "posteriors",
+    "schedules",
+    "targets",
+    "testing",
+    "types",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

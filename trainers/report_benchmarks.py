@@ -4,7 +4,26 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["long_flow"]
+__all__ = ["long_flow", "marginal_likelihood"]
+
+_NOT_MEASURED = "Not measured: no results.json of this benchmark."
+
+
+def _newest(
+    results: Sequence[dict[str, Any]], benchmark: str
+) -> dict[str, Any] | None:
+    runs = [run for run in results if run.get("benchmark") == benchmark]
+    return max(runs, key=lambda run: run["date"]) if runs else None
+
+
+def _machine(run: dict[str, Any]) -> str:
+    """Where, when and with what a benchmark was run."""
+    machine = run["machine"]
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, TensorFlow "
+        f"{run['versions']['tensorflow']}; {run['date'][:10]}; commit "
+        f"{run['commit'][:10]}{' (dirty)' if run['dirty'] else ''}."
+    )
 
 
 def _median(case: dict[str, Any], key: str, digits: int) -> str:
@@ -14,10 +33,9 @@ def _median(case: dict[str, Any], key: str, digits: int) -> str:
 
 def long_flow(results: Sequence[dict[str, Any]]) -> str:
     """The table of `benchmarks/long_flow.py`: costs, then their ratios."""
-    runs = [run for run in results if run.get("benchmark") == "long_flow"]
-    if not runs:
-        return "Not measured: no results.json of this benchmark."
-    run = max(runs, key=lambda run: run["date"])
+    run = _newest(results, "long_flow")
+    if run is None:
+        return _NOT_MEASURED
     lines = [
         "| K | variant | mode | first step, s | step, ms | peak memory, MiB |",
         "| ---: | --- | --- | ---: | ---: | ---: |",
@@ -83,7 +101,7 @@ def _ratio(value: float | None) -> str:
 
 
 def _caption(run: dict[str, Any]) -> str:
-    machine, settings = run["machine"], run["settings"]
+    settings = run["settings"]
     spread = statistics.median(
         (summary["q3"] - summary["q1"]) / summary["median"]
         for case in run["cases"]
@@ -95,8 +113,44 @@ def _caption(run: dict[str, Any]) -> str:
         f"quartiles are typically {100 * spread:.0f} % apart; `chain` under "
         f"XLA has a process of its own, at most "
         f"{settings['limit_seconds']:.0f} s and "
-        f"{settings['limit_mib'] / 1024:.0f} GiB. {machine['cpu']}, "
-        f"{machine['cores']} cores, TensorFlow "
-        f"{run['versions']['tensorflow']}; {run['date'][:10]}; commit "
-        f"{run['commit'][:10]}{' (dirty)' if run['dirty'] else ''}."
+        f"{settings['limit_mib'] / 1024:.0f} GiB. {_machine(run)}"
     )
+
+
+def marginal_likelihood(results: Sequence[dict[str, Any]]) -> str:
+    """The table of `benchmarks/marginal_likelihood.py`."""
+    run = _newest(results, "marginal_likelihood")
+    if run is None:
+        return _NOT_MEASURED
+    lines = [
+        "| K | encoded once, images x samples / s | encoded for every sample "
+        "| ratio |",
+        "| ---: | ---: | ---: | ---: |",
+    ]
+    for case in run["cases"]:
+        ours, usual = (case["rates"][way] for way in ("ours", "usual"))
+        lines.append(
+            f"| {case['num_flow_steps']} | {_rate(ours)} | {_rate(usual)} "
+            f"| {case['ratio']:.2f} |"
+        )
+    settings, memory = run["settings"], run["peak_memory_mib"]
+    few, many = memory["values"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Medians and quartiles of {settings['num_repeats']} interleaved "
+            f"repeats: {settings['sizes']['batch']} images, "
+            f"{settings['num_samples']} samples each in chunks of "
+            f"{settings['samples_per_chunk']}, both compiled by XLA; their "
+            f"estimates differ by at most "
+            f"{max(c['largest_difference'] for c in run['cases']):.0e} nats. "
+            f"Peak memory at K = {memory['num_flow_steps']} with {int(many):,} "
+            f"samples is {memory['ratio']:.3f} times that with {int(few):,}. "
+            f"{_machine(run)}",
+        ]
+    )
+
+
+def _rate(rate: dict[str, float]) -> str:
+    return f"{rate['median']:,.0f} ({rate['q1']:,.0f} to {rate['q3']:,.0f})"

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Scan
+from tfp_flows.layers.parameter_head import ParameterHead, ParameterSpec
 
 __all__ = ["FlowLayer"]
 
@@ -15,21 +16,29 @@ tfb = tfp.bijectors
 
 
 class FlowLayer(keras.layers.Layer, abc.ABC):
-    """A flow of `num_flow_steps` equal steps whose parameters are weights.
+    """A flow of `num_flow_steps` equal steps whose parameters are learned.
 
-    A subclass names its parameters, their shapes and their initializers, and
-    makes one bijector with batch shape `[num_flow_steps]` of them, which is
-    rolled by `Scan`. The layer owns the weights; the bijector is made anew,
-    from tensors, at every use.
+    The parameters are weights (*shared* by all examples), or weights plus a
+    linear function of a context `[B, C]` (*amortized*: one flow per example,
+    batch shape `[B]`). A subclass names its parameters, their shapes and
+    initializers, and makes one bijector with batch shape
+    `[num_flow_steps, ...]` of them, which is rolled by `Scan`. The layer owns
+    the weights; the bijector is made anew, from tensors, at every use.
     """
 
     def __init__(
-        self, num_flow_steps: int, seed: int | None = None, **kwargs: Any
+        self,
+        num_flow_steps: int,
+        amortized: bool | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
     ) -> None:
         """Constructs the layer.
 
         Args:
           num_flow_steps: K, the number of steps, at least 1.
+          amortized: whether the parameters depend on a context. Default: None,
+            they do if the layer is built with one, as it is in a posterior.
           seed: makes the initial weights reproducible. Default: None.
           **kwargs: those of `keras.layers.Layer`.
 
@@ -43,78 +52,148 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
             )
         super().__init__(**kwargs)
         self.num_flow_steps = num_flow_steps
+        self.amortized = amortized
         self.seed = seed
-        self._flow_weights: dict[str, keras.Variable] = {}
 
     @abc.abstractmethod
-    def _parameters(
-        self, event_size: int
-    ) -> dict[str, tuple[tuple[int, ...], keras.initializers.Initializer]]:
-        """Event shape and initializer of each parameter of one step."""
+    def _parameter_specs(self, event_size: int) -> dict[str, ParameterSpec]:
+        """Event shape and initializers of each parameter of one step."""
 
     @abc.abstractmethod
     def _steps(self, **parameters: tf.Tensor) -> tfb.Bijector:
-        """All the steps, as one bijector with batch shape `[K]`."""
+        """All the steps, as one bijector with batch shape `[K, ...]`."""
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes the weights for events of size `input_shape[-1]`.
+    def build(
+        self,
+        inputs_shape: tuple[int | None, ...],
+        context_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
+        """Makes the weights.
+
+        Args:
+          inputs_shape: `[..., D]`, with D the size of the events.
+          context_shape: `[B, C]`, or None.
 
         Raises:
-          ValueError: that size is not known.
+          ValueError: D or C is not known, or `amortized=True` without context.
         """
-        event_size = input_shape[-1]
-        if event_size is None:
+        event_size = _last_axis("inputs_shape", inputs_shape)
+        if context_shape is not None:
+            _last_axis("context_shape", context_shape)
+        elif self.amortized:
             raise ValueError(
-                "`input_shape` must end in a known event size D; got "
-                f"{tuple(input_shape)}."
+                f"`context_shape` must be given, as `{self.name}` has "
+                "amortized=True; got None."
             )
-        parameters = self._parameters(event_size)
-        for name, (shape, initializer) in parameters.items():
-            self._flow_weights[name] = self.add_weight(
-                name=name,
-                shape=(self.num_flow_steps, *shape),
-                initializer=initializer,
-            )
+        self._head = ParameterHead(
+            self._parameter_specs(event_size),
+            self.num_flow_steps,
+            dtype=self.dtype_policy,
+            name="parameters",
+        )
+        self._head.build(None if self.amortized is False else context_shape)
         self.built = True
 
-    def bijector(self) -> tfb.Bijector:
-        """The flow with the weights as they are now; differentiable.
+    def parameters(
+        self, context: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """The parameters of all steps by name, `[K, (B,) *event_shape]`.
+
+        Args:
+          context: `[B, C]` if the layer is amortized, else ignored.
 
         Raises:
-          ValueError: the layer is not built.
+          ValueError: the layer is not built, or the context does not fit.
         """
         if not self.built:
             raise ValueError(
                 f"`{self.name}` must be built before its bijector is used; "
                 "call it once, or `build((None, D))`."
             )
-        return Scan(
-            self._steps(
-                **{
-                    name: tf.convert_to_tensor(weight)
-                    for name, weight in self._flow_weights.items()
-                }
-            )
+        return self._head.parameters(context)
+
+    def make_bijector(self, parameters: dict[str, tf.Tensor]) -> tfb.Bijector:
+        """The flow with parameters as `parameters()` returns them."""
+        return Scan(self._steps(**parameters))
+
+    def bijector(self, context: tf.Tensor | None = None) -> tfb.Bijector:
+        """The flow with the weights as they are now; differentiable.
+
+        Args:
+          context: `[B, C]` if the layer is amortized, else ignored.
+
+        Returns:
+          A bijector with batch shape `[B]` if amortized, else `[]`.
+
+        Raises:
+          ValueError: the layer is not built, or the context does not fit.
+        """
+        return self.make_bijector(self.parameters(context))
+
+    def frozen_bijector(self, context: tf.Tensor | None = None) -> tfb.Bijector:
+        """The flow on constants: later changes of the weights do not reach it.
+
+        For use in TFP models that outlive the Keras layer. Call it eagerly.
+
+        Args:
+          context: as in `bijector`.
+
+        Raises:
+          ValueError: the layer is not built, or the context does not fit.
+        """
+        return self.make_bijector(
+            {
+                name: tf.constant(keras.ops.convert_to_numpy(tensor))
+                for name, tensor in self.parameters(context).items()
+            }
         )
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """`bijector().forward(inputs)`; `[..., D]`."""
-        return self.bijector().forward(inputs)
+    def call(
+        self, inputs: tf.Tensor, context: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """`bijector(context).forward(inputs)`; `[..., D]`."""
+        flow = self.bijector(context)
+        return flow.forward(tf.cast(inputs, self.variable_dtype))
 
     def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
+        self,
+        inputs_shape: tuple[int | None, ...],
+        context_shape: tuple[int | None, ...] | None = None,
     ) -> tuple[int | None, ...]:
         """The shape of the inputs."""
-        return input_shape
+        del context_shape
+        return inputs_shape
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs."""
         return {
             **super().get_config(),
             "num_flow_steps": self.num_flow_steps,
+            "amortized": self.amortized,
             "seed": self.seed,
         }
 
-    def _initializer_seed(self, offset: int) -> int | None:
-        """Other parameters draw other numbers."""
-        return None if self.seed is None else self.seed + offset
+    def _normal(
+        self, scale: float, offset: int
+    ) -> keras.initializers.Initializer:
+        """Normal initial values; other parameters draw other numbers."""
+        seed = None if self.seed is None else self.seed + offset
+        return keras.initializers.RandomNormal(stddev=scale, seed=seed)
+
+    def _context_kernel(
+        self, scale: float, offset: int
+    ) -> keras.initializers.Initializer:
+        """A kernel whose outputs vary by about a tenth of `scale` at first."""
+        seed = None if self.seed is None else self.seed + offset
+        return keras.initializers.VarianceScaling(
+            (0.1 * scale) ** 2, mode="fan_in", distribution="normal", seed=seed
+        )
+
+
+def _last_axis(name: str, shape: tuple[int | None, ...]) -> int:
+    """The size of the events or of the context, which must be known."""
+    if not shape or shape[-1] is None:
+        raise ValueError(
+            f"`{name}` must end in a known size; got {tuple(shape)}."
+        )
+    return shape[-1]

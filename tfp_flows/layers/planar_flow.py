@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors import Planar
 from tfp_flows.layers.flow_layer import FlowLayer
+from tfp_flows.layers.parameter_head import ParameterSpec
 from tfp_flows.math.constraints import check_planar_constraint
 
 __all__ = ["PlanarFlow"]
@@ -27,6 +28,7 @@ class PlanarFlow(FlowLayer):
         self,
         num_flow_steps: int,
         constraint: str = "identity",
+        amortized: bool | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -35,6 +37,8 @@ class PlanarFlow(FlowLayer):
         Args:
           num_flow_steps: K, the number of steps, at least 1.
           constraint: that of `Planar`. Default: "identity".
+          amortized: whether the parameters depend on a context. Default: None,
+            they do if the layer is built with one, as it is in a posterior.
           seed: makes the initial weights reproducible. Default: None.
           **kwargs: those of `keras.layers.Layer`.
 
@@ -42,27 +46,24 @@ class PlanarFlow(FlowLayer):
           ValueError: `num_flow_steps` is not a positive integer, or an unknown
             `constraint`.
         """
-        super().__init__(num_flow_steps, seed=seed, **kwargs)
+        super().__init__(
+            num_flow_steps, amortized=amortized, seed=seed, **kwargs
+        )
         check_planar_constraint(constraint)
         self.constraint = constraint
 
-    def _parameters(
-        self, event_size: int
-    ) -> dict[str, tuple[tuple[int, ...], keras.initializers.Initializer]]:
+    def _parameter_specs(self, event_size: int) -> dict[str, ParameterSpec]:
+        zeros = keras.initializers.Zeros()
+        scale = 1.0 / math.sqrt(event_size)
         return {
-            "u": ((event_size,), keras.initializers.Zeros()),
-            "w": (
+            "u": ParameterSpec((event_size,), zeros, zeros),
+            "w": ParameterSpec(
                 (event_size,),
-                keras.initializers.RandomNormal(
-                    stddev=1.0 / math.sqrt(event_size),
-                    seed=self._initializer_seed(0),
-                ),
+                self._normal(scale, 0),
+                self._context_kernel(scale, 2),
             ),
-            "b": (
-                (),
-                keras.initializers.RandomNormal(
-                    stddev=1.0, seed=self._initializer_seed(1)
-                ),
+            "b": ParameterSpec(
+                (), self._normal(1.0, 1), self._context_kernel(1.0, 3)
             ),
         }
 

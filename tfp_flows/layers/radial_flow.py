@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors import Radial
 from tfp_flows.layers.flow_layer import FlowLayer
+from tfp_flows.layers.parameter_head import ParameterSpec
 
 __all__ = ["RadialFlow"]
 
@@ -18,18 +19,16 @@ class RadialFlow(FlowLayer):
     gradients for ever).
     """
 
-    def _parameters(
-        self, event_size: int
-    ) -> dict[str, tuple[tuple[int, ...], keras.initializers.Initializer]]:
+    def _parameter_specs(self, event_size: int) -> dict[str, ParameterSpec]:
+        zeros = keras.initializers.Zeros()
         return {
-            "z0": (
+            "z0": ParameterSpec(
                 (event_size,),
-                keras.initializers.RandomNormal(
-                    stddev=1.0, seed=self._initializer_seed(0)
-                ),
+                self._normal(1.0, 0),
+                self._context_kernel(1.0, 1),
             ),
-            "unconstrained_alpha": ((), keras.initializers.Zeros()),
-            "unconstrained_beta": ((), keras.initializers.Zeros()),
+            "unconstrained_alpha": ParameterSpec((), zeros, zeros),
+            "unconstrained_beta": ParameterSpec((), zeros, zeros),
         }
 
     def _steps(self, **parameters: tf.Tensor) -> Radial:

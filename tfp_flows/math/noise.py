@@ -8,13 +8,18 @@ other numbers. The bits themselves (philox) agree, so they become floats here.
 
 import math
 import zlib
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from tfp_flows._tfp import ps
 from tfp_flows.types import Shape, TensorLike
 
-__all__ = ["key", "normal", "uniform"]
+__all__ = ["key", "normal", "normal_rows", "uniform"]
+
+_PHILOX = 1
+# Numbers in the longest vector register of a CPU.
+_LANES = 16
 
 
 def key(*, seed: int, step: TensorLike, purpose: str) -> tf.Tensor:
@@ -54,12 +59,74 @@ def normal(
     bits, width, compute_dtype = _bits(
         [2, num_pairs], seed, step, purpose, dtype
     )
-    fractions = (tf.cast(bits, compute_dtype) + 0.5) * 2.0**-width
-    radius = tf.sqrt(-2.0 * tf.math.log(fractions[0]))
-    angle = 2.0 * math.pi * fractions[1]
-    pairs = tf.stack([radius * tf.cos(angle), radius * tf.sin(angle)], axis=1)
+    pairs = _pairs_of_normals(
+        (tf.cast(bits, compute_dtype) + 0.5) * 2.0**-width
+    )
     flat = tf.reshape(pairs, [-1])[:size]
     return tf.cast(tf.reshape(flat, shape), dtype)
+
+
+def normal_rows(
+    num_rows: int | tf.Tensor,
+    event_shape: Sequence[int],
+    *,
+    seed: int,
+    step: TensorLike,
+    purpose: str,
+    first_row: TensorLike = 0,
+    dtype: tf.DType = tf.float32,
+) -> tf.Tensor:
+    """Standard normal noise whose rows do not depend on how many are drawn.
+
+    Row `i` is that of the global row `first_row + i`, so the noise of a batch
+    is the concatenation of the noise of its shares. The rows before
+    `first_row` are skipped, not drawn: each row has its own range of the
+    counter of philox. It is other noise than that of `normal`.
+
+    Args:
+      num_rows: how many rows; may be a tensor.
+      event_shape: the shape of one row, of Python ints.
+      seed: the run's seed, a Python int in [0, 2**31).
+      step: the training step; may be a tensor.
+      purpose: what the noise is for; other purposes give independent noise.
+      first_row: the index of the first row, at least 0; may be a tensor.
+      dtype: of the noise. Default: float32.
+
+    Returns:
+      Noise `[num_rows, *event_shape]`.
+
+    Raises:
+      ValueError: `seed` is out of range.
+    """
+    width, word_dtype, compute_dtype = _words(dtype)
+    num_rows = ps.cast(num_rows, tf.int32)
+    size = math.prod(event_shape)
+    num_pairs = (size + 1) // 2
+    # One value of the counter makes 128 bits; rows start at whole values.
+    counters_per_row = math.ceil(2 * num_pairs * width / 128)
+    # The CPU rounds the last few numbers of an array otherwise: spare rows.
+    num_drawn = num_rows + math.ceil(_LANES / max(num_pairs, 1))
+    key_words = tf.random.stateless_uniform(
+        [2],
+        key(seed=seed, step=step, purpose=purpose),
+        minval=None,
+        maxval=None,
+        dtype=tf.uint64,
+        alg="philox",
+    )
+    counter = tf.cast(first_row, tf.int64) * counters_per_row
+    bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=[num_drawn, 2, counters_per_row * 64 // width],
+        key=key_words[:1],
+        counter=tf.stack([tf.cast(counter, tf.uint64), key_words[1]]),
+        alg=_PHILOX,
+        dtype=word_dtype,
+    )[..., :num_pairs]
+    pairs = _pairs_of_normals(
+        (tf.cast(bits, compute_dtype) + 0.5) * 2.0**-width
+    )
+    rows = tf.reshape(pairs, [num_drawn, 2 * num_pairs])[:num_rows, :size]
+    return tf.cast(tf.reshape(rows, [num_rows, *event_shape]), dtype)
 
 
 def uniform(
@@ -77,6 +144,21 @@ def uniform(
     return tf.cast(tf.cast(kept, compute_dtype) * 2.0**-digits, dtype)
 
 
+def _pairs_of_normals(fractions: tf.Tensor) -> tf.Tensor:
+    """`[..., 2, P]` uniform on (0, 1) to `[..., P, 2]` standard normal."""
+    first, second = tf.unstack(fractions, axis=-2)
+    radius = tf.sqrt(-2.0 * tf.math.log(first))
+    angle = 2.0 * math.pi * second
+    return tf.stack([radius * tf.cos(angle), radius * tf.sin(angle)], axis=-1)
+
+
+def _words(dtype: tf.DType) -> tuple[int, tf.DType, tf.DType]:
+    """Width in bits and dtype of a random word; the dtype to compute in."""
+    if tf.as_dtype(dtype) == tf.float64:
+        return 64, tf.uint64, tf.float64
+    return 32, tf.uint32, tf.float32
+
+
 def _bits(
     shape: Shape,
     seed: int,
@@ -85,15 +167,13 @@ def _bits(
     dtype: tf.DType,
 ) -> tuple[tf.Tensor, int, tf.DType]:
     """Random words, their width in bits, and the dtype to compute in."""
-    is_double = tf.as_dtype(dtype) == tf.float64
+    width, word_dtype, compute_dtype = _words(dtype)
     bits = tf.random.stateless_uniform(
         shape,
         key(seed=seed, step=step, purpose=purpose),
         minval=None,
         maxval=None,
-        dtype=tf.uint64 if is_double else tf.uint32,
+        dtype=word_dtype,
         alg="philox",
     )
-    if is_double:
-        return bits, 64, tf.float64
-    return bits, 32, tf.float32
+    return bits, width, compute_dtype

@@ -1,0 +1,110 @@
+"""The estimate of log p(x): its accounting. Its exactness: test_exactness."""
+
+import numpy as np
+import pytest
+import scipy.special
+import tensorflow as tf
+
+from tests.models.digits import images, model
+from tfp_flows.layers import MLP
+from tfp_flows.math import noise
+from tfp_flows.models import objective
+
+
+@pytest.fixture(scope="module")
+def dlgm():
+    built = model()
+    built.build((None, 8, 8))
+    for weight in built.trainable_weights:
+        values = np.random.default_rng(0).normal(0, 0.2, weight.shape)
+        weight.assign_add(values)
+    return built
+
+
+def _log_weights(dlgm, x, num_samples, samples_per_chunk):
+    """`[S, N]`, of the same noise, all at once."""
+    chunks = []
+    for chunk in range(-(-num_samples // samples_per_chunk)):
+        rows = noise.normal_rows(
+            len(x),
+            (samples_per_chunk, 3),
+            seed=0,
+            step=chunk,
+            purpose="log marginal likelihood",
+        )
+        z, log_q = dlgm.posterior.push_forward(
+            tf.transpose(rows, [1, 0, 2]), dlgm.encode(x)
+        )
+        chunks.append(objective.log_terms(dlgm, x, z, log_q, False).log_weights)
+    return np.concatenate(chunks).astype(np.float64)[:num_samples]
+
+
+@pytest.mark.parametrize("num_samples", [1, 7, 10, 23])
+@pytest.mark.parametrize("batch_size", [4, 100])
+def test_estimate_and_standard_error(dlgm, num_samples, batch_size):
+    x = images(10)
+    result = dlgm.log_marginal_likelihood(
+        x,
+        num_samples,
+        samples_per_chunk=5,
+        batch_size=batch_size,
+        jit_compile=False,
+        verbose=0,
+    )
+    chunk = min(5, num_samples)
+    log_weights = _log_weights(dlgm, tf.constant(x), num_samples, chunk)
+    expected = scipy.special.logsumexp(log_weights, axis=0)
+    expected -= np.log(num_samples)
+    np.testing.assert_allclose(result.estimates, expected, rtol=1e-5)
+    assert result.mean == pytest.approx(expected.mean(), rel=1e-5)
+    assert result.standard_error == pytest.approx(
+        expected.std(ddof=1) / np.sqrt(10), rel=1e-4
+    )
+    if num_samples == 1:
+        assert np.isnan(result.standard_errors).all()
+        return
+    weights = np.exp(log_weights - expected)
+    np.testing.assert_allclose(
+        result.standard_errors,
+        weights.std(axis=0, ddof=1) / np.sqrt(num_samples),
+        rtol=1e-3,
+    )
+
+
+class CountingEncoder(MLP):
+    """Counts the rows that it encodes."""
+
+    def __init__(self):
+        super().__init__([16])
+        self.rows = tf.Variable(0)
+
+    def call(self, inputs):
+        self.rows.assign_add(tf.shape(inputs)[0])
+        return super().call(inputs)
+
+
+def test_each_image_is_encoded_once():
+    dlgm = model(encoder=CountingEncoder())
+    dlgm.build((None, 8, 8))
+    dlgm.encoder.rows.assign(0)
+    dlgm.log_marginal_likelihood(
+        images(12), 50, batch_size=4, samples_per_chunk=5, jit_compile=False
+    )
+    assert int(dlgm.encoder.rows) == 12
+
+
+def test_progress_bar(dlgm, capsys):
+    dlgm.log_marginal_likelihood(images(3), 2, jit_compile=False)
+    assert "3/3" in capsys.readouterr().out
+    dlgm.log_marginal_likelihood(images(3), 2, jit_compile=False, verbose=0)
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name", ["num_importance_samples", "batch_size", "samples_per_chunk"]
+)
+def test_bad_numbers(dlgm, name):
+    with pytest.raises(
+        ValueError, match=f"`{name}` must be an integer >= 1; got 0"
+    ):
+        dlgm.log_marginal_likelihood(images(3), **{name: 0})

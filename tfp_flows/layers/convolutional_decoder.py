@@ -1,0 +1,166 @@
+"""From latent variables to images by transposed convolutions."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfp_flows.layers._arguments import (
+    check_positive_integer,
+    check_positive_integers,
+    full_image_shape,
+)
+from tfp_flows.layers._empty_batch import apply_to_rows
+
+__all__ = ["ConvolutionalDecoder"]
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class ConvolutionalDecoder(keras.layers.Layer):
+    """Dense layers, then transposed convolutions that double the image each.
+
+    Shapes: `[B, D]` to `[B, H, W, C * num_parameters]`. The last convolution
+    is linear. What exceeds `[H, W]`, unless both are multiples of
+    `2 ** len(filters)`, is cropped.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        filters: Sequence[int] = (64, 32),
+        kernel_size: int = 3,
+        units: int | None = 256,
+        num_parameters: int = 1,
+        activation: str | Callable[[tf.Tensor], tf.Tensor] = "relu",
+        **kwargs: Any,
+    ) -> None:
+        """Constructs the layer.
+
+        Args:
+          image_shape: `(H, W)` or `(H, W, C)`.
+          filters: the channels of the inputs of each transposed convolution,
+            from the smallest image up.
+          kernel_size: of all convolutions.
+          units: of a first dense layer; None for no such layer.
+          num_parameters: how many outputs per channel: the
+            `num_parameters` of the likelihood.
+          activation: of all layers but the last, what `keras.activations.get`
+            takes.
+          **kwargs: those of `keras.layers.Layer`.
+
+        Raises:
+          ValueError: a size is not a positive integer, or there are no
+            `filters`.
+        """
+        image_shape = full_image_shape(image_shape)
+        filters = check_positive_integers("filters", filters)
+        if not filters:
+            raise ValueError("`filters` must name at least one; got ().")
+        check_positive_integer("kernel_size", kernel_size)
+        if units is not None:
+            check_positive_integer("units", units)
+        check_positive_integer("num_parameters", num_parameters)
+        super().__init__(**kwargs)
+        self.image_shape = image_shape
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.units = units
+        self.num_parameters = num_parameters
+        self.activation = keras.activations.get(activation)
+        first_size = math.prod(self._first_shape)
+        self.dense_layers = [
+            keras.layers.Dense(
+                size,
+                activation=self.activation,
+                name=f"dense_{i}",
+                dtype=self.dtype_policy,
+            )
+            for i, size in enumerate([units, first_size])
+            if size is not None
+        ]
+        self.convolutions = [
+            self._convolution(i) for i in range(len(self.filters))
+        ]
+
+    @property
+    def _first_shape(self) -> tuple[int, int, int]:
+        """The shape of the smallest image."""
+        height, width, _ = self.image_shape
+        factor = 2 ** len(self.filters)
+        return (
+            math.ceil(height / factor),
+            math.ceil(width / factor),
+            self.filters[0],
+        )
+
+    @property
+    def _output_shape(self) -> tuple[int, int, int]:
+        height, width, channels = self.image_shape
+        return height, width, channels * self.num_parameters
+
+    def _convolution(self, i: int) -> keras.layers.Layer:
+        is_last = i == len(self.filters) - 1
+        return keras.layers.Conv2DTranspose(
+            self._output_shape[-1] if is_last else self.filters[i + 1],
+            self.kernel_size,
+            strides=2,
+            padding="same",
+            activation=None if is_last else self.activation,
+            data_format="channels_last",
+            name=f"convolution_{i}",
+            dtype=self.dtype_policy,
+        )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the weights for latent variables `[B, D]`.
+
+        Raises:
+          ValueError: `input_shape` is no such shape.
+        """
+        if len(input_shape) != 2 or input_shape[1] is None:
+            raise ValueError(
+                "`inputs` must have shape [B, D] with a known D; got "
+                f"{tuple(input_shape)}."
+            )
+        shape: tuple[int | None, ...] = (None, input_shape[1])
+        for layer in self.dense_layers:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+        shape = (None, *self._first_shape)
+        for layer in self.convolutions:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`[B, D]` to `[B, H, W, C * num_parameters]`."""
+        return apply_to_rows(self._images, inputs)
+
+    def _images(self, x: tf.Tensor) -> tf.Tensor:
+        for layer in self.dense_layers:
+            x = layer(x)
+        x = keras.ops.reshape(x, (-1, *self._first_shape))
+        for layer in self.convolutions:
+            x = layer(x)
+        height, width, _ = self.image_shape
+        return x[:, :height, :width]
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """`[B, H, W, C * num_parameters]`."""
+        return (input_shape[0], *self._output_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        return {
+            **super().get_config(),
+            "image_shape": self.image_shape,
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "units": self.units,
+            "num_parameters": self.num_parameters,
+            "activation": keras.activations.serialize(self.activation),
+        }

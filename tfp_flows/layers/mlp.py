@@ -1,0 +1,191 @@
+"""A multilayer perceptron, as an encoder or as a decoder."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfp_flows.layers._arguments import (
+    check_positive_integer,
+    check_positive_integers,
+)
+from tfp_flows.layers.maxout import Maxout
+
+__all__ = ["MLP"]
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class MLP(keras.layers.Layer):
+    """Dense layers on all that follows the batch axis.
+
+    Shapes: `[B, ...]` to `[B, C]`, the features that an encoder hands on, or,
+    if `output_size` is given, through one more linear layer to
+    `[B, *output_size]`.
+
+    The networks of Rezende and Mohamed (2015), 400 hidden units with maxout of
+    window 4, are `MLP((400,), activation="maxout")`: the `hidden_units` are
+    the linear units, so the layer has 100 outputs.
+    """
+
+    def __init__(
+        self,
+        hidden_units: Sequence[int] = (400, 400),
+        output_size: int | Sequence[int] | None = None,
+        activation: str | Callable[[tf.Tensor], tf.Tensor] = "relu",
+        maxout_window: int = 4,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
+    ) -> None:
+        """Constructs the layer.
+
+        Args:
+          hidden_units: the number of linear units of each hidden layer.
+          output_size: size or shape of the output of a last, linear layer.
+            Default: None, no such layer.
+          activation: "maxout", or what `keras.activations.get` takes.
+          maxout_window: how many linear units share a maximum; divides all
+            `hidden_units`. Only for `activation="maxout"`.
+          kernel_initializer: of the weights.
+          bias_initializer: of the biases.
+          **kwargs: those of `keras.layers.Layer`.
+
+        Raises:
+          ValueError: a size is not a positive integer, or `maxout_window` does
+            not divide one of `hidden_units`.
+        """
+        hidden_units = check_positive_integers("hidden_units", hidden_units)
+        output_size = _output_size(output_size)
+        check_positive_integer("maxout_window", maxout_window)
+        if activation == "maxout":
+            _check_window(maxout_window, hidden_units)
+        else:
+            activation = keras.activations.get(activation)
+        super().__init__(**kwargs)
+        self.hidden_units = hidden_units
+        self.output_size = output_size
+        self.activation = activation
+        self.maxout_window = maxout_window
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.hidden_layers = [
+            self._hidden_layer(units, f"hidden_{i}")
+            for i, units in enumerate(self.hidden_units)
+        ]
+        self.output_layer = None
+        if self._event_shape is not None:
+            self.output_layer = keras.layers.Dense(
+                math.prod(self._event_shape), **self._shared("output")
+            )
+
+    @property
+    def _event_shape(self) -> tuple[int, ...] | None:
+        if isinstance(self.output_size, int):
+            return (self.output_size,)
+        return self.output_size
+
+    def _hidden_layer(self, units: int, name: str) -> keras.layers.Layer:
+        if self.activation == "maxout":
+            return Maxout(
+                units // self.maxout_window,
+                window=self.maxout_window,
+                **self._shared(name),
+            )
+        return keras.layers.Dense(
+            units, activation=self.activation, **self._shared(name)
+        )
+
+    def _shared(self, name: str) -> dict[str, Any]:
+        return {
+            "kernel_initializer": self.kernel_initializer,
+            "bias_initializer": self.bias_initializer,
+            "name": name,
+            "dtype": self.dtype_policy,
+        }
+
+    @property
+    def _layers_in_order(self) -> list[keras.layers.Layer]:
+        last = [] if self.output_layer is None else [self.output_layer]
+        return [*self.hidden_layers, *last]
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the weights for inputs `[B, ...]`.
+
+        Raises:
+          ValueError: a size behind the batch axis is not known.
+        """
+        shape: tuple[int | None, ...] = (None, _flat_size(input_shape))
+        for layer in self._layers_in_order:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`[B, ...]` to `[B, C]` or `[B, *output_size]`."""
+        x = keras.ops.reshape(inputs, (-1, _flat_size(inputs.shape)))
+        for layer in self._layers_in_order:
+            x = layer(x)
+        if self._event_shape is None:
+            return x
+        return keras.ops.reshape(x, (-1, *self._event_shape))
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """`[B, C]` or `[B, *output_size]`."""
+        if self._event_shape is not None:
+            return (input_shape[0], *self._event_shape)
+        shape = (input_shape[0], _flat_size(input_shape))
+        for layer in self.hidden_layers:
+            shape = layer.compute_output_shape(shape)
+        return shape
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        activation = self.activation
+        if activation != "maxout":
+            activation = keras.activations.serialize(activation)
+        return {
+            **super().get_config(),
+            "hidden_units": self.hidden_units,
+            "output_size": self.output_size,
+            "activation": activation,
+            "maxout_window": self.maxout_window,
+            "kernel_initializer": keras.initializers.serialize(
+                self.kernel_initializer
+            ),
+            "bias_initializer": keras.initializers.serialize(
+                self.bias_initializer
+            ),
+        }
+
+
+def _output_size(value: Any) -> int | tuple[int, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, Sequence):
+        return check_positive_integers("output_size", value)
+    check_positive_integer("output_size", value)
+    return value
+
+
+def _check_window(window: int, hidden_units: tuple[int, ...]) -> None:
+    for units in hidden_units:
+        if units % window:
+            raise ValueError(
+                "`maxout_window` must divide all `hidden_units`; got "
+                f"{window} and {hidden_units}."
+            )
+
+
+def _flat_size(input_shape: Sequence[int | None]) -> int:
+    """The number of elements behind the batch axis."""
+    sizes = tuple(input_shape)[1:]
+    if not sizes or None in sizes:
+        raise ValueError(
+            "`inputs` must have shape [B, ...], with known sizes behind the "
+            f"batch axis; got {tuple(input_shape)}."
+        )
+    return math.prod(size for size in sizes if size is not None)

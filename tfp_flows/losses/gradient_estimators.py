@@ -1,0 +1,133 @@
+"""Estimators of the gradient of a bound in the posterior's parameters.
+
+With `z = T(noise; phi)` the gradient of `log w = log p(x, z) - log q(z; phi)`
+has a part that flows through z, and the score `-d log q(z; phi) / d phi` at
+fixed z.
+
+* `reparameterized`: both, by plain automatic differentiation.
+* `sticking_the_landing` (Roeder et al. 2017): without the score, whose mean is
+  zero for the ELBO. The variance is zero where q is the exact posterior. In an
+  importance-weighted bound of S > 1 samples the score has another mean, so
+  there it is biased.
+* `doubly_reparameterized` (Tucker et al. 2019): the score of an
+  importance-weighted bound is turned into a part through z by a second
+  reparameterization. It is unbiased for every S, and with S = 1 it is
+  `sticking_the_landing`.
+
+The last two evaluate log q with `stop_parameters(...)` at z. The third also
+sends z through a `GradientScale`, set to `doubly_reparameterized_factor(...)`
+once the weights are known:
+
+    scale = GradientScale()
+    z = scale(z)
+    log_weights = ...                  # [S, B], log q with stopped parameters
+    scale.set(doubly_reparameterized_factor(log_weights))
+    loss = -importance_weighted_bound(log_weights)
+
+The decoder's gradients are the plain ones under all three.
+
+References:
+1. G. Roeder, Y. Wu and D. Duvenaud. Sticking the Landing. NeurIPS 2017.
+   https://arxiv.org/abs/1703.09194
+2. G. Tucker, D. Lawson, S. Gu and C. Maddison. Doubly Reparameterized Gradient
+   Estimators for Monte Carlo Objectives. ICLR 2019.
+   https://arxiv.org/abs/1810.04152
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_flows.losses.bounds import normalized_weights
+from tfp_flows.types import TensorLike
+
+__all__ = [
+    "GRADIENT_ESTIMATORS",
+    "GradientScale",
+    "check_gradient_estimator",
+    "doubly_reparameterized_factor",
+    "stop_parameters",
+]
+
+GRADIENT_ESTIMATORS = (
+    "reparameterized",
+    "sticking_the_landing",
+    "doubly_reparameterized",
+)
+
+
+def check_gradient_estimator(gradient_estimator: str) -> None:
+    """Raises ValueError unless `gradient_estimator` is a known one."""
+    if gradient_estimator not in GRADIENT_ESTIMATORS:
+        raise ValueError(
+            "`gradient_estimator` must be one of "
+            f"{', '.join(GRADIENT_ESTIMATORS)}; got {gradient_estimator!r}."
+        )
+
+
+def stop_parameters(parameters: Any) -> Any:
+    """The same nest of tensors, through which no gradient flows."""
+    return tf.nest.map_structure(tf.stop_gradient, parameters)
+
+
+def doubly_reparameterized_factor(
+    log_weights: tf.Tensor, posterior_weight: TensorLike = 1.0
+) -> tf.Tensor:
+    """The factor of the gradient into z, for an importance-weighted loss.
+
+    `1 - c * (1 - w)`, with w the normalized weight of the sample. The
+    derivative of the loss brings a factor w of its own, so c = 1 gives the
+    square of w of Tucker et al. (2019); the other c follow in the same way
+    from an annealed log weight with `c * log q` in it.
+
+    Args:
+      log_weights: `[S, B]`, annealed if the loss is.
+      posterior_weight: c, the `AnnealingWeights.posterior` of a schedule.
+
+    Returns:
+      A tensor `[S, B]` without gradient.
+    """
+    weights = tf.stop_gradient(normalized_weights(log_weights))
+    return 1.0 - posterior_weight * (1.0 - weights)
+
+
+class GradientScale:
+    """The identity, which multiplies gradients by a factor named later.
+
+    Calling it returns its argument; `set` then gives the factor, before the
+    gradient is taken. Make a new one for every forward pass.
+    """
+
+    def __init__(self) -> None:
+        self._factor: tf.Tensor | None = None
+
+    def __call__(self, z: tf.Tensor) -> tf.Tensor:
+        """Returns `z`; its gradient will be multiplied by the factor.
+
+        Args:
+          z: `[S, B, ...]`.
+        """
+
+        @tf.custom_gradient
+        def identity(
+            z: tf.Tensor,
+        ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+            return tf.identity(z), self._gradient
+
+        return identity(z)
+
+    def set(self, factor: tf.Tensor) -> None:
+        """Sets the factor, whose axes are the leading axes of z."""
+        self._factor = tf.convert_to_tensor(factor)
+
+    def _gradient(self, upstream: tf.Tensor) -> tf.Tensor:
+        if self._factor is None:
+            raise RuntimeError(
+                "`GradientScale.set` must be called before the gradient is "
+                "taken."
+            )
+        factor = tf.cast(self._factor, upstream.dtype)
+        for _ in range(upstream.shape.rank - factor.shape.rank):
+            factor = factor[..., tf.newaxis]
+        return upstream * factor

@@ -1,0 +1,94 @@
+"""What a replica knows of the global batch, and the one scaling of losses.
+
+Under `tf.distribute` each replica holds a share of the global batch; the last
+shares may be smaller or empty. Keras's optimizers add up the gradients of the
+replicas, so the loss of a replica must be its share of the global mean:
+
+    mean_over_global_batch(per_example, global_batch(local_size).size)
+
+This is the only place where a loss is scaled for replicas. Without a strategy,
+and outside of `strategy.run`, all functions see one replica.
+"""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tfp_flows.types import TensorLike
+
+__all__ = [
+    "GlobalBatch",
+    "global_batch",
+    "global_sum",
+    "mean_over_global_batch",
+]
+
+
+class GlobalBatch(NamedTuple):
+    """Where a replica's share lies in the global batch; scalars, int32.
+
+    Attributes:
+      first_row: row of the global batch at which the share begins.
+      size: number of examples in the global batch.
+    """
+
+    first_row: tf.Tensor
+    size: tf.Tensor
+
+
+def _replicas() -> tf.distribute.ReplicaContext | None:
+    """The context of one of several replicas, or None."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return None
+    return context
+
+
+def global_batch(local_size: TensorLike) -> GlobalBatch:
+    """Row of a share in the global batch, and the global batch's size.
+
+    The shares follow one another in the order of the replicas.
+
+    Args:
+      local_size: number of examples in this replica's share, 0 included.
+    """
+    local_size = tf.cast(local_size, tf.int32)
+    context = _replicas()
+    if context is None:
+        return GlobalBatch(tf.zeros([], tf.int32), local_size)
+    replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
+    num_replicas = context.num_replicas_in_sync
+    is_mine = tf.range(num_replicas) == replica
+    # In float32, which every collective takes, and which counts to 2**24.
+    mine = tf.where(is_mine, tf.cast(local_size, tf.float32), 0.0)
+    sizes = tf.cast(context.all_reduce("SUM", mine), tf.int32)
+    before = tf.range(num_replicas) < replica
+    return GlobalBatch(
+        first_row=tf.reduce_sum(tf.where(before, sizes, 0)),
+        size=tf.reduce_sum(sizes),
+    )
+
+
+def global_sum(tensors: Any) -> Any:
+    """The sums of the tensors of a nest over the replicas."""
+    context = _replicas()
+    if context is None:
+        return tensors
+    return context.all_reduce("SUM", tensors)
+
+
+def mean_over_global_batch(
+    per_example: tf.Tensor, global_size: TensorLike
+) -> tf.Tensor:
+    """This replica's part of the mean over the global batch.
+
+    The parts of all replicas add up to the mean, and so do their gradients.
+    An empty share's part, and that of an empty batch, is 0.
+
+    Args:
+      per_example: one value per example of the share, `[B]`.
+      global_size: number of examples in the global batch.
+    """
+    return tf.math.divide_no_nan(
+        tf.reduce_sum(per_example), tf.cast(global_size, per_example.dtype)
+    )

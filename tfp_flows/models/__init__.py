@@ -1,0 +1,12 @@
+"""Keras models with flow posteriors."""
+
+from tfp_flows._backend import require_tensorflow_backend
+
+require_tensorflow_backend("tfp_flows.models")
+
+from tfp_flows.models.dlgm import DLGM  # noqa: E402
+from tfp_flows.models.marginal_likelihood import (  # noqa: E402
+    LogMarginalLikelihood,
+)
+
+__all__ = ["DLGM", "LogMarginalLikelihood"]

@@ -1,0 +1,174 @@
+"""How the parts of a DLGM fit together: shapes, building, the top-down pass."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from tfp_flows.layers.stochastic_layer import StochasticLayer
+
+if TYPE_CHECKING:
+    from tfp_flows.models.dlgm import DLGM
+
+__all__ = [
+    "build",
+    "check_likelihood_size",
+    "check_latent_sizes",
+    "descend",
+    "log_prior",
+    "resolve_event_shape",
+    "static_event_shape",
+]
+
+
+def resolve_event_shape(
+    event_shape: Sequence[int] | None, encoder: keras.layers.Layer
+) -> tuple[int, ...] | None:
+    """The argument, or the input shape that the encoder was built for."""
+    if event_shape is not None:
+        event_shape = tuple(event_shape)
+        if not event_shape or any(
+            not isinstance(n, int) or n < 1 for n in event_shape
+        ):
+            raise ValueError(
+                "`event_shape` must hold positive integers, without the batch "
+                f"axis; got {event_shape}."
+            )
+        return event_shape
+    shape = getattr(encoder, "input_shape", None)
+    if isinstance(shape, tuple) and len(shape) > 1 and None not in shape[1:]:
+        return tuple(shape[1:])
+    return None
+
+
+def static_event_shape(
+    input_shape: tuple[int | None, ...],
+) -> tuple[int, ...]:
+    """`input_shape` without its batch axis."""
+    event_shape = tuple(n for n in input_shape[1:] if n is not None)
+    if not event_shape or len(event_shape) < len(input_shape) - 1:
+        raise ValueError(
+            "`input_shape` must be [B, ...] with known image axes; "
+            f"got {tuple(input_shape)}."
+        )
+    return event_shape
+
+
+def check_latent_sizes(
+    posterior: Any, stochastic_layers: Sequence[StochasticLayer]
+) -> None:
+    """Raises unless the posterior covers the xi of all layers."""
+    for method in ("parameters", "push_forward", "make_distribution"):
+        if not hasattr(posterior, method):
+            raise TypeError(
+                "`posterior` must be a posterior layer such as "
+                f"`FlowPosterior`; got {posterior!r}."
+            )
+    if not stochastic_layers:
+        return
+    for layer in stochastic_layers:
+        if not isinstance(layer, StochasticLayer):
+            raise TypeError(
+                "`stochastic_layers` must hold `StochasticLayer`s, from the "
+                f"top down; got {layer!r}."
+            )
+    if stochastic_layers[0].transform is not None:
+        raise ValueError(
+            "`stochastic_layers` must begin with the top layer, which has no "
+            "`transform`; got one."
+        )
+    if any(layer.transform is None for layer in stochastic_layers[1:]):
+        raise ValueError(
+            "`stochastic_layers` below the top one must have a `transform`; "
+            "got None."
+        )
+    sizes = [layer.units for layer in stochastic_layers]
+    if posterior.latent_size != sum(sizes):
+        raise ValueError(
+            "`posterior.latent_size` must be the sum of the stochastic layers' "
+            f"units, {' + '.join(map(str, sizes))} = {sum(sizes)}; "
+            f"got {posterior.latent_size}."
+        )
+
+
+def descend(
+    stochastic_layers: Sequence[StochasticLayer],
+    xi: tf.Tensor,
+    training: bool,
+) -> tf.Tensor:
+    """`h_1` of the concatenated `xi = (xi_L, ..., xi_1)`, `[N, D]`."""
+    if not stochastic_layers:
+        return xi
+    pieces = tf.split(xi, [layer.units for layer in stochastic_layers], axis=-1)
+    h = None
+    for layer, piece in zip(stochastic_layers, pieces, strict=True):
+        h = (
+            layer(piece, h, training=training)
+            if h is not None
+            else layer(piece)
+        )
+    return h
+
+
+def log_prior(prior: Any, z: tf.Tensor) -> tf.Tensor:
+    """`log p(z)`; standard normal if `prior` is None."""
+    if prior is not None:
+        return prior.distribution().log_prob(z)
+    return -0.5 * tf.reduce_sum(z * z + math.log(2.0 * math.pi), axis=-1)
+
+
+def build(model: "DLGM") -> None:
+    """Builds all parts, and refuses those that do not fit."""
+    images = keras.KerasTensor(
+        (None, *model.image_shape), dtype=model.variable_dtype
+    )
+    features = model.encoder(images)
+    shape = getattr(features, "shape", None)
+    if shape is None or len(shape) != 2 or shape[-1] is None:
+        got = features if shape is None else tuple(shape)
+        raise ValueError(
+            "`encoder` must return features of shape [B, C]; "
+            f"got {got} for images of shape {model.image_shape}."
+        )
+    if not model.posterior.built:
+        model.posterior.build((None, shape[-1]))
+    if model.prior is not None and not model.prior.built:
+        model.prior.build(None)
+    dtype = model.posterior.variable_dtype
+    h = keras.KerasTensor((None, model.posterior.latent_size), dtype=dtype)
+    if model.stochastic_layers:
+        h = None
+        for layer in model.stochastic_layers:
+            xi = keras.KerasTensor((None, layer.units), dtype=dtype)
+            h = layer(xi) if h is None else layer(xi, h)
+    outputs = model.decoder(h)
+    _check_decoder(model, tuple(outputs.shape))
+
+
+def _check_decoder(model: "DLGM", shape: tuple[int | None, ...]) -> None:
+    per_element = model.likelihood.num_parameters
+    if per_element is None:
+        return
+    wanted = per_element * math.prod(model.image_shape)
+    sizes = [n for n in shape[1:] if n is not None]
+    if len(sizes) < len(shape) - 1 or math.prod(sizes) != wanted:
+        raise ValueError(
+            f"`decoder` must return {wanted} numbers per example, "
+            f"{per_element} for each element of images of shape "
+            f"{model.image_shape} under the {model.likelihood.name} "
+            f"likelihood; got shape {shape}."
+        )
+
+
+def check_likelihood_size(
+    event_shape: Sequence[int], image_shape: Sequence[int]
+) -> None:
+    """Raises unless p(x | z) is over as many elements as an image has."""
+    if math.prod(event_shape) != math.prod(image_shape):
+        raise ValueError(
+            "`likelihood` must return a distribution over "
+            f"{math.prod(image_shape)} elements, as images of shape "
+            f"{tuple(image_shape)} have; got event shape {tuple(event_shape)}."
+        )

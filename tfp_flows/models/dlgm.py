@@ -1,0 +1,528 @@
+"""The deep latent Gaussian model, trained by variational inference."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows import likelihoods, schedules
+from tfp_flows.layers.stochastic_layer import StochasticLayer
+from tfp_flows.losses import bounds, replicas
+from tfp_flows.math import noise
+from tfp_flows.models import architecture, generation, inputs, objective
+from tfp_flows.models import marginal_likelihood as marginal
+from tfp_flows.models.counters import Count
+from tfp_flows.models.fitting import CheckedInputs
+
+__all__ = ["DLGM"]
+
+tfd = tfp.distributions
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class DLGM(CheckedInputs):
+    """Deep latent Gaussian model with an amortized flow posterior.
+
+    With standard normal `xi_1 ... xi_L`, from the top layer L down,
+
+        h_L = G_L xi_L;   h_l = T_l(h_(l+1)) + G_l xi_l;   x ~ p(x | T_0(h_1))
+
+    where T_0 is the decoder and the T_l, G_l are `stochastic_layers`. Without
+    them L = 1 and `h_1 = xi_1`: the variational autoencoder. The posterior is
+    over the concatenated `z = (xi_L, ..., xi_1)`, so one flow covers all
+    layers. Training maximises the mean over examples of
+
+        log 1/S sum_s p(x, z_s) / q(z_s | x),    z_s ~ q(z | x),
+
+    for S = 1 the ELBO `E_q[log p(x|z)] - KL(q(z|x) || p(z))`. Progress bar,
+    history and `evaluate` show `elbo`, `kl` and `reconstruction`, per example
+    and in nats, never annealed (and `iwae_S` for S > 1); `loss` is the annealed
+    free energy in training, minus the bound in validation.
+
+    Images may come as `[28, 28]`, `[28, 28, 1]` or `[784]`, in arrays or in
+    data sets of `x`, `(x, y)` (y is ignored) or `{"image": x}`. They are
+    checked on the host. Noise is keyed by (seed, step, row in the global
+    batch), in evaluation by (seed, index of the example): equal with XLA on and
+    off and on any number of replicas.
+
+    Example:
+    ```python
+    import keras
+    import sklearn.datasets
+
+    import tfp_flows
+
+    digits = (sklearn.datasets.load_digits().images > 7).astype("float32")
+    model = tfp_flows.models.DLGM(
+        encoder=tfp_flows.layers.MLP([64]),
+        posterior=tfp_flows.posteriors.FlowPosterior(
+            latent_size=8, flow=tfp_flows.layers.PlanarFlow(num_flow_steps=4)
+        ),
+        decoder=tfp_flows.layers.MLP([64], output_size=64),
+        likelihood="bernoulli",
+    )
+    model.compile(optimizer=keras.optimizers.Adam(1e-3))
+    model.fit(digits[:1500], validation_data=digits[1500:], verbose=0)
+    images = model.sample(4, seed=1)  # means, [4, 8, 8]
+    ```
+
+    References:
+      [1]: Danilo Rezende, Shakir Mohamed, Daan Wierstra. Stochastic
+           Backpropagation and Approximate Inference in Deep Generative Models.
+           ICML 2014. https://arxiv.org/abs/1401.4082 (the model; its
+           recognition model differs: here one flow for all layers).
+      [2]: Danilo Rezende, Shakir Mohamed. Variational Inference with
+           Normalizing Flows. ICML 2015. https://arxiv.org/abs/1505.05770
+      [3]: Yuri Burda, Roger Grosse, Ruslan Salakhutdinov. Importance Weighted
+           Autoencoders. ICLR 2016. https://arxiv.org/abs/1509.00519
+    """
+
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        posterior: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        likelihood: str | Callable[[tf.Tensor], tfd.Distribution] = "bernoulli",
+        stochastic_layers: Sequence[StochasticLayer] | None = None,
+        prior: keras.layers.Layer | None = None,
+        annealing: str | schedules.Annealing | None = None,
+        num_importance_samples: int = 1,
+        gradient_estimator: str = "reparameterized",
+        event_shape: Sequence[int] | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        """Constructs the model.
+
+        Args:
+          encoder: layer or model from images to features `[B, C]`.
+          posterior: q(z | x) given those features, a `FlowPosterior`.
+          decoder: T_0, layer or model from `h_1`, `[B, H]`, to the parameters
+            of the likelihood.
+          likelihood: "bernoulli", "logit_normal", "gaussian",
+            "discretized_logistic" (see `tfp_flows.likelihoods`), or a callable
+            from the decoder's output to a `tfd.Distribution`.
+          stochastic_layers: from the top down. Default: None, one layer with
+            `h_1 = xi_1`.
+          prior: p(z), a layer with a method `distribution()`, for example an
+            unconditional `FlowPosterior`; trained with the model. Default:
+            None, standard normal.
+          annealing: "joint" (Rezende & Mohamed 2015: the weight of
+            `log p(x, z)`), "kl" (the weight of the KL term), a schedule of
+            `tfp_flows.schedules`, or None.
+          num_importance_samples: S, in training and in `evaluate`.
+          gradient_estimator: "reparameterized", "sticking_the_landing" (S = 1)
+            or "doubly_reparameterized".
+          event_shape: shape of one image as the encoder is fed. Default: None,
+            the encoder's own input shape if it has one, else that of the
+            first data.
+          seed: of all noise, in [0, 2**31).
+          **kwargs: those of `keras.Model`.
+
+        Raises:
+          ValueError: an argument breaks its rule.
+        """
+        super().__init__(**kwargs)
+        if (
+            not isinstance(num_importance_samples, int)
+            or num_importance_samples < 1
+        ):
+            raise ValueError(
+                "`num_importance_samples` must be an integer >= 1; "
+                f"got {num_importance_samples!r}."
+            )
+        objective.check_gradient_estimator(
+            gradient_estimator, num_importance_samples
+        )
+        self.encoder = encoder
+        self.posterior = posterior
+        self.decoder = decoder
+        self.likelihood = likelihoods.get(likelihood)
+        self.stochastic_layers = list(stochastic_layers or ())
+        self.prior = prior
+        self.annealing = schedules.get(annealing)
+        self.num_importance_samples = num_importance_samples
+        self.gradient_estimator = gradient_estimator
+        self.event_shape = architecture.resolve_event_shape(
+            event_shape, encoder
+        )
+        self.seed = seed
+        architecture.check_latent_sizes(posterior, self.stochastic_layers)
+        self._trackers = {
+            name: keras.metrics.Mean(name=name, dtype=self.variable_dtype)
+            for name in self._metric_names()
+        }
+        self._num_evaluated = Count("num_evaluated")
+        self._num_non_binary = Count("num_non_binary")
+        self._init_checked_inputs()
+        self.compiled_functions: dict[Any, Any] = {}
+
+    def _metric_names(self) -> list[str]:
+        names = ["elbo", "kl", "reconstruction"]
+        if self.num_importance_samples > 1:
+            names.append(f"iwae_{self.num_importance_samples}")
+        return names
+
+    # Building and configuration.
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes all weights.
+
+        Args:
+          input_shape: `[B, ...]` of the images.
+
+        Raises:
+          ValueError: the parts do not fit each other or the images.
+        """
+        if self.event_shape is None:
+            self.event_shape = architecture.static_event_shape(input_shape)
+        architecture.build(self)
+        self.built = True
+
+    def compile(
+        self,
+        optimizer: str | keras.Optimizer = "adam",
+        *,
+        jit_compile: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        """Configures training.
+
+        Args:
+          optimizer: as in `keras.Model.compile`.
+          jit_compile: whether XLA compiles the steps. Default: "auto", it does
+            except under a distribution strategy or when run eagerly.
+          **kwargs: others of `keras.Model.compile`.
+
+        Raises:
+          ValueError: a `loss` or metrics are given; the model has its own.
+        """
+        for name in ("loss", "metrics", "weighted_metrics", "loss_weights"):
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    f"`{name}` must not be given, as a DLGM's loss is its free "
+                    "energy and its metrics are elbo, kl and reconstruction; "
+                    f"got {kwargs[name]!r}."
+                )
+        self._requested_jit_compile = jit_compile
+        if jit_compile == "auto":
+            distributed = self._distribute_strategy is not None
+            jit_compile = not distributed and not kwargs.get("run_eagerly")
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """As `compile` was called, so that "auto" is resolved anew."""
+        config = super().get_compile_config()
+        if config:
+            config["jit_compile"] = self._requested_jit_compile
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the saved model was."""
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(**{k: v for k, v in config.items() if v is not None})
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        serialize = keras.saving.serialize_keras_object
+        likelihood = self.likelihood.identifier
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "posterior": serialize(self.posterior),
+            "decoder": serialize(self.decoder),
+            "likelihood": likelihood
+            if isinstance(likelihood, str)
+            else serialize(likelihood),
+            "stochastic_layers": [
+                serialize(layer) for layer in self.stochastic_layers
+            ],
+            "prior": None if self.prior is None else serialize(self.prior),
+            "annealing": serialize(self.annealing),
+            "num_importance_samples": self.num_importance_samples,
+            "gradient_estimator": self.gradient_estimator,
+            "event_shape": self.event_shape,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict | None = None
+    ) -> "DLGM":
+        """The model, without its weights."""
+
+        def restored(value: Any) -> Any:
+            if isinstance(value, dict):
+                return keras.saving.deserialize_keras_object(
+                    value, custom_objects=custom_objects
+                )
+            if isinstance(value, list):
+                return [restored(v) for v in value]
+            return value
+
+        return cls(
+            **{
+                name: value if name == "dtype" else restored(value)
+                for name, value in config.items()
+            }
+        )
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """`event_shape`, once it is known.
+
+        Raises:
+          ValueError: the model is not built.
+        """
+        if self.event_shape is None:
+            raise ValueError(
+                "the model must be built before it is used; fit it, or call "
+                "`build((None, *event_shape))`."
+            )
+        return self.event_shape
+
+    # The densities.
+
+    def encode(self, x: tf.Tensor, training: bool = False) -> Any:
+        """The parameters of q(z | x): all that depends on the images.
+
+        Args:
+          x: `[B, *event_shape]`.
+          training: passed to the encoder.
+        """
+        return self.posterior.parameters(self.encoder(x, training=training))
+
+    def decode(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The decoder's output for latents `z`, `[..., D]` to `[..., *out]`."""
+        rows = tf.reshape(z, [-1, z.shape[-1]])
+        h = architecture.descend(self.stochastic_layers, rows, training)
+        output = self.decoder(h, training=training)
+        shape = tf.concat([tf.shape(z)[:-1], tf.shape(output)[1:]], axis=0)
+        unfolded = tf.reshape(output, shape)
+        return tf.ensure_shape(unfolded, [*z.shape[:-1], *output.shape[1:]])
+
+    def likelihood_distribution(
+        self, z: tf.Tensor, training: bool = False
+    ) -> tfd.Distribution:
+        """p(x | z) for latents `[..., D]`, batch shape `[...]`."""
+        outputs = self.decode(z, training)
+        return self.likelihood.distribution(
+            outputs, event_ndims=outputs.shape.rank - z.shape.rank + 1
+        )
+
+    def log_likelihood(
+        self, x: tf.Tensor, z: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
+        """`log p(x | z)`, `[S, B]`, of `x` `[B, ...]` and `z` `[S, B, D]`."""
+        distribution = self.likelihood_distribution(z, training)
+        event_shape = distribution.event_shape
+        architecture.check_likelihood_size(event_shape, self.image_shape)
+        x = tf.reshape(x, [-1, *event_shape])
+        return distribution.log_prob(tf.cast(x, distribution.dtype))
+
+    def log_prior(self, z: tf.Tensor) -> tf.Tensor:
+        """`log p(z)`, `[...]`, of latents `[..., D]`."""
+        return architecture.log_prior(self.prior, z)
+
+    def posterior_distribution(self, x: Any) -> tfd.Distribution:
+        """q(z | x) of images, batch shape `[B]`; its `log_prob` takes any z.
+
+        Args:
+          x: images, an array or tensor in any accepted form.
+
+        Raises:
+          ValueError: images that the model cannot take.
+        """
+        x = tf.convert_to_tensor(self._checked_images(x))
+        return self.posterior.make_distribution(self.encode(x))
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Reconstruction without noise: the mean of p(x | z) at one z.
+
+        That z is what the posterior's flow makes of the middle of its Gaussian.
+        """
+        x = self._in_event_shape(inputs)
+        zeros = tf.zeros(
+            [1, tf.shape(x)[0], self.posterior.noise_size],
+            self.posterior.variable_dtype,
+        )
+        z, _ = self.posterior.push_forward(zeros, self.encode(x, training))
+        return self._means(self.decode(z[0], training))
+
+    def _means(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Means of the likelihood, in the shape of the images."""
+        means = self.likelihood.mean(
+            outputs, event_ndims=outputs.shape.rank - 1
+        )
+        return tf.reshape(means, [-1, *self.image_shape])
+
+    # Training and evaluation.
+
+    def _in_event_shape(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.cast(
+            inputs.to_event_shape(x, self.image_shape), self.variable_dtype
+        )
+
+    def _noise(
+        self, first_row: tf.Tensor, rows: tf.Tensor, step: Any, purpose: str
+    ) -> tf.Tensor:
+        """Standard normal `[S, B, noise_size]`, each row with a key."""
+        drawn = noise.normal_rows(
+            rows,
+            (self.num_importance_samples, self.posterior.noise_size),
+            first_row=first_row,
+            seed=self.seed,
+            step=step,
+            purpose=purpose,
+            dtype=self.posterior.variable_dtype,
+        )
+        return tf.transpose(drawn, [1, 0, 2])
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One update on a replica's share of a batch."""
+        x = self._in_event_shape(inputs.select_images(data))
+        rows = tf.shape(x)[0]
+        batch = replicas.global_batch(rows)
+        step = tf.convert_to_tensor(self.optimizer.iterations)
+        standard_normal = self._noise(batch.first_row, rows, step, "training")
+        weights = self.annealing.weights(step, dtype=self.variable_dtype)
+        with tf.GradientTape() as tape:
+            bound, terms = objective.annealed_bound(
+                self, x, standard_normal, weights, training=True
+            )
+            loss = replicas.mean_over_global_batch(-bound, batch.size)
+            loss += self._other_losses()
+            scaled_loss = self.optimizer.scale_loss(loss)
+        variables = self.trainable_weights
+        gradients = tape.gradient(scaled_loss, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return self._update_metrics(x, loss, terms, batch)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """The bound on a replica's share of a batch, without annealing."""
+        x = self._in_event_shape(inputs.select_images(data))
+        rows = tf.shape(x)[0]
+        batch = replicas.global_batch(rows)
+        first_row = self._num_evaluated.result() + tf.cast(
+            batch.first_row, tf.int64
+        )
+        bound, terms = objective.annealed_bound(
+            self,
+            x,
+            self._noise(first_row, rows, 0, "evaluation"),
+            schedules.get(None).weights(0, dtype=self.variable_dtype),
+            training=False,
+        )
+        loss = replicas.mean_over_global_batch(-bound, batch.size)
+        loss += self._other_losses()
+        self._num_evaluated.update_state(batch.size)
+        return self._update_metrics(x, loss, terms, batch)
+
+    def _other_losses(self) -> tf.Tensor:
+        """Regularisation losses of the parts, this replica's portion."""
+        count = tf.distribute.get_strategy().num_replicas_in_sync
+        losses = [tf.cast(v, self.variable_dtype) for v in self.losses]
+        return tf.add_n(losses) / count if losses else 0.0
+
+    def _update_metrics(
+        self,
+        x: tf.Tensor,
+        loss: tf.Tensor,
+        terms: objective.LogTerms,
+        batch: replicas.GlobalBatch,
+    ) -> dict[str, tf.Tensor]:
+        """Adds the global batch on every replica; returns what is logged."""
+        kl = terms.log_posterior - terms.log_prior
+        per_example = {
+            "elbo": bounds.elbo(*terms),
+            "kl": tf.reduce_mean(kl, axis=0),
+            "reconstruction": tf.reduce_mean(terms.log_likelihood, axis=0),
+        }
+        if self.num_importance_samples > 1:
+            per_example[f"iwae_{self.num_importance_samples}"] = (
+                bounds.importance_weighted_bound(terms.log_weights)
+            )
+        sums = {n: tf.reduce_sum(values) for n, values in per_example.items()}
+        sums["loss"] = loss
+        if self.likelihood.support == "binary":
+            sums["non_binary"] = tf.cast(inputs.count_non_binary(x), loss.dtype)
+        totals = replicas.global_sum(sums)
+        size = tf.cast(batch.size, loss.dtype)
+        logs = {}
+        for name, tracker in self._trackers.items():
+            tracker.update_state(
+                tf.math.divide_no_nan(totals[name], size), sample_weight=size
+            )
+            logs[name] = tracker.result()
+        self._loss_tracker.update_state(totals["loss"], sample_weight=size)
+        logs["loss"] = self._loss_tracker.result()
+        if "non_binary" in totals:
+            self._num_non_binary.update_state(totals["non_binary"])
+        return logs
+
+    # Use of a trained model.
+
+    def sample(self, n: int, seed: int = 0, draws: bool = False) -> tf.Tensor:
+        """New images: the means of p(x | z) at z from the prior.
+
+        Args:
+          n: how many.
+          seed: decides the noise.
+          draws: draw the pixels from p(x | z) instead of returning its means.
+
+        Returns:
+          `[n, *event_shape]`.
+
+        Raises:
+          ValueError: the model is not built, or n is not a positive integer.
+        """
+        return generation.sample(self, n, seed, draws)
+
+    def reconstruct(
+        self, x: Any, seed: int = 0, draws: bool = False
+    ) -> tf.Tensor:
+        """The means of p(x | z) at z from q(z | x).
+
+        Args:
+          x: images, an array or tensor in any accepted form.
+          seed: decides the noise, with the example's index.
+          draws: draw the pixels from p(x | z) instead of returning its means.
+
+        Returns:
+          `[N, *event_shape]`.
+
+        Raises:
+          ValueError: images that the model cannot take.
+        """
+        return generation.reconstruct(
+            self, self._checked_images(x), seed, draws
+        )
+
+    def log_marginal_likelihood(
+        self,
+        x: Any,
+        num_importance_samples: int = 1000,
+        **kwargs: Any,
+    ) -> marginal.LogMarginalLikelihood:
+        """Importance-sampled `log p(x)` of each image, in nats.
+
+        See `tfp_flows.models.marginal_likelihood.estimate`.
+
+        Args:
+          x: images, an array or tensor in any accepted form.
+          num_importance_samples: S; memory does not grow with it.
+          **kwargs: others of `estimate`.
+
+        Returns:
+          Estimates and their standard errors, one per image.
+
+        Raises:
+          ValueError: images that the model cannot take, or a bad argument.
+        """
+        return marginal.estimate(
+            self, self._checked_images(x), num_importance_samples, **kwargs
+        )

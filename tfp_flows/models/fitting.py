@@ -1,0 +1,246 @@
+"""Keras's `fit`, `evaluate` and `predict`, with their inputs checked."""
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.models import inputs
+
+if TYPE_CHECKING:
+    from tfp_flows import likelihoods
+    from tfp_flows.models.counters import Count
+
+__all__ = ["CheckedInputs"]
+
+
+class _NonBinaryWarning(keras.callbacks.Callback):
+    """Warns once the device has counted values other than 0 and 1."""
+
+    def __init__(self, model: "CheckedInputs") -> None:
+        super().__init__()
+        self._checked = model
+        self._looked = False
+
+    def _look(self) -> None:
+        self._checked.warn_if_non_binary()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self._looked:  # reading the count waits for the device
+            self._look()
+            self._looked = True
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._look()
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self._look()
+
+
+class CheckedInputs(keras.Model):
+    """A model of images; a subclass says which ones and what to do with them.
+
+    It sets `event_shape`, `likelihood`, and counts non-binary values
+    in `_num_non_binary`.
+    """
+
+    event_shape: tuple[int, ...] | None
+    likelihood: "likelihoods.Likelihood"
+    _num_non_binary: "Count"
+
+    def _init_checked_inputs(self) -> None:
+        self._said = inputs.OnceWarnings()
+
+    def warn_if_non_binary(self) -> None:
+        """Says once that data sets held values other than 0 and 1."""
+        if int(self._num_non_binary.result()):
+            inputs.warn_non_binary(self.likelihood.name, self._said)
+
+    def _rules(self) -> inputs.InputRules:
+        return inputs.InputRules(
+            event_shape=self.event_shape,
+            support=self.likelihood.support,
+            dtype=self.variable_dtype,
+            likelihood=self.likelihood.name,
+        )
+
+    def _prepare(self, data: Any, argument: str) -> Any:
+        """Checked data; builds the model for the first it sees."""
+        prepared = inputs.prepare(
+            data,
+            self._rules(),
+            argument,
+            self._said,
+            number_batches=not _has_several_workers(self.distribute_strategy),
+        )
+        self._build_for(prepared, argument)
+        return prepared
+
+    def _build_for(self, prepared: Any, argument: str) -> None:
+        if not self.built:
+            shape = self.event_shape
+            if shape is None:
+                shape = inputs.infer_event_shape(prepared, argument)
+            with self.distribute_strategy.scope():
+                self.build((None, *shape))
+
+    def _checked_images(
+        self, x: Any, argument: str = "x"
+    ) -> np.ndarray | tf.Tensor:
+        """Checked images `[N, *event_shape]` of an array."""
+        images = inputs.check_array(x, self._rules(), argument, self._said)
+        self._build_for(images, argument)
+        return images
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | None = None,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Trains, as `keras.Model.fit` with images alone.
+
+        Args:
+          x: images `[N, ...]`, or a data set of batches of them; see the class.
+          y: ignored.
+          batch_size: as in Keras.
+          epochs: as in Keras.
+          verbose: as in Keras.
+          callbacks: as in Keras.
+          validation_split: as in Keras.
+          validation_data: as `x`, or `(x, y)`.
+          shuffle: as in Keras. Default: None, arrays are shuffled.
+          class_weight: must be None.
+          sample_weight: must be None.
+          **kwargs: others of `keras.Model.fit`.
+
+        Returns:
+          The history, with `elbo`, `kl`, `reconstruction`, `loss`, and the same
+          with `val_` before it.
+
+        Raises:
+          ValueError: images that the model cannot take.
+        """
+        if class_weight is not None:
+            raise ValueError(
+                "`class_weight` must be None, as labels are not used; "
+                f"got {class_weight!r}."
+            )
+        inputs.check_targets(y, sample_weight, self._said)
+        x = self._prepare(x, "x")
+        if validation_data is not None:
+            validation_data = self._prepare(validation_data, "validation_data")
+            if not _is_dataset(validation_data):
+                validation_data = (validation_data, None)
+        if shuffle is None:
+            shuffle = not isinstance(x, tf.data.Dataset)
+        with inputs.readable_errors():
+            return super().fit(
+                x=x,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=self._with_warning(callbacks),
+                validation_split=validation_split,
+                validation_data=validation_data,
+                shuffle=shuffle,
+                **kwargs,
+            )
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Minus the bound, elbo, kl and reconstruction, per example in nats.
+
+        The noise is keyed by the example's index: equal data give equal
+        figures, whatever the batch size.
+
+        Args:
+          x: as in `fit`.
+          y: ignored.
+          batch_size: as in Keras.
+          verbose: as in Keras.
+          sample_weight: must be None.
+          steps: as in Keras.
+          callbacks: as in Keras.
+          return_dict: whether to return a dictionary by name instead of the
+            list `[loss, elbo, kl, reconstruction]`.
+          **kwargs: others of `keras.Model.evaluate`.
+
+        Raises:
+          ValueError: images that the model cannot take.
+        """
+        arguments = {
+            "batch_size": batch_size,
+            "verbose": verbose,
+            "steps": steps,
+            "return_dict": return_dict,
+            **kwargs,
+        }
+        if kwargs.get("_use_cached_eval_dataset"):  # from within `fit`
+            return super().evaluate(x=x, callbacks=callbacks, **arguments)
+        inputs.check_targets(y, sample_weight, self._said)
+        x = self._prepare(x, "x")
+        with inputs.readable_errors():
+            return super().evaluate(
+                x=x, callbacks=self._with_warning(callbacks), **arguments
+            )
+
+    def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
+        """Reconstructions without noise, as `model(x)`, in batches.
+
+        Args:
+          x: as in `fit`.
+          **kwargs: others of `keras.Model.predict`.
+
+        Returns:
+          `[N, *event_shape]`.
+
+        Raises:
+          ValueError: images that the model cannot take.
+        """
+        x = self._prepare(x, "x")
+        with inputs.readable_errors():
+            return super().predict(x, **kwargs)
+
+    def _with_warning(self, callbacks: Any) -> Any:
+        if self.likelihood.support != "binary":
+            return callbacks
+        warning = _NonBinaryWarning(self)
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks.append(warning)
+            return callbacks
+        if callbacks is None:
+            callbacks = []
+        elif not isinstance(callbacks, list | tuple):
+            callbacks = [callbacks]
+        return [*callbacks, warning]
+
+
+def _is_dataset(data: Any) -> bool:
+    return not isinstance(data, np.ndarray | tf.Tensor)
+
+
+def _has_several_workers(strategy: tf.distribute.Strategy) -> bool:
+    resolver = strategy.cluster_resolver
+    spec = None if resolver is None else resolver.cluster_spec()
+    return spec is not None and len(spec.as_dict().get("worker", ())) > 1

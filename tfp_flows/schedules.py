@@ -1,0 +1,218 @@
+"""Annealing of the free energy, as functions of the global step.
+
+The weights multiply the terms of a log weight: `a * log p(x|z) + b * log p(z)
+- c * log q(z|x)`. Reported bounds have all weights 1.
+"""
+
+import abc
+import operator
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tfp_flows._backend import require_tensorflow_backend
+from tfp_flows.types import TensorLike
+
+require_tensorflow_backend("tfp_flows.schedules")
+
+import keras  # noqa: E402
+
+__all__ = [
+    "Annealing",
+    "AnnealingWeights",
+    "JointAnnealing",
+    "KLAnnealing",
+    "NoAnnealing",
+    "get",
+]
+
+
+class AnnealingWeights(NamedTuple):
+    """Weights of log p(x|z), log p(z) and log q(z|x), scalars."""
+
+    likelihood: tf.Tensor
+    prior: tf.Tensor
+    posterior: tf.Tensor
+
+
+class Annealing(abc.ABC):
+    """A schedule of the weights in the free energy."""
+
+    @abc.abstractmethod
+    def beta(self, step: TensorLike, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        """The annealing factor at a step, in [0, 1].
+
+        Args:
+          step: the global step, counted from 0; may be a tensor.
+          dtype: dtype of the result.
+        """
+
+    @abc.abstractmethod
+    def weights(
+        self, step: TensorLike, dtype: tf.DType = tf.float32
+    ) -> AnnealingWeights:
+        """The weights of the three terms at a step.
+
+        Args:
+          step: the global step, counted from 0; may be a tensor.
+          dtype: dtype of the weights.
+        """
+
+    @abc.abstractmethod
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Annealing":
+        """The schedule of a configuration that `get_config` returned."""
+        return cls(**config)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            type(self) is type(other)
+            and isinstance(other, Annealing)
+            and self.get_config() == other.get_config()
+        )
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.get_config().items()))
+
+    def __repr__(self) -> str:
+        arguments = (f"{k}={v!r}" for k, v in self.get_config().items())
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class NoAnnealing(Annealing):
+    """All weights are 1 at every step."""
+
+    def beta(self, step: TensorLike, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        """1."""
+        del step
+        return tf.ones([], dtype)
+
+    def weights(
+        self, step: TensorLike, dtype: tf.DType = tf.float32
+    ) -> AnnealingWeights:
+        """`(1, 1, 1)`."""
+        one = self.beta(step, dtype)
+        return AnnealingWeights(one, one, one)
+
+    def get_config(self) -> dict[str, Any]:
+        """There are no arguments."""
+        return {}
+
+
+class _Ramp(Annealing):
+    """A factor that grows linearly from `initial` until it is 1."""
+
+    def __init__(self, num_steps: int, initial: float) -> None:
+        try:
+            self.num_steps = operator.index(num_steps)
+        except TypeError:
+            self.num_steps = 0
+        if self.num_steps < 1 or isinstance(num_steps, bool):
+            raise ValueError(
+                f"`num_steps` must be an integer >= 1; got {num_steps!r}."
+            )
+        if not (isinstance(initial, int | float) and 0 <= initial <= 1):
+            raise ValueError(
+                f"`initial` must be a number in [0, 1]; got {initial!r}."
+            )
+        self.initial = float(initial)
+
+    def _ramp(self, slope: float, step: TensorLike, dtype: Any) -> tf.Tensor:
+        return tf.minimum(
+            tf.ones([], dtype), self.initial + slope * tf.cast(step, dtype)
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {"num_steps": self.num_steps, "initial": self.initial}
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class JointAnnealing(_Ramp):
+    """`beta = min(1, initial + step / num_steps)` on log p(x, z).
+
+    The schedule of Rezende and Mohamed (2015): at first the free energy is
+    little more than minus the entropy of the posterior.
+    https://arxiv.org/abs/1505.05770
+    """
+
+    def __init__(self, num_steps: int = 10_000, initial: float = 0.01) -> None:
+        """Constructs the schedule.
+
+        Args:
+          num_steps: steps in which the factor grows by 1. Default: 10,000.
+          initial: the factor at step 0. Default: 0.01.
+
+        Raises:
+          ValueError: `num_steps` is no positive integer, or `initial` is not
+            in [0, 1].
+        """
+        super().__init__(num_steps, initial)
+
+    def beta(self, step: TensorLike, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        """`min(1, initial + step / num_steps)`."""
+        return self._ramp(1.0 / self.num_steps, step, dtype)
+
+    def weights(
+        self, step: TensorLike, dtype: tf.DType = tf.float32
+    ) -> AnnealingWeights:
+        """`(beta, beta, 1)`."""
+        beta = self.beta(step, dtype)
+        return AnnealingWeights(beta, beta, tf.ones([], dtype))
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class KLAnnealing(_Ramp):
+    """`beta`, linear from `initial` to 1, on log q(z|x) - log p(z)."""
+
+    def __init__(self, num_steps: int = 10_000, initial: float = 0.0) -> None:
+        """Constructs the schedule.
+
+        Args:
+          num_steps: the step from which on the factor is 1. Default: 10,000.
+          initial: the factor at step 0. Default: 0.
+
+        Raises:
+          ValueError: `num_steps` is no positive integer, or `initial` is not
+            in [0, 1].
+        """
+        super().__init__(num_steps, initial)
+
+    def beta(self, step: TensorLike, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        """`min(1, initial + (1 - initial) * step / num_steps)`."""
+        return self._ramp((1.0 - self.initial) / self.num_steps, step, dtype)
+
+    def weights(
+        self, step: TensorLike, dtype: tf.DType = tf.float32
+    ) -> AnnealingWeights:
+        """`(1, beta, beta)`."""
+        beta = self.beta(step, dtype)
+        return AnnealingWeights(tf.ones([], dtype), beta, beta)
+
+
+_SCHEDULES = {"none": NoAnnealing, "joint": JointAnnealing, "kl": KLAnnealing}
+
+
+def get(annealing: str | Annealing | None) -> Annealing:
+    """Returns a schedule by its name, with its defaults.
+
+    Args:
+      annealing: "none" or None, "joint", "kl", or a schedule, which is
+        returned as it is.
+
+    Raises:
+      ValueError: it is none of these.
+    """
+    if isinstance(annealing, Annealing):
+        return annealing
+    name = "none" if annealing is None else annealing
+    if not isinstance(name, str) or name not in _SCHEDULES:
+        raise ValueError(
+            f"`annealing` must be one of {', '.join(_SCHEDULES)}, or a "
+            f"schedule; got {annealing!r}."
+        )
+    return _SCHEDULES[name]()
