@@ -5,7 +5,7 @@ tests itself keeps one. The other process is started by the first test that
 needs it, and stays: the imports are paid once.
 
     def two_replicas():                # at the top level of a test module
-        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        strategy = mirrored_strategy()
         ...
         return {"loss": loss.numpy()}  # anything that can be pickled
 
@@ -33,6 +33,18 @@ def on_two_cpus(function, *args, **kwargs):
     """
     future = _process().submit(_call, function, args, kwargs)
     return future.result(timeout=TIMEOUT_SECONDS)
+
+
+@functools.cache
+def mirrored_strategy():
+    """The one `MirroredStrategy` of the other process.
+
+    TensorFlow numbers the collective operations of each strategy from the
+    start, so those of a second one would meet the shapes of the first.
+    """
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
 @functools.cache

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.distributed import on_two_cpus
+from tests.distributed import mirrored_strategy, on_two_cpus
 from tfp_flows.losses import (
     global_batch,
     global_sum,
@@ -45,7 +45,7 @@ def _step(optimizer, weight):
 
 
 def two_replicas():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = mirrored_strategy()
     with strategy.scope():
         weight = _weight()
         optimizer = keras.optimizers.SGD(1e-2)

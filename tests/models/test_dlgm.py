@@ -114,6 +114,17 @@ def test_samples_and_reconstructions(trained):
     )
 
 
+def test_data_sets_are_reconstructed_like_arrays(trained):
+    dlgm, _ = trained
+    x = images(7)
+    dataset = tf.data.Dataset.from_tensor_slices({"image": x}).batch(3)
+    np.testing.assert_array_equal(
+        dlgm.reconstruct(dataset, seed=1), dlgm.reconstruct(x, seed=1)
+    )
+    with pytest.raises(ValueError, match="`x` must be finite here; got an end"):
+        dlgm.reconstruct(dataset.repeat())
+
+
 def test_posterior_distribution_is_that_of_the_encoder(trained):
     dlgm, _ = trained
     x = images(5)
@@ -204,6 +215,10 @@ def test_bad_arguments(kwargs, message):
 
 
 def test_parts_that_do_not_fit():
+    with pytest.raises(ValueError, match="`posterior.prior` must be None in"):
+        model(posterior=FlowPosterior(3, prior=FlowPosterior(3)))
+    with pytest.raises(ValueError, match="`posterior.kl_weight` must be 1"):
+        model(posterior=FlowPosterior(3, kl_weight=0.5))
     with pytest.raises(TypeError, match="`posterior` must be a posterior"):
         model(posterior=keras.layers.Dense(3))
     with pytest.raises(

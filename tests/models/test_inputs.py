@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from sklearn import datasets
 
-from tests.distributed import on_two_cpus
+from tests.distributed import mirrored_strategy, on_two_cpus
 from tfp_flows.models import inputs
 from tfp_flows.models.inputs import InputRules
 
@@ -591,7 +591,7 @@ def test_distributed_dataset_passes(digits):
 
 
 def _on_two_replicas():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = mirrored_strategy()
     x = np.full([10, 8, 8], 0.5, np.float32)
     spoiled = np.stack([*x[:7], x[7] * np.nan, *x[8:]])
     distributed = strategy.experimental_distribute_dataset(_dataset((x, x)))

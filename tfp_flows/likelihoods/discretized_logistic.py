@@ -6,7 +6,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.likelihoods.location_scale import loc_and_scale
+from tfp_flows.likelihoods.location_scale import (
+    LocationScale,
+    loc_and_scale,
+)
 from tfp_flows.likelihoods.weighted_sum import weighted_sum
 
 __all__ = ["NUM_LEVELS", "DiscretizedLogistic", "discretized_logistic"]
@@ -18,7 +21,7 @@ NUM_LEVELS = 256
 _WIDTH = 1.0 / (NUM_LEVELS - 1)
 
 
-class DiscretizedLogistic(tfd.Distribution):
+class DiscretizedLogistic(LocationScale):
     """Mass of a logistic variable on the 256 levels `k / 255` of [0, 1].
 
         log P(x) = log(F(x + w / 2) - F(x - w / 2)),    w = 1 / 255
@@ -63,47 +66,12 @@ class DiscretizedLogistic(tfd.Distribution):
           allow_nan_stats: as in TFP. Default: True.
           name: name of the operations.
         """
-        parameters = dict(locals())
-        with tf.name_scope(name) as name:
-            self._loc = tf.convert_to_tensor(loc, name="loc")
-            self._scale = tf.convert_to_tensor(
-                scale, dtype=self._loc.dtype, name="scale"
-            )
-            super().__init__(
-                dtype=self._loc.dtype,
-                reparameterization_type=tfd.NOT_REPARAMETERIZED,
-                validate_args=validate_args,
-                allow_nan_stats=allow_nan_stats,
-                parameters=parameters,
-                name=name,
-            )
-
-    @classmethod
-    def _parameter_properties(
-        cls, dtype: tf.DType | None, num_classes: int | None = None
-    ) -> dict[str, Any]:
-        return {
-            "loc": tfp.util.ParameterProperties(),
-            "scale": tfp.util.ParameterProperties(
-                default_constraining_bijector_fn=tfb.Softplus
-            ),
-        }
-
-    @property
-    def loc(self) -> tf.Tensor:
-        """Mean of the logistic variable."""
-        return self._loc
-
-    @property
-    def scale(self) -> tf.Tensor:
-        """Scale of the logistic variable."""
-        return self._scale
-
-    def _event_shape(self) -> tf.TensorShape:
-        return tf.TensorShape([])
-
-    def _event_shape_tensor(self) -> tf.Tensor:
-        return tf.constant([], tf.int32)
+        super().__init__(
+            loc,
+            scale,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            parameters=dict(locals()),
+        )
 
     def _default_event_space_bijector(self) -> None:
         return None

@@ -7,7 +7,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.likelihoods.location_scale import loc_and_scale
+from tfp_flows.likelihoods.location_scale import (
+    LocationScale,
+    loc_and_scale,
+)
 from tfp_flows.likelihoods.weighted_sum import weighted_sum
 
 __all__ = ["CLIP", "ClippedLogitNormal", "logit_normal"]
@@ -35,7 +38,7 @@ _REMAINDER = np.array(
 )
 
 
-class ClippedLogitNormal(tfd.Distribution):
+class ClippedLogitNormal(LocationScale):
     """`x = sigmoid(y)` with `y ~ N(loc, scale**2)`, evaluated inside (0, 1).
 
         log p(x) = log N(logit(x); loc, scale**2) - log(x) - log(1 - x)
@@ -76,47 +79,12 @@ class ClippedLogitNormal(tfd.Distribution):
           allow_nan_stats: as in TFP. Default: True.
           name: name of the operations.
         """
-        parameters = dict(locals())
-        with tf.name_scope(name) as name:
-            self._loc = tf.convert_to_tensor(loc, name="loc")
-            self._scale = tf.convert_to_tensor(
-                scale, dtype=self._loc.dtype, name="scale"
-            )
-            super().__init__(
-                dtype=self._loc.dtype,
-                reparameterization_type=tfd.FULLY_REPARAMETERIZED,
-                validate_args=validate_args,
-                allow_nan_stats=allow_nan_stats,
-                parameters=parameters,
-                name=name,
-            )
-
-    @classmethod
-    def _parameter_properties(
-        cls, dtype: tf.DType | None, num_classes: int | None = None
-    ) -> dict[str, Any]:
-        return {
-            "loc": tfp.util.ParameterProperties(),
-            "scale": tfp.util.ParameterProperties(
-                default_constraining_bijector_fn=tfb.Softplus
-            ),
-        }
-
-    @property
-    def loc(self) -> tf.Tensor:
-        """Mean of logit(x)."""
-        return self._loc
-
-    @property
-    def scale(self) -> tf.Tensor:
-        """Standard deviation of logit(x)."""
-        return self._scale
-
-    def _event_shape(self) -> tf.TensorShape:
-        return tf.TensorShape([])
-
-    def _event_shape_tensor(self) -> tf.Tensor:
-        return tf.constant([], tf.int32)
+        super().__init__(
+            loc,
+            scale,
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            parameters=dict(locals()),
+        )
 
     def _default_event_space_bijector(self) -> tfb.Bijector:
         return tfb.Sigmoid(validate_args=self.validate_args)

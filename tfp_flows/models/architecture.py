@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "build",
     "check_likelihood_size",
-    "check_latent_sizes",
+    "check_posterior",
     "descend",
     "log_prior",
     "resolve_event_shape",
@@ -56,16 +56,26 @@ def static_event_shape(
     return event_shape
 
 
-def check_latent_sizes(
+def check_posterior(
     posterior: Any, stochastic_layers: Sequence[StochasticLayer]
 ) -> None:
-    """Raises unless the posterior covers the xi of all layers."""
+    """Raises unless the posterior fits the model and covers all its xi."""
     for method in ("parameters", "push_forward", "make_distribution"):
         if not hasattr(posterior, method):
             raise TypeError(
                 "`posterior` must be a posterior layer such as "
                 f"`FlowPosterior`; got {posterior!r}."
             )
+    if getattr(posterior, "prior", None) is not None:
+        raise ValueError(
+            "`posterior.prior` must be None in a DLGM: give the prior to the "
+            f"DLGM; got {posterior.prior!r}."
+        )
+    if getattr(posterior, "kl_weight", 1.0) != 1.0:
+        raise ValueError(
+            "`posterior.kl_weight` must be 1 in a DLGM: weigh the KL term with "
+            f"`annealing`; got {posterior.kl_weight!r}."
+        )
     if not stochastic_layers:
         return
     for layer in stochastic_layers:

@@ -149,7 +149,7 @@ class DLGM(CheckedInputs):
             event_shape, encoder
         )
         self.seed = seed
-        architecture.check_latent_sizes(posterior, self.stochastic_layers)
+        architecture.check_posterior(posterior, self.stochastic_layers)
         self._trackers = {
             name: keras.metrics.Mean(name=name, dtype=self.variable_dtype)
             for name in self._metric_names()
@@ -271,20 +271,6 @@ class DLGM(CheckedInputs):
             }
         )
 
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        """`event_shape`, once it is known.
-
-        Raises:
-          ValueError: the model is not built.
-        """
-        if self.event_shape is None:
-            raise ValueError(
-                "the model must be built before it is used; fit it, or call "
-                "`build((None, *event_shape))`."
-            )
-        return self.event_shape
-
     # The densities.
 
     def encode(self, x: tf.Tensor, training: bool = False) -> Any:
@@ -332,7 +318,7 @@ class DLGM(CheckedInputs):
         """q(z | x) of images, batch shape `[B]`; its `log_prob` takes any z.
 
         Args:
-          x: images, an array or tensor in any accepted form.
+          x: images in any form that `fit` takes.
 
         Raises:
           ValueError: images that the model cannot take.
@@ -488,7 +474,7 @@ class DLGM(CheckedInputs):
         """The means of p(x | z) at z from q(z | x).
 
         Args:
-          x: images, an array or tensor in any accepted form.
+          x: images in any form that `fit` takes.
           seed: decides the noise, with the example's index.
           draws: draw the pixels from p(x | z) instead of returning its means.
 
@@ -513,7 +499,7 @@ class DLGM(CheckedInputs):
         See `tfp_flows.models.marginal_likelihood.estimate`.
 
         Args:
-          x: images, an array or tensor in any accepted form.
+          x: images in any form that `fit` takes.
           num_importance_samples: S; memory does not grow with it.
           **kwargs: others of `estimate`.
 

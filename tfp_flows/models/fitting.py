@@ -52,6 +52,20 @@ class CheckedInputs(keras.Model):
     def _init_checked_inputs(self) -> None:
         self._said = inputs.OnceWarnings()
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """`event_shape`, once it is known.
+
+        Raises:
+          ValueError: the model is not built.
+        """
+        if self.event_shape is None:
+            raise ValueError(
+                "the model must be built before it is used; fit it, or call "
+                "`build((None, *event_shape))`."
+            )
+        return self.event_shape
+
     def warn_if_non_binary(self) -> None:
         """Says once that data sets held values other than 0 and 1."""
         if int(self._num_non_binary.result()):
@@ -88,10 +102,21 @@ class CheckedInputs(keras.Model):
     def _checked_images(
         self, x: Any, argument: str = "x"
     ) -> np.ndarray | tf.Tensor:
-        """Checked images `[N, *event_shape]` of an array."""
-        images = inputs.check_array(x, self._rules(), argument, self._said)
-        self._build_for(images, argument)
-        return images
+        """Checked images `[N, *event_shape]` of an array or a data set."""
+        images = self._prepare(x, argument)
+        if isinstance(images, np.ndarray | tf.Tensor):
+            return images
+        if isinstance(images, keras.utils.PyDataset):
+            # Python's own iteration would never end.
+            images = (images[i] for i in range(len(images)))
+        elif images.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise ValueError(
+                f"`{argument}` must be finite here; got an endless data set."
+            )
+        with inputs.readable_errors():
+            batches = [inputs.select_images(batch) for batch in images]
+        whole = np.concatenate(batches).astype(self.variable_dtype)
+        return whole.reshape(-1, *self.image_shape)
 
     def fit(
         self,

@@ -203,8 +203,8 @@ def _compiled(
             )[1]
 
         cache[key] = (
-            tf.function(model.encode, jit_compile=jit_compile),
-            tf.function(accumulate, jit_compile=jit_compile),
+            tf.function(model.encode, jit_compile=jit_compile, autograph=False),
+            tf.function(accumulate, jit_compile=jit_compile, autograph=False),
         )
     return cache[key]
 

@@ -82,7 +82,7 @@ def annealed_bound(
       x: `[B, *event_shape]`.
       standard_normal: `[S, B, noise_size]`.
       weights: annealing of the three terms.
-      training: passed to encoder and decoder.
+      training: passed to encoder and decoder; False: no gradient is needed.
 
     Returns:
       The annealed bound `[B]`, and the terms without annealing.
@@ -90,8 +90,10 @@ def annealed_bound(
     parameters = model.encode(x, training=training)
     z, log_posterior = model.posterior.push_forward(standard_normal, parameters)
     scale = None
-    if model.gradient_estimator != "reparameterized":
-        if model.gradient_estimator == "doubly_reparameterized":
+    # Without a gradient, the pass through the inverse would be for nothing.
+    estimator = model.gradient_estimator if training else "reparameterized"
+    if estimator != "reparameterized":
+        if estimator == "doubly_reparameterized":
             scale = gradient_estimators.GradientScale()
             z = scale(z)
         log_posterior = model.posterior.make_distribution(

@@ -20,9 +20,6 @@ tfd = tfp.distributions
 
 Parameters = dict[str, tf.Tensor]
 
-_SMALL = keras.initializers.VarianceScaling(
-    0.01, mode="fan_in", distribution="normal"
-)
 _ZEROS = keras.initializers.Zeros()
 
 
@@ -52,7 +49,9 @@ class GaussianBase(abc.ABC):
         shape = (self.latent_size,)
         return {
             "loc": ParameterSpec(shape, _ZEROS, _loc_kernel()),
-            "unconstrained_scale": ParameterSpec(shape, self._initial, _SMALL),
+            "unconstrained_scale": ParameterSpec(
+                shape, self._initial, _small_kernel()
+            ),
         }
 
     @abc.abstractmethod
@@ -70,8 +69,15 @@ class GaussianBase(abc.ABC):
         """The Gaussian; batch shape that of the parameters."""
 
 
+# Made anew for each layer: an initializer draws its seed when it is made.
 def _loc_kernel() -> keras.initializers.Initializer:
     return keras.initializers.GlorotUniform()
+
+
+def _small_kernel() -> keras.initializers.Initializer:
+    return keras.initializers.VarianceScaling(
+        0.01, mode="fan_in", distribution="normal"
+    )
 
 
 def _standard_normal_log_prob(noise: tf.Tensor) -> tf.Tensor:
@@ -112,7 +118,7 @@ class FullBase(GaussianBase):
         num_lower = self.latent_size * (self.latent_size - 1) // 2
         return {
             **super().parameter_specs(),
-            "lower": ParameterSpec((num_lower,), _ZEROS, _SMALL),
+            "lower": ParameterSpec((num_lower,), _ZEROS, _small_kernel()),
         }
 
     def sample(
@@ -177,7 +183,7 @@ class LowRankBase(GaussianBase):
         return {
             **super().parameter_specs(),
             "factor": ParameterSpec(
-                (self.latent_size, self.rank), small, _SMALL
+                (self.latent_size, self.rank), small, _small_kernel()
             ),
         }
 
