@@ -126,6 +126,7 @@ def energies(results: Results) -> str:
 _TABLES: dict[str, Callable[[Results], str]] = {
     "energies": energies,
     "long_flow": report_benchmarks.long_flow,
+    "gradient_estimators": report_benchmarks.gradient_estimators,
     "marginal_likelihood": report_benchmarks.marginal_likelihood,
 }
 

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["long_flow", "marginal_likelihood"]
+__all__ = ["gradient_estimators", "long_flow", "marginal_likelihood"]
 
 _NOT_MEASURED = "Not measured: no results.json of this benchmark."
 
@@ -154,3 +154,42 @@ def marginal_likelihood(results: Sequence[dict[str, Any]]) -> str:
 
 def _rate(rate: dict[str, float]) -> str:
     return f"{rate['median']:,.0f} ({rate['q1']:,.0f} to {rate['q3']:,.0f})"
+
+
+def gradient_estimators(results: Sequence[dict[str, Any]]) -> str:
+    """The table of `benchmarks/gradient_estimators.py`."""
+    run = _newest(results, "gradient_estimators")
+    if run is None:
+        return _NOT_MEASURED
+    names = ("sticking_the_landing", "doubly_reparameterized")
+    lines = [
+        "| K | S | updates | gradient of | variance, `reparameterized` "
+        "| ratio, `sticking_the_landing` | ratio, `doubly_reparameterized` |",
+        "| ---: | ---: | ---: | --- | ---: | ---: | ---: |",
+    ]
+    for case in run["cases"]:
+        estimators = case["estimators"]
+        for part in ("posterior", "encoder"):
+            cells = [
+                case["num_flow_steps"],
+                case["num_importance_samples"],
+                f"{case['num_updates']:,}",
+                part,
+                f"{estimators['reparameterized'][part]['variance']:.3g}",
+                *(
+                    f"{estimators[name][part]['ratio']:.3f}"
+                    if name in estimators
+                    else "biased"
+                    for name in names
+                ),
+            ]
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
+    settings = run["settings"]
+    caption = (
+        f"Variance of the gradient of the mean bound, summed over the weights, "
+        f"from {settings['num_draws']} draws of the noise for one batch of "
+        f"{settings['batch']} digits, before and after training with the "
+        f"reparameterized gradient; {settings['latent']} latents, S importance "
+        f"samples. {_machine(run)}"
+    )
+    return "\n".join([*lines, "", caption])

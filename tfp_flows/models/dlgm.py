@@ -211,6 +211,11 @@ class DLGM(CheckedInputs):
             distributed = self._distribute_strategy is not None
             jit_compile = not distributed and not kwargs.get("run_eagerly")
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        # Keras's has the dtype of `floatx`. Not by assignment, which would
+        # list it among the model's own metrics as well.
+        vars(self)["_loss_tracker"] = keras.metrics.Mean(
+            name="loss", dtype=self.variable_dtype
+        )
 
     def get_compile_config(self) -> dict[str, Any]:
         """As `compile` was called, so that "auto" is resolved anew."""

@@ -1,0 +1,255 @@
+"""The estimators of the bounds' gradients, as a model uses them."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models import linear_gaussian as lg
+from tfp_flows import schedules
+from tfp_flows.layers import PlanarFlow
+
+SIGMAS = 4.5  # of the Monte Carlo error of a fixed seed
+ESTIMATORS = (
+    "reparameterized",
+    "sticking_the_landing",
+    "doubly_reparameterized",
+)
+
+both = pytest.mark.parametrize("num_layers", [1, 2])
+
+
+def is_of_posterior(name):
+    return name.startswith(("encoder", "posterior"))
+
+
+def _formula(w, x, noise, estimator):
+    """A scalar whose gradient in `w` is the estimator's, written out."""
+    stopped = tf.nest.map_structure(tf.stop_gradient, w)
+    loc, scale_tril = lg.posterior_parameters(w, x)
+    xi = loc + tf.linalg.matvec(scale_tril, noise)
+    log_weights = lg.log_joint(w, x, xi) - lg.log_posterior(loc, scale_tril, xi)
+    if estimator == "reparameterized":
+        return tf.reduce_sum(
+            tf.math.log(tf.reduce_mean(tf.exp(log_weights), axis=0))
+        )
+    # Sum over s of weight_s d log p(x, xi_s) in the model's parameters and of
+    # weight_s**2 d log w_s / d xi_s * d xi_s in the posterior's.
+    weight = tf.exp(log_weights)
+    weight = tf.stop_gradient(weight / tf.reduce_sum(weight, axis=0))
+    through_model = weight * lg.log_joint(w, x, tf.stop_gradient(xi))
+    through_xi = weight**2 * (
+        lg.log_joint(stopped, x, xi)
+        - lg.log_posterior(
+            tf.stop_gradient(loc), tf.stop_gradient(scale_tril), xi
+        )
+    )
+    return tf.reduce_sum(through_model + through_xi)
+
+
+@both
+@pytest.mark.parametrize(
+    ("estimator", "num_samples"),
+    [
+        ("reparameterized", 1),
+        ("reparameterized", 5),
+        ("sticking_the_landing", 1),
+        ("doubly_reparameterized", 5),
+    ],
+)
+def test_gradient_for_given_noise_is_the_formulas(
+    num_layers, estimator, num_samples
+):
+    model = lg.build(
+        num_layers,
+        gradient_estimator=estimator,
+        num_importance_samples=num_samples,
+    )
+    x = lg.truth(model).sample(4)
+    noise = lg.normal_noise(num_samples, 4, model.posterior.noise_size)
+    ours = lg.gradients(model, lambda: tf.reduce_sum(lg.bound(model, x, noise)))
+    expected = lg.gradients(
+        model, lambda: _formula(lg.weights(model), x, noise, estimator)
+    )
+    for name, gradient in expected.items():
+        assert np.any(gradient)
+        np.testing.assert_allclose(
+            ours[name], gradient, rtol=1e-10, atol=1e-10, err_msg=name
+        )
+
+
+def test_reparameterized_gradient_is_that_by_differences():
+    """Of the importance-weighted bound, in directions drawn at random."""
+    model = lg.build(2, num_importance_samples=5)
+    x = lg.truth(model).sample(4)
+    noise = lg.normal_noise(5, 4, 4)
+    variables = lg.weights(model)
+    gradients = lg.gradients(
+        model, lambda: tf.reduce_sum(lg.bound(model, x, noise))
+    )
+    for seed, (name, w) in enumerate(variables.items()):
+        direction = lg.normal_noise(*w.shape, seed=seed)
+        start = w.numpy()
+        values = []
+        for step in (1e-5, -1e-5):
+            w.assign(start + step * direction)
+            values.append(np.sum(lg.bound(model, x, noise)))
+        w.assign(start)
+        slope = (values[0] - values[1]) / 2e-5
+        assert np.sum(gradients[name] * direction) == pytest.approx(
+            slope, rel=1e-6, abs=1e-6
+        )
+
+
+class TestExactPosterior:
+    """Where every sample has the same weight."""
+
+    @pytest.mark.parametrize(
+        ("estimator", "num_samples"),
+        [
+            ("sticking_the_landing", 1),
+            ("doubly_reparameterized", 5),
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("num_layers", "base", "flow_steps"),
+        [(1, "low_rank", 0), (2, "full", 0), (2, "full", 2)],
+    )
+    def test_no_variance(
+        self, num_layers, base, flow_steps, estimator, num_samples
+    ):
+        model = lg.build(
+            num_layers,
+            base,
+            PlanarFlow(flow_steps, dtype="float64", seed=0)
+            if flow_steps
+            else None,
+            gradient_estimator=estimator,
+            num_importance_samples=num_samples,
+        )
+        exact = lg.set_exact_posterior(model)
+        x = exact.sample(1)
+        for seed in range(3):
+            noise = lg.normal_noise(
+                num_samples, 1, model.posterior.noise_size, seed=seed
+            )
+            gradients = lg.gradients(
+                model, lambda n=noise: tf.reduce_sum(lg.bound(model, x, n))
+            )
+            for name, gradient in gradients.items():
+                if is_of_posterior(name):
+                    np.testing.assert_allclose(
+                        gradient, 0.0, rtol=0, atol=1e-10, err_msg=name
+                    )
+
+    @pytest.mark.parametrize("num_samples", [1, 5])
+    def test_reparameterized_has_variance(self, num_samples):
+        model = lg.build(2, num_importance_samples=num_samples)
+        x = lg.set_exact_posterior(model).sample(1)
+        draws = [
+            lg.gradients(
+                model,
+                lambda s=seed: tf.reduce_sum(
+                    lg.bound(
+                        model, x, lg.normal_noise(num_samples, 1, 4, seed=s)
+                    )
+                ),
+            )
+            for seed in range(5)
+        ]
+        for name in draws[0]:
+            if is_of_posterior(name):
+                spread = np.std([d[name] for d in draws], axis=0)
+                assert np.max(spread) > 0.1, name
+
+
+GROUPS, ROWS = 30, 200
+KL, JOINT = schedules.KLAnnealing(10), schedules.JointAnnealing(10)
+
+
+@pytest.fixture(scope="module")
+def gradients():
+    """`gradients(estimator, noise, annealing weights)`, a dictionary."""
+    model = lg.build(flow=PlanarFlow(2, dtype="float64", seed=0))
+    for name, w in lg.weights(model).items():
+        if "/planar_flow" in name:
+            scale = 0.1 if name.endswith("kernel") else 1.0
+            w.assign(w + scale * lg.normal_noise(*w.shape, seed=3))
+    x = np.tile(lg.truth(model).sample(8), [ROWS // 8, 1])
+    variables = lg.weights(model)
+
+    def compute(estimator, noise, annealing):
+        model.gradient_estimator = estimator  # while it is traced
+        with tf.GradientTape() as tape:
+            value = tf.reduce_mean(lg.bound(model, x, noise, annealing))
+        return tape.gradient(value, variables)
+
+    signature = [
+        tf.TensorSpec([None, ROWS, 2], tf.float64),
+        schedules.AnnealingWeights(*[tf.TensorSpec([], tf.float64)] * 3),
+    ]
+    functions = {
+        name: tf.function(
+            functools.partial(compute, name), signature, autograph=False
+        )
+        for name in ESTIMATORS
+    }
+    return lambda name, *arguments: functions[name](*arguments)
+
+
+class TestMeans:
+    """Of estimators that share their noise, for a posterior with a flow."""
+
+    def _deviation(self, gradients, estimator, num_samples, annealing=None):
+        """Of the mean from the reparameterized one, in standard errors."""
+        annealing = schedules.get(annealing).weights(3, tf.float64)
+        draws = []
+        for seed in range(GROUPS):
+            noise = tf.constant(
+                lg.normal_noise(num_samples, ROWS, 2, seed=seed)
+            )
+            plain = gradients("reparameterized", noise, annealing)
+            other = gradients(estimator, noise, annealing)
+            draws.append({n: other[n] - plain[n] for n in plain})
+        deviations = []
+        for name in draws[0]:
+            differences = np.stack([d[name] for d in draws])
+            mean = np.abs(np.mean(differences, axis=0))
+            if is_of_posterior(name):
+                error = np.std(differences, axis=0) / np.sqrt(GROUPS)
+                deviations.append(np.max(mean / error))
+            else:
+                assert np.max(mean) < 1e-10  # the decoder's are equal
+        return max(deviations)
+
+    @pytest.mark.parametrize(
+        ("estimator", "num_samples", "annealing"),
+        [
+            pytest.param(
+                name,
+                num_samples,
+                annealing,
+                id=f"{name} {annealing}",
+                marks=() if is_quick else pytest.mark.slow,
+            )
+            for name, num_samples, annealing, is_quick in (
+                ("sticking_the_landing", 1, None, True),
+                ("doubly_reparameterized", 5, None, True),
+                ("sticking_the_landing", 1, KL, False),
+                ("doubly_reparameterized", 5, KL, True),
+                ("sticking_the_landing", 1, JOINT, False),
+                ("doubly_reparameterized", 5, JOINT, False),
+            )
+        ],
+    )
+    def test_are_equal(self, gradients, estimator, num_samples, annealing):
+        deviation = self._deviation(
+            gradients, estimator, num_samples, annealing
+        )
+        assert deviation < SIGMAS
+
+    def test_the_error_is_small_enough_to_notice_a_bias(self, gradients):
+        """Sticking the landing is biased for more than one sample."""
+        deviation = self._deviation(gradients, "sticking_the_landing", 5)
+        assert deviation > 20.0
