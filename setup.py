@@ -43,6 +43,7 @@ _TEST = [
     "pytest>=8.4,<10",
     "pytest-xdist>=3.6,<4",
     "scipy>=1.14,<2",
+    "tensorboard>=2.20,<3",  # Keras's callback needs it
 ]
 _DEV = [
     *_TEST,

@@ -99,8 +99,8 @@ class MLP(keras.layers.Layer):
 
     def _shared(self, name: str) -> dict[str, Any]:
         return {
-            "kernel_initializer": self.kernel_initializer,
-            "bias_initializer": self.bias_initializer,
+            "kernel_initializer": _independent(self.kernel_initializer),
+            "bias_initializer": _independent(self.bias_initializer),
             "name": name,
             "dtype": self.dtype_policy,
         }
@@ -160,6 +160,19 @@ class MLP(keras.layers.Layer):
                 self.bias_initializer
             ),
         }
+
+
+def _independent(initializer: Any) -> Any:
+    """A copy with a random seed of its own, unless the user chose the seed.
+
+    One instance would give each layer the same random numbers.
+    """
+    if not isinstance(initializer, keras.initializers.Initializer):
+        return initializer
+    config = initializer.get_config()
+    if config.get("seed", 0) is not None:
+        return initializer
+    return type(initializer).from_config(config)
 
 
 def _output_size(value: Any) -> int | tuple[int, ...] | None:

@@ -213,16 +213,16 @@ class DLGM(CheckedInputs):
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         # Keras's has the dtype of `floatx`. Not by assignment, which would
         # list it among the model's own metrics as well.
-        vars(self)["_loss_tracker"] = keras.metrics.Mean(
+        self.__dict__["_loss_tracker"] = keras.metrics.Mean(
             name="loss", dtype=self.variable_dtype
         )
 
     def get_compile_config(self) -> dict[str, Any]:
         """As `compile` was called, so that "auto" is resolved anew."""
         config = super().get_compile_config()
-        if config:
-            config["jit_compile"] = self._requested_jit_compile
-        return config
+        if not config:
+            return config
+        return {**config, "jit_compile": self._requested_jit_compile}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was."""
