@@ -1,16 +1,18 @@
 """Turns what a user can get wrong on the command line into one line."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from trainers import errors
 
 __all__ = ["parse_flags", "run"]
 
 _EXIT_BAD_INPUT = 2
+_EXIT_TERMINATED = 128 + signal.SIGTERM  # as a shell reports that signal
 
 
 def _fail(message: str) -> None:
@@ -98,7 +100,18 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     def guarded_main(argv: Sequence[str]) -> None:
         try:
             main(argv)
-        except (errors.InputError, errors.NonFiniteError) as error:
+        except errors.Terminated as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(_EXIT_TERMINATED)
+        except (
+            errors.InputError,
+            errors.NonFiniteError,
+            errors.StorageError,
+        ) as error:
             _fail(str(error))
 
+    logging.get_absl_handler().addFilter(
+        # TensorFlow's note on every checkpoint.
+        lambda record: "Sharding callback duration" not in record.getMessage()
+    )
     app.run(guarded_main, flags_parser=parse_flags)

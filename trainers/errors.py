@@ -1,6 +1,6 @@
 """Errors that the command line shows as one line, without a traceback."""
 
-__all__ = ["InputError", "NonFiniteError"]
+__all__ = ["InputError", "NonFiniteError", "StorageError", "Terminated"]
 
 
 class InputError(ValueError):
@@ -9,3 +9,11 @@ class InputError(ValueError):
 
 class NonFiniteError(ArithmeticError):
     """Training met a NaN or an infinity and was stopped there."""
+
+
+class StorageError(RuntimeError):
+    """A file of the run could not be written: disk full, for example."""
+
+
+class Terminated(Exception):
+    """SIGTERM came; what was done until then is saved."""

@@ -9,13 +9,20 @@ import tensorflow as tf
 from matplotlib import axes as mpl_axes
 from matplotlib import figure
 
-__all__ = ["save_energies", "save_fit"]
+__all__ = ["save", "save_energies", "save_fit"]
 
 _COLOURS = "magma"
 _LINE = "#7b2382"
 
 
-def _save(fig: figure.Figure, path: str, dpi: int) -> None:
+def save(fig: figure.Figure, path: str, dpi: int) -> None:
+    """Writes a figure as a PNG file whose bytes depend on nothing else.
+
+    Args:
+      fig: the figure.
+      path: where to.
+      dpi: pixels per inch.
+    """
     buffer = io.BytesIO()
     # No date or software version in the file: equal pictures, equal bytes.
     fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
@@ -91,7 +98,7 @@ def save_fit(
     curve_axes.set_title(
         f"{results['num_parameters']} parameters, seed {results['seed']}"
     )
-    _save(fig, path, dpi=130)
+    save(fig, path, dpi=130)
 
 
 def save_energies(
@@ -121,4 +128,4 @@ def save_energies(
             axes.set_xticks([])
             axes.set_yticks([])
         row_axes[0].set_ylabel(name.upper(), fontsize=11)
-    _save(fig, path, dpi=90)
+    save(fig, path, dpi=90)

@@ -1,10 +1,15 @@
 """Command line of the trainers: flags in, one run in a workdir out.
 
-    python -m trainers.main --workdir=runs/u1 \
-        --config=configs/energy_2d.py:target=u1,flow=planar,K=32
+    python -m trainers.main --config=configs/digits.py --workdir=runs/digits
+    python -m trainers.main --workdir=runs/planar40 --data_dir=data \
+        --config=configs/mnist.py:flow=planar,K=40
 
 A key of the config is changed by `--config.optimizer.learning_rate=1e-3`. The
 same command on the same workdir resumes an interrupted run.
+
+Exit codes: 0, done; 2, bad input, a full disk, or a loss that is not finite,
+with one line that says which; 143, stopped by SIGTERM: the state of training is
+saved, and the same command goes on from there.
 """
 
 from collections.abc import Sequence
@@ -20,11 +25,20 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string(
     "workdir", "", "Directory of this run: new, empty or of the same config."
 )
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Folder of TFDS data. Default: $TFDS_DATA_DIR, or TFDS's."
+)
 _MODE = flags.DEFINE_enum(
     "mode",
     "train_and_eval",
     ["train", "eval", "train_and_eval"],
-    "Whether to train, to evaluate the newest checkpoint, or both.",
+    "Whether to train, to evaluate the best or newest weights, or both.",
+)
+_STRATEGY = flags.DEFINE_enum(
+    "strategy",
+    "auto",
+    ["auto", "default", "mirrored"],
+    "Where to compute: one device, all GPUs, or that with two GPUs or more.",
 )
 
 
@@ -33,7 +47,13 @@ def main(_: Sequence[str]) -> None:
     # Imported here: a mistyped flag is answered before TensorFlow is loaded.
     from trainers import run
 
-    run.train_and_evaluate(_CONFIG.value, _WORKDIR.value, mode=_MODE.value)
+    run.train_and_evaluate(
+        _CONFIG.value,
+        _WORKDIR.value,
+        _STRATEGY.value,
+        mode=_MODE.value,
+        data_dir=_DATA_DIR.value,
+    )
 
 
 if __name__ == "__main__":

@@ -3,16 +3,20 @@
     config.json      the resolved configuration, the identity of the run
     run.json         one record for every start: versions, commit, devices
     checkpoints/     what a resumed run needs
+    best/            weights of the best validation (images)
+    tensorboard/     scalars of training and validation (images)
     metrics.jsonl    one JSON object for every log point
     results.json     the final evaluation
+    per_image.npz    what its means are over (images)
     figures/         pictures of the fit
 
 Everything goes through `tf.io.gfile`. Nothing that was found is deleted.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -20,7 +24,23 @@ from ml_collections import config_dict
 
 from trainers import errors
 
-__all__ = ["MetricsLog", "prepare", "read_json", "write_json"]
+__all__ = ["MetricsLog", "prepare", "read_json", "write_json", "writing"]
+
+
+@contextlib.contextmanager
+def writing(path: str) -> Iterator[None]:
+    """Turns what the file system refuses into one `StorageError`.
+
+    Args:
+      path: what is being written, for the message.
+    """
+    try:
+        yield
+    except (tf.errors.OpError, OSError) as error:
+        raise errors.StorageError(
+            f"`workdir` must have room for the files of the run; {path!r} "
+            f"could not be written ({getattr(error, 'message', error)})."
+        ) from error
 
 
 def read_json(path: str) -> Any:
@@ -137,11 +157,12 @@ class MetricsLog:
             return
         kept = [line for line in self.read() if line["step"] <= step]
         partial = self._path + ".partial"
-        with tf.io.gfile.GFile(partial, "w") as file:
-            file.write("".join(json.dumps(line) + "\n" for line in kept))
-        tf.io.gfile.rename(partial, self._path, overwrite=True)
+        with writing(self._path):
+            with tf.io.gfile.GFile(partial, "w") as file:
+                file.write("".join(json.dumps(line) + "\n" for line in kept))
+            tf.io.gfile.rename(partial, self._path, overwrite=True)
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Adds one line; it must have the key `step`."""
-        with tf.io.gfile.GFile(self._path, "a") as file:
+        with writing(self._path), tf.io.gfile.GFile(self._path, "a") as file:
             file.write(json.dumps(dict(line)) + "\n")

@@ -3,6 +3,8 @@
 import pytest
 
 from configs import energy_2d
+from tests.trainers import image_runs
+from trainers import run
 
 
 def make_tiny_config(arg="target=u1,flow=planar,K=2", **training):
@@ -28,3 +30,20 @@ def make_tiny_config(arg="target=u1,flow=planar,K=2", **training):
 @pytest.fixture(scope="session")
 def tiny_config():
     return make_tiny_config
+
+
+@pytest.fixture(scope="session")
+def finished_images(tmp_path_factory):
+    """An uninterrupted run on images."""
+    path = tmp_path_factory.mktemp("finished_images")
+    config = image_runs.make_config("flow=planar,K=2")
+    run.train_and_evaluate(config, str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained_images(tmp_path_factory):
+    """An uninterrupted training without a flow, not evaluated."""
+    path = tmp_path_factory.mktemp("trained_images")
+    run.train_and_evaluate(image_runs.make_config(), str(path), mode="train")
+    return path

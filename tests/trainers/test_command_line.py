@@ -6,8 +6,11 @@ import sys
 
 import pytest
 
+from trainers import strategy
+
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = "--config=configs/energy_2d.py"
+IMAGES = "--config=configs/digits.py"
 UNUSED = "--workdir=unused"
 
 
@@ -51,6 +54,22 @@ def assert_one_line(done, *words):
             ["--config.training.num_steps", "many"],
         ),
         ([CONFIG, UNUSED, "--mode=play"], ["--mode", "play", "eval"]),
+        (
+            [IMAGES, UNUSED, "--strategy=tpu"],
+            ["--strategy", "tpu", "auto|default|mirrored"],
+        ),
+        (
+            [IMAGES + ":flow=nice", UNUSED],
+            ["`flow`", "none, planar, radial", "'nice'"],
+        ),
+        (
+            [IMAGES + ":recipe=old", UNUSED],
+            ["`recipe`", "modern, paper", "'old'"],
+        ),
+        (
+            [IMAGES, UNUSED, "--config.model.latent_sise=3"],
+            ["--config.model.latent_sise", "latent_size"],
+        ),
         ([CONFIG, UNUSED, "stray"], ["'stray'"]),
         (
             ["--config=trainers/errors.py", UNUSED],
@@ -68,6 +87,36 @@ def test_unwritable_workdir_costs_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     done = run_main(CONFIG, f"--workdir={tmp_path}/file/below")
     assert_one_line(done, "`workdir`", "written to", "file/below")
+
+
+@pytest.mark.slow  # each loads TensorFlow
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            [IMAGES, "--config.data.dataset=emnist"],
+            ["`data.dataset`", "digits, mnist", "'emnist'"],
+        ),
+        (
+            [IMAGES, "--config.training.batch_size=1298"],
+            ["`training.batch_size`", "1297", "1298"],
+        ),
+        (
+            ["--config=configs/mnist.py", "--data_dir=no/such/place"],
+            ["`--data_dir`", "mnist", "digits.py", "no/such/place"],
+        ),
+    ],
+)
+def test_bad_input_costs_one_line_and_no_workdir(tmp_path, arguments, words):
+    workdir = tmp_path / "run"
+    done = run_main(*arguments, f"--workdir={workdir}")
+    assert_one_line(done, *words)
+    assert not workdir.exists()
+
+
+def test_flags_are_those_of_the_choices_they_name():
+    text = (ROOT / "trainers" / "main.py").read_text()
+    assert str(list(strategy.NAMES)).replace("'", '"') in text
 
 
 def test_main_is_short_and_without_logic():

@@ -174,7 +174,7 @@ def test_every_key_of_the_config_is_read(tmp_path, tiny_config, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({"model.name": "vae"}, {}, "`model.name` must be one of energy; got"),
+        ({"model.name": "vae"}, {}, "`model.name` must be one of energy, dlgm"),
         ({}, {"mode": "play"}, "`mode` must be one of train, eval, .*'play'"),
         ({"posterior.num_flow_steps": 0}, {}, "must be positive; got 0"),
     ],

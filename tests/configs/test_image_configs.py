@@ -1,0 +1,158 @@
+"""Tests of the configurations of the image data sets."""
+
+import importlib
+import inspect
+import re
+
+import pytest
+
+from configs import image_defaults
+from trainers import build, data, evaluate_images, image_sources, train_images
+
+NAMES = ("digits", "mnist", "fashion_mnist", "binarized_mnist")
+GROUPS = {
+    "data",
+    "model",
+    "posterior",
+    "training",
+    "optimizer",
+    "evaluation",
+}
+ARGS = (
+    None,
+    "flow=none",
+    "flow=planar,K=40",
+    "flow=radial,K=7,L=2",
+    "recipe=paper,flow=planar,K=80",
+    "recipe=paper,flow=none,runlocal",
+    "runlocal",
+)
+
+
+def get_config(name, arg=None):
+    return importlib.import_module(f"configs.{name}").get_config(arg)
+
+
+def keys(config):
+    return {(group, key) for group in config for key in config[group]}
+
+
+def check(config):
+    for module in (build, data, train_images, evaluate_images):
+        module.check_config(config)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_variant_can_be_run(name):
+    for arg in ARGS:
+        config = get_config(name, arg)
+        check(config)
+        assert set(config) == GROUPS
+        assert keys(config) == keys(get_config("mnist"))
+        assert config.data.dataset == name
+        assert config.model.name == "dlgm"
+
+
+def test_there_is_a_config_for_every_data_set():
+    assert set(NAMES) == set(image_sources.IMAGE_SETS)
+    assert set(image_defaults.FLOWS) == set(build.FLOWS)
+
+
+def test_variant_sets_flow_length_and_layers():
+    config = get_config("mnist", "flow=radial,K=7,L=2")
+    assert config.posterior.flow == "radial"
+    assert config.posterior.num_flow_steps == 7
+    assert config.model.num_stochastic_layers == 2
+    config = get_config("mnist", "flow=none")
+    assert config.posterior.flow == "none"
+    assert config.posterior.num_flow_steps == 0
+    assert get_config("mnist", "K=3").posterior.num_flow_steps == 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("recipe", image_defaults.RECIPES)
+def test_flows_are_compared_under_equal_settings(name, recipe):
+    gaussian, planar = (
+        get_config(name, f"recipe={recipe},flow={flow}")
+        for flow in ("none", "planar")
+    )
+    for group in GROUPS - {"posterior"}:
+        assert gaussian[group] == planar[group]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_splits_are_the_usual_ones_or_all_is_for_training(name):
+    usual = image_sources.IMAGE_SETS[name].num_validation
+    assert get_config(name).data.num_validation == usual
+    paper = get_config(name, "recipe=paper")
+    assert paper.data.num_validation == 0
+    assert paper.training.validation_steps == 0
+    binarization = "static" if name == "binarized_mnist" else "dynamic"
+    assert paper.data.binarization == binarization
+
+
+def test_recipe_paper_is_the_same_for_every_data_set():
+    mnist = get_config("mnist", "recipe=paper")
+    for name in NAMES:
+        paper = get_config(name, "recipe=paper")
+        for group in ("model", "posterior", "training", "optimizer"):
+            assert paper[group] == mnist[group]
+    assert mnist.training.recipe == "paper"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runlocal_is_small(name):
+    config = get_config(name, "runlocal")
+    assert config.training.num_steps <= 500
+    assert config.evaluation.num_images <= 100
+    assert config.training.validation_steps <= config.training.num_steps
+
+
+def test_digits_are_evaluated_as_the_issue_says():
+    config = get_config("digits")
+    assert config.posterior.flow == "planar"
+    assert config.evaluation.num_elbo_samples >= 64
+    assert config.evaluation.num_importance_samples == 1_000
+    assert config.evaluation.num_images == 300
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("arg", "message"),
+    [
+        ("flow=nice", "`flow` must be one of none, planar, radial; got 'nice'"),
+        ("recipe=old", "`recipe` must be one of modern, paper; got 'old'"),
+        ("K=0", "`K` must be a positive integer; got '0'"),
+        ("L=x", "`L` must be a positive integer; got 'x'"),
+        ("flow=none,K=4", "`K` must not be given with flow=none; got 4"),
+        ("depth=2", "one of flow=.*, recipe=.*, K=.*, L=.*runlocal; got 'dep"),
+    ],
+)
+def test_unknown_variant_is_refused(name, arg, message):
+    with pytest.raises(ValueError, match=message):
+        get_config(name, arg)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_command_in_the_header_names_a_variant_that_exists(name):
+    header = importlib.import_module(f"configs.{name}").__doc__
+    assert "python -m trainers.main" in header
+    path, arg = re.search(r"--config=configs/(\w+)\.py:?(\S*)", header).groups()
+    assert path == name
+    check(get_config(name, arg))
+
+
+def test_every_key_is_explained():
+    source = inspect.getsource(image_defaults._modern)
+    lines = source.splitlines()
+    explained = {
+        match.groups()
+        for before, line in zip(lines, lines[1:], strict=False)
+        if (match := re.match(r"    config\.(\w+)\.(\w+) = .*", line))
+        and ("#" in line or before.strip().startswith("#"))
+    }
+    unexplained = keys(get_config("mnist")) - explained
+    # Values whose name and comment above say it all.
+    assert unexplained <= {("data", "dataset")} | {
+        ("training", "gradient_estimator")
+    }
