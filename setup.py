@@ -29,6 +29,7 @@ _INSTALL = [
 ]
 _TRAIN = [
     "absl-py>=2.1,<3",
+    "importlib_resources>=6,<8",  # TFDS 4.9 downloads with it
     "matplotlib>=3.9,<4",
     "ml_collections>=1.0,<2",
     "scikit-learn>=1.5,<2",
