@@ -7,7 +7,7 @@ computes 6,560 numbers per image. Images times samples per second of
 - `ours`: `DLGM.log_marginal_likelihood`, which encodes each image once;
 - `usual`: the batch repeated for every sample of a chunk, and encoded again:
   what one writes with a model's forward pass alone. Same model, same noise,
-  same chunks, also one compiled loop with running sums.
+  same chunks, same running sums.
 
 Both are compiled by XLA, take turns in one process, in an order shuffled every
 round, after a first call of each; medians and quartiles. The peak memory of
