@@ -1,4 +1,4 @@
-"""The 8 by 8 digits that scikit-learn brings along: no download, two minutes.
+"""The 8 by 8 digits that scikit-learn brings along: no download, a minute.
 
 1,797 images, of which 1,297 / 200 / 300 in a fixed shuffled order. Small
 networks and few latents for small images.

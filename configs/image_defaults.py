@@ -150,7 +150,7 @@ def _change_to_paper(config: config_dict.ConfigDict) -> None:
     config.optimizer.learning_rate = 1e-5
     config.optimizer.momentum = 0.9
     config.optimizer.warmup_steps = 0  # the learning rate is constant
-    config.optimizer.final_fraction = 0.5
+    config.optimizer.final_fraction = 1.0
     config.evaluation.num_importance_samples = 200
     config.evaluation.num_images = 10_000  # all test images of MNIST
 

@@ -125,6 +125,7 @@ def test_seed_decides_the_initial_weights():
     assert np.abs(drawn - np.eye(len(drawn))).max() < 0.6
 
 
+@pytest.mark.slow
 def test_model_learns_with_the_optimizer():
     config = digits.get_config("flow=none")
     config.model.hidden_units = (16,)
