@@ -21,6 +21,14 @@ for _name, _value in {
     os.environ.setdefault(_name, _value)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    # Two replicas take a process of their own: left to the slow run.
+    for item in items:
+        if item.get_closest_marker("distributed"):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish():
     # What the imports made lives as long as the process: exempt it, so that a
     # collection after each test takes no half second.

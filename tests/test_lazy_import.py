@@ -84,7 +84,9 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     _run(code, tmp_path)
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize(
+    "backend", ["jax", pytest.param("torch", marks=pytest.mark.slow)]
+)
 def test_bijectors_work_under_another_keras_backend(tmp_path, backend):
     code = _IMPORTS_WITHOUT_KERAS + (
         "\n"

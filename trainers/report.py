@@ -1,5 +1,7 @@
 """Tables of README.md, made from the committed results.json files alone.
 
+Differences image by image are those of the per_image.npz beside them.
+
     python -m trainers.report                     # prints the tables
     python -m trainers.report --write README.md   # between the markers
     python -m trainers.report --check README.md   # exit code 1 if they differ
@@ -17,7 +19,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from trainers import report_benchmarks
+import numpy as np
+
+from trainers import report_benchmarks, report_images, report_text
 
 __all__ = ["energies", "main", "read_results", "replace_tables"]
 
@@ -25,15 +29,24 @@ Results = Sequence[dict[str, Any]]
 
 
 def read_results(directory: pathlib.Path) -> list[dict[str, Any]]:
-    """All results.json files below `directory`, in the order of their paths."""
-    return [
-        json.loads(path.read_text())
-        for path in sorted(directory.rglob("results.json"))
-    ]
+    """All results.json files below `directory`, in the order of their paths.
 
-
-def _joined(values: Sequence[Any]) -> str:
-    return ", ".join(str(value) for value in sorted(set(values)))
+    Each also gets what lies beside it: `per_image`, the arrays of
+    per_image.npz, and `pictures`, paths that begin with the directory's name.
+    """
+    results = []
+    for path in sorted(directory.rglob("results.json")):
+        result = json.loads(path.read_text())
+        arrays = path.with_name("per_image.npz")
+        if arrays.exists():
+            with np.load(arrays) as values:
+                result["per_image"] = dict(values)
+        result["pictures"] = {
+            picture.stem: picture.relative_to(directory.parent).as_posix()
+            for picture in sorted(path.parent.glob("figures/*.png"))
+        }
+        results.append(result)
+    return results
 
 
 def _cell(runs: Results) -> str:
@@ -47,34 +60,20 @@ def _cell(runs: Results) -> str:
     return f"**{median}** ({min(kls):.4f} to {max(kls):.4f})"
 
 
-def _commits(runs: Results) -> str:
-    commits = {
-        (run["commit"] or "unknown")[:10] + (" (dirty)" if run["dirty"] else "")
-        for run in runs
-    }
-    return ", ".join(sorted(commits))
-
-
 def _energies_caption(runs: Results) -> str:
-    hardware = {
-        f"{run['hardware']['cpu']}, {run['hardware']['cores']} cores"
-        for run in runs
-    }
-    days = sorted(run["finished"][:10] for run in runs)
-    samples = _joined([f"{run['num_samples']:,}" for run in runs])
-    steps = _joined([f"{run['num_steps']:,}" for run in runs])
+    samples = report_text.joined([f"{run['num_samples']:,}" for run in runs])
+    steps = report_text.joined([f"{run['num_steps']:,}" for run in runs])
+    seeds = report_text.joined([run["seed"] for run in runs])
     error = max(run["standard_error"] for run in runs)
     outside = max(run["share_outside"] for run in runs)
     return (
         "Exact KL(q || p) = F + ln Z in nats after "
         f"{steps} steps ([config](configs/energy_2d.py)): median, lowest and "
-        f"highest of seeds {_joined([run['seed'] for run in runs])}, each on "
-        f"{samples} fresh samples with a standard error of at most "
-        f"{error:.4f}; at most {100 * outside:.3f} % of the samples outside "
-        "the square [-5, 5]^2. The ms are the median step at the largest K. "
-        f"{_joined(sorted(hardware))}; "
-        f"{days[0]}{' to ' + days[-1] if days[-1] != days[0] else ''}; "
-        f"commit {_commits(runs)}."
+        f"highest of seeds {seeds}, each on {samples} fresh samples with a "
+        f"standard error of at most {error:.4f}; at most "
+        f"{100 * outside:.3f} % of the samples outside the square [-5, 5]^2. "
+        "The ms are the median step at the largest K. "
+        f"{report_text.provenance(runs)}"
     )
 
 
@@ -102,32 +101,35 @@ def energies(results: Results) -> str:
         f"parameters, K = {lengths[-1]}",
         "ms",
     ]
-    lines = [
-        "| " + " | ".join(header) + " |",
-        "| " + " | ".join(["---"] * len(header)) + " |",
-    ]
+    rows = []
     for target, flow in sorted({key[:2] for key in groups}):
-        rows = [groups.get((target, flow, length), []) for length in lengths]
-        first = next(runs_of_row for runs_of_row in rows if runs_of_row)[0]
-        longest = rows[-1]
+        found = [groups.get((target, flow, length), []) for length in lengths]
+        first = next(runs_of_cell for runs_of_cell in found if runs_of_cell)[0]
+        longest = found[-1]
         milliseconds = [1e3 * run["seconds_per_step"] for run in longest]
-        cells = [
-            target.upper(),
-            f"{first['log_normalizer']:.4f}",
-            flow,
-            *(_cell(row) for row in rows),
-            _joined([run["num_parameters"] for run in longest]) or "-",
-            f"{statistics.median(milliseconds):.2f}" if longest else "-",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append(
+            [
+                target.upper(),
+                f"{first['log_normalizer']:.4f}",
+                flow,
+                *(_cell(runs_of_cell) for runs_of_cell in found),
+                report_text.joined([run["num_parameters"] for run in longest])
+                or "-",
+                f"{statistics.median(milliseconds):.2f}" if longest else "-",
+            ]
+        )
+    lines = report_text.table(header, rows)
     return "\n".join([*lines, "", _energies_caption(runs)])
 
 
 _TABLES: dict[str, Callable[[Results], str]] = {
     "energies": energies,
+    "digits": report_images.digits,
+    "mnist": report_images.mnist,
     "long_flow": report_benchmarks.long_flow,
     "gradient_estimators": report_benchmarks.gradient_estimators,
     "marginal_likelihood": report_benchmarks.marginal_likelihood,
+    "training": report_benchmarks.training,
 }
 
 

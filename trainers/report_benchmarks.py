@@ -4,7 +4,12 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["gradient_estimators", "long_flow", "marginal_likelihood"]
+__all__ = [
+    "gradient_estimators",
+    "long_flow",
+    "marginal_likelihood",
+    "training",
+]
 
 _NOT_MEASURED = "Not measured: no results.json of this benchmark."
 
@@ -154,6 +159,46 @@ def marginal_likelihood(results: Sequence[dict[str, Any]]) -> str:
 
 def _rate(rate: dict[str, float]) -> str:
     return f"{rate['median']:,.0f} ({rate['q1']:,.0f} to {rate['q3']:,.0f})"
+
+
+def training(results: Sequence[dict[str, Any]]) -> str:
+    """The table of `benchmarks/training.py`."""
+    run = _newest(results, "training")
+    if run is None:
+        return _NOT_MEASURED
+    lines = [
+        "| K | trainer, steps / s | bare step in a compiled loop | bare step, "
+        "one by one | trainer / loop | trainer / one by one | wanted |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for case in run["cases"]:
+        cells = [
+            case["num_flow_steps"],
+            *(
+                _rate(case["steps_per_second"][way])
+                for way in ("trainer", "loop", "calls")
+            ),
+            *(f"{case['ratios'][way]:.2f}" for way in ("loop", "calls")),
+            f"at least {run['wanted']}",
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    settings, case = run["settings"], run["cases"][0]
+    caption = (
+        f"Medians and quartiles of {settings['num_rounds']} interleaved rounds "
+        f"of {case['window_steps']:,} steps each, data set "
+        f"{settings['config']}, batch {case['batch_size']}, "
+        f"{case['steps_per_execution']} steps in one compiled call, XLA. The "
+        "trainer's steps include those of its input pipeline, logs, one "
+        f"validation and one checkpoint; before them, start, compilation and "
+        f"the first {case['window_steps']:,} steps took "
+        + ", ".join(
+            f"{c['first_window_seconds']['median']:.0f} s "
+            f"(K = {c['num_flow_steps']})"
+            for c in run["cases"]
+        )
+        + f". {_machine(run)}"
+    )
+    return "\n".join([*lines, "", caption])
 
 
 def gradient_estimators(results: Sequence[dict[str, Any]]) -> str:

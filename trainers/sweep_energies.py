@@ -17,16 +17,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import keras
-import tensorflow as tf
 from absl import logging
 from ml_collections import config_dict
 
 from configs import energy_2d
-from trainers import errors, evaluate_target, figures, fit_target, run
+from trainers import errors, evaluate_target, figures, fit_target, sweeps
 from trainers import workdir as workdirs
 
-__all__ = ["Cell", "cells", "draw_energies", "main", "sweep"]
+__all__ = ["Cell", "cells", "draw_energies", "main"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,35 +66,6 @@ def cells(
         seeds, lengths, targets, flows
     ):
         yield Cell(target, flow, length, seed)
-
-
-def sweep(
-    todo: Sequence[Cell],
-    *,
-    workdir: str,
-    results: str,
-    variant: str | None = None,
-) -> None:
-    """Runs those cells that have no results.json yet.
-
-    Args:
-      todo: the runs.
-      workdir: directory of the workdirs.
-      results: directory of the results.json files; existing ones are kept.
-      variant: see `Cell.config`.
-    """
-    for number, cell in enumerate(todo, start=1):
-        path = os.path.join(results, cell.path, "results.json")
-        if tf.io.gfile.exists(path):
-            logging.info("%s has its results.json: kept.", cell.path)
-            continue
-        logging.info("Run %d of %d: %s.", number, len(todo), cell.path)
-        found = run.train_and_evaluate(
-            cell.config(variant), os.path.join(workdir, cell.path)
-        )
-        tf.io.gfile.makedirs(os.path.dirname(path))
-        workdirs.write_json(path, found)
-        keras.utils.clear_session()
 
 
 def _median_run(results: str, group: Sequence[Cell]) -> tuple[Cell, float]:
@@ -190,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         for cell in todo:
             fit_target.check_config(cell.config(arguments.variant))
-        sweep(todo, **places)
+        sweeps.run_missing(todo, **places)
         draw_energies(
             os.path.join(arguments.results, "energies.png"), todo, **places
         )

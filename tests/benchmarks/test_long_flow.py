@@ -33,6 +33,7 @@ def build(variant, jit_compile=False, **kwargs):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", sorted(_dlgm_step.VARIANTS))
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 def test_three_steps_lower_the_loss(variant, jit_compile, batch):
@@ -85,6 +86,7 @@ def test_head_width_of_the_benchmark():
     assert head_width(80, DEFAULT_SIZES.latent) == 6560
 
 
+@pytest.mark.slow
 def test_interleaved_steps_are_counted_per_case():
     cases = [("floor", "graph"), ("scan_tf", "graph")]
 

@@ -5,13 +5,12 @@ import pytest
 from tests.bijectors.registry import CASES
 from tfp_flows.testing import check_case
 
-# Left to the slow run, to keep the default one short.
-SLOW_SIZES = (1, 8, 64)
+# The others are left to the slow run, to keep the default one short.
+DEFAULT = ("planar-2", "scan-planar-2", "radial-2")
 
 
 def _parameter(case):
-    is_slow = case.event_shape[0] in SLOW_SIZES
-    marks = [pytest.mark.slow] if is_slow else []
+    marks = [] if case.name in DEFAULT else [pytest.mark.slow]
     return pytest.param(case, id=case.name, marks=marks)
 
 

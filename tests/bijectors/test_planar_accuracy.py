@@ -86,6 +86,7 @@ def _smallest_stretch(jacobian):
     return 1 / np.linalg.norm(inverse @ v, axis=1)[:, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sd", "constraint"), [(1.0, "identity"), (3.0, "identity"), (1.0, "paper")]
 )

@@ -59,8 +59,18 @@ MEMBERS = {
 }
 
 
+# The others are left to the slow run.
+DEFAULT = ("planar, amortized", "radial, amortized", "a chain with TFP's own")
+
+
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
-@pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[] if n in DEFAULT else [pytest.mark.slow])
+        for n in MEMBERS
+    ],
+)
 def test_equals_the_chain_of_its_members(name, direction):
     """Value, log-det and every gradient; eager, graph and XLA."""
     members = MEMBERS[name]()
@@ -247,6 +257,7 @@ def test_slicing_slices_the_batch_axes_behind_the_members():
     assert flow[1].num_members == K
 
 
+@pytest.mark.slow
 def test_trainable_members_train_and_are_reported():
     flow = Scan(
         tfp.experimental.util.make_trainable(

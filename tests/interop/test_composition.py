@@ -89,6 +89,7 @@ def test_invert_swaps_the_directions(name):
     np.testing.assert_allclose(image, noise, atol=flows.TOLERANCE)
 
 
+@pytest.mark.slow
 def test_scan_of_a_chain_composes_its_parts_in_turn():
     # Each member: shift, then planar, then the inverse of radial.
     planar = flows.parameters("scan_planar", (BATCH_SIZE,))

@@ -91,6 +91,7 @@ assert "tfp_flows" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_another_process_loads_it_without_the_package(tmp_path):
     flow = tfp.experimental.util.make_trainable(
         Planar,

@@ -58,6 +58,7 @@ def _assert_near_the_target(surrogate, losses):
     assert np.corrcoef(z, rowvar=False)[0, 1] > 0.4
 
 
+@pytest.mark.slow
 def test_fit_of_trainable_planar_flows_under_xla():
     flow = make_trainable(Planar, batch_and_event_shape=[4, 2], seed=(1, 2))
     surrogate = tfd.TransformedDistribution(_base(), Scan(flow))

@@ -123,6 +123,7 @@ def _failed(build, size, checks=None, **options):
     return set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_right_bijector_passes(name):
     build, size = RIGHT[name]

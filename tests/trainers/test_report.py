@@ -1,14 +1,16 @@
 """Tests of the README tables."""
 
 import json
+import re
 
+import numpy as np
 import pytest
 
 from trainers import report
 
-MARKED = (
-    "# Title\n\n<!-- report:energies -->\nold\n<!-- /report:energies -->\n"
-    "<!-- report:long_flow -->\n<!-- /report:long_flow -->\n"
+MARKED = "# Title\n\n" + "".join(
+    f"<!-- report:{name} -->\nold\n<!-- /report:{name} -->\n"
+    for name in report._TABLES
 )
 
 
@@ -70,6 +72,20 @@ def test_rows_and_columns_cover_what_was_measured():
 
 def test_dirty_checkout_is_not_hidden():
     assert "0123456789 (dirty)" in report.energies([result(dirty=True)])
+
+
+def test_results_come_with_what_lies_beside_them(project):
+    path = project / "results" / "energy_2d" / "seed1"
+    (path / "figures").mkdir()
+    (path / "figures" / "samples.png").write_bytes(b"")
+    np.savez(path / "per_image.npz", elbo=[1.0, 2.0])
+    results = report.read_results(report.pathlib.Path("results"))
+    plain, rich = results[0], results[1]
+    assert "per_image" not in plain
+    assert plain["pictures"] == {}
+    np.testing.assert_array_equal(rich["per_image"]["elbo"], [1.0, 2.0])
+    picture = "results/energy_2d/seed1/figures/samples.png"
+    assert rich["pictures"] == {"samples": picture}
 
 
 def test_other_experiments_are_ignored():
@@ -156,6 +172,15 @@ def test_benchmark_table_shows_what_did_not_finish():
     assert "| growth | 1.12 (K = 80/8) |  | at most 1.3 |" in lines
     assert "the least that any flow could reach | 0.50 | - | - |" in lines
     assert "commit 0123456789." in lines
+
+
+def test_readme_links_only_to_files_of_the_checkout():
+    root = report.pathlib.Path(__file__).parents[2]
+    text = (root / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+    assert len(links) >= 2
+    missing = [link for link in links if not (root / link).exists()]
+    assert not missing
 
 
 def test_readme_has_the_tables_of_the_committed_results():

@@ -28,30 +28,6 @@ def test_cell_config_is_that_of_the_command_line():
     assert runlocal.training.num_steps < expected.training.num_steps
 
 
-def test_existing_results_are_kept(tmp_path, monkeypatch):
-    todo = list(sweep_energies.cells(["u1"], ["planar"], [2, 8], [0]))
-    kept = tmp_path / "results" / todo[0].path / "results.json"
-    kept.parent.mkdir(parents=True)
-    kept.write_text('"mine"')
-    ran = []
-
-    def train_and_evaluate(config, workdir):
-        ran.append((config.posterior.num_flow_steps, workdir))
-        return {"kl": 0.5}
-
-    monkeypatch.setattr(run, "train_and_evaluate", train_and_evaluate)
-    for _ in range(2):
-        sweep_energies.sweep(
-            todo,
-            workdir=str(tmp_path / "runs"),
-            results=str(tmp_path / "results"),
-        )
-    assert ran == [(8, str(tmp_path / "runs" / todo[1].path))]
-    assert kept.read_text() == '"mine"'
-    path = tmp_path / "results" / todo[1].path / "results.json"
-    assert json.loads(path.read_text()) == {"kl": 0.5}
-
-
 def test_median_run_is_the_middle_one(tmp_path):
     group = list(sweep_energies.cells(["u1"], ["planar"], [2], [0, 1, 2]))
     for cell, kl in zip(group, (0.3, 0.1, 0.2), strict=True):

@@ -8,19 +8,20 @@ __all__ = [
     "check_positive_integer",
     "check_positive_integers",
     "full_image_shape",
+    "is_positive_integer",
 ]
 
 
 def check_positive_integer(name: str, value: Any) -> None:
     """Raises a ValueError that names the argument unless `value` is one."""
-    if not _is_positive_integer(value):
+    if not is_positive_integer(value):
         raise ValueError(f"`{name}` must be an integer >= 1; got {value!r}.")
 
 
 def check_positive_integers(name: str, values: Any) -> tuple[int, ...]:
     """The values as a tuple; raises unless they are positive integers."""
     if not isinstance(values, Sequence) or not all(
-        _is_positive_integer(value) for value in values
+        is_positive_integer(value) for value in values
     ):
         raise ValueError(
             f"`{name}` must be a sequence of integers >= 1; got {values!r}."
@@ -32,7 +33,7 @@ def full_image_shape(image_shape: Any) -> tuple[int, int, int]:
     """`(H, W)` or `(H, W, C)` as `(H, W, C)`; raises for anything else."""
     if not isinstance(image_shape, Sequence) or not (
         len(image_shape) in (2, 3)
-        and all(_is_positive_integer(size) for size in image_shape)
+        and all(is_positive_integer(size) for size in image_shape)
     ):
         raise ValueError(
             "`image_shape` must be (height, width) or (height, width, "
@@ -42,5 +43,6 @@ def full_image_shape(image_shape: Any) -> tuple[int, int, int]:
     return height, width, math.prod(channels)
 
 
-def _is_positive_integer(value: Any) -> bool:
+def is_positive_integer(value: Any) -> bool:
+    """Whether it is an int that is at least 1, and no bool."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1

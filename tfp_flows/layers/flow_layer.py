@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Scan
+from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.layers.parameter_head import ParameterHead, ParameterSpec
 
 __all__ = ["FlowLayer"]
@@ -45,11 +46,7 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
         Raises:
           ValueError: `num_flow_steps` is not a positive integer.
         """
-        if not isinstance(num_flow_steps, int) or num_flow_steps < 1:
-            raise ValueError(
-                "`num_flow_steps` must be an integer >= 1; got "
-                f"{num_flow_steps!r}."
-            )
+        check_positive_integer("num_flow_steps", num_flow_steps)
         super().__init__(**kwargs)
         self.num_flow_steps = num_flow_steps
         self.amortized = amortized

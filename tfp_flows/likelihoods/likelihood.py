@@ -11,6 +11,7 @@ from tfp_flows.likelihoods.bernoulli import bernoulli
 from tfp_flows.likelihoods.discretized_logistic import discretized_logistic
 from tfp_flows.likelihoods.gaussian import gaussian
 from tfp_flows.likelihoods.logit_normal import logit_normal
+from tfp_flows.math import noise
 from tfp_flows.types import TensorLike
 
 __all__ = ["SUPPORTS", "Likelihood", "get", "names"]
@@ -57,7 +58,7 @@ class Likelihood:
     _make: Callable[[Any], tfd.Distribution] = dataclasses.field(repr=False)
 
     def distribution(
-        self, outputs: TensorLike, event_ndims: int = 1
+        self, outputs: TensorLike, event_ndims: int | None = 1
     ) -> tfd.Distribution:
         """The distribution of the data given a decoder's output.
 
@@ -65,6 +66,8 @@ class Likelihood:
           outputs: `[..., *event_shape[:-1], num_parameters * C]`; anything for
             a callable.
           event_ndims: number of axes of one event of the data, at least 1.
+            None, for a callable alone: as many as its distribution's events
+            have.
 
         Returns:
           A distribution with the event's axes as event shape.
@@ -73,24 +76,25 @@ class Likelihood:
           ValueError: `outputs` or what a callable returns does not fit.
           TypeError: a callable returns no distribution.
         """
-        if isinstance(event_ndims, bool) or not isinstance(event_ndims, int):
-            raise ValueError(
-                f"`event_ndims` must be an integer; got {event_ndims!r}."
-            )
-        if event_ndims < 1:
-            raise ValueError(f"`event_ndims` must be >= 1; got {event_ndims}.")
+        if event_ndims is not None:
+            _check_event_ndims(event_ndims)
         outputs = tf.nest.map_structure(_at_least_float32, outputs)
         if self.num_parameters is None:
             distribution = self._make(outputs)
             self._check_distribution(distribution, outputs, event_ndims)
             return distribution
+        if event_ndims is None:
+            raise ValueError(
+                "`event_ndims` must be an integer under the likelihood "
+                f"{self.name!r}; got None."
+            )
         self._check_outputs(outputs.shape, event_ndims)
         return tfd.Independent(
             self._make(outputs), reinterpreted_batch_ndims=event_ndims
         )
 
     def log_prob(
-        self, outputs: TensorLike, x: TensorLike, event_ndims: int = 1
+        self, outputs: TensorLike, x: TensorLike, event_ndims: int | None = 1
     ) -> tf.Tensor:
         """`log p(x|z)` in nats, summed over the event's axes.
 
@@ -105,12 +109,17 @@ class Likelihood:
         distribution = self.distribution(outputs, event_ndims)
         return distribution.log_prob(tf.cast(x, distribution.dtype))
 
-    def mean(self, outputs: TensorLike, event_ndims: int = 1) -> tf.Tensor:
+    def mean(
+        self, outputs: TensorLike, event_ndims: int | None = 1
+    ) -> tf.Tensor:
         """The mean of `distribution(outputs, event_ndims)`."""
         return self.distribution(outputs, event_ndims).mean()
 
     def sample(
-        self, outputs: TensorLike, key: TensorLike, event_ndims: int = 1
+        self,
+        outputs: TensorLike,
+        key: TensorLike,
+        event_ndims: int | None = 1,
     ) -> tf.Tensor:
         """One draw of the data for each example of the output.
 
@@ -120,16 +129,7 @@ class Likelihood:
             keys give equal draws.
           event_ndims: as in `distribution`.
         """
-        seed = tf.convert_to_tensor(key)
-        if seed.dtype != tf.int32:  # the only dtype that TFP takes
-            seed = tf.random.stateless_uniform(
-                [2],
-                seed,
-                minval=None,
-                maxval=None,
-                dtype=tf.int32,
-                alg="philox",
-            )
+        seed = noise.tfp_seed(key)
         return self.distribution(outputs, event_ndims).sample(seed=seed)
 
     def _check_outputs(self, shape: tf.TensorShape, event_ndims: int) -> None:
@@ -147,7 +147,7 @@ class Likelihood:
             )
 
     def _check_distribution(
-        self, distribution: Any, outputs: Any, event_ndims: int
+        self, distribution: Any, outputs: Any, event_ndims: int | None
     ) -> None:
         if not isinstance(distribution, tfd.Distribution):
             raise TypeError(
@@ -155,6 +155,8 @@ class Likelihood:
                 f"got a {type(distribution).__name__}."
             )
         event_shape = distribution.event_shape
+        if event_ndims is None:
+            event_ndims = event_shape.rank
         if event_shape.rank not in (None, event_ndims):
             raise ValueError(
                 f"the likelihood {self.name!r} must return a distribution with "
@@ -167,7 +169,7 @@ class Likelihood:
         shape = tf.nest.flatten(outputs)[0].shape
         if batch_shape.rank is None or shape.rank is None:
             return
-        has_batch = batch_shape.rank > 0 or shape.rank <= event_ndims
+        has_batch = batch_shape.rank > 0 or shape.rank <= (event_ndims or 0)
         leading = shape[: batch_shape.rank]
         if not (has_batch and leading.is_compatible_with(batch_shape)):
             raise ValueError(
@@ -176,6 +178,15 @@ class Likelihood:
                 f"decoder's output, which has shape {shape}; got batch shape "
                 f"{batch_shape} and event shape {event_shape}."
             )
+
+
+def _check_event_ndims(event_ndims: Any) -> None:
+    if isinstance(event_ndims, bool) or not isinstance(event_ndims, int):
+        raise ValueError(
+            f"`event_ndims` must be an integer; got {event_ndims!r}."
+        )
+    if event_ndims < 1:
+        raise ValueError(f"`event_ndims` must be >= 1; got {event_ndims}.")
 
 
 def _at_least_float32(x: TensorLike) -> tf.Tensor:

@@ -86,6 +86,13 @@ class ClippedLogitNormal(LocationScale):
             parameters=dict(locals()),
         )
 
+    # TFP logs a warning at every use of a class that only inherits this.
+    @classmethod
+    def _parameter_properties(
+        cls, dtype: tf.DType | None, num_classes: int | None = None
+    ) -> dict[str, Any]:
+        return super()._parameter_properties(dtype, num_classes)
+
     def _default_event_space_bijector(self) -> tfb.Bijector:
         return tfb.Sigmoid(validate_args=self.validate_args)
 

@@ -7,19 +7,40 @@ other numbers. The bits themselves (philox) agree, so they become floats here.
 """
 
 import math
+import operator
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from tfp_flows._tfp import ps
 from tfp_flows.types import Shape, TensorLike
 
-__all__ = ["key", "normal", "normal_rows", "uniform"]
+__all__ = [
+    "check_seed",
+    "key",
+    "normal",
+    "normal_rows",
+    "tfp_seed",
+    "uniform",
+]
 
 _PHILOX = 1
 # Numbers in the longest vector register of a CPU.
 _LANES = 16
+
+
+def check_seed(seed: Any) -> None:
+    """Raises ValueError unless `seed` is an integer in [0, 2**31)."""
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 2**31:
+        raise ValueError(
+            f"`seed` must be in [0, 2**31), an integer; got {seed!r}."
+        )
 
 
 def key(*, seed: int, step: TensorLike, purpose: str) -> tf.Tensor:
@@ -31,13 +52,22 @@ def key(*, seed: int, step: TensorLike, purpose: str) -> tf.Tensor:
       purpose: what the noise is for; other purposes give independent noise.
 
     Raises:
-      ValueError: `seed` is out of range.
+      ValueError: `seed` is no integer in its range.
     """
-    if not 0 <= int(seed) < 2**31:
-        raise ValueError(f"`seed` must be in [0, 2**31); got {seed}.")
+    check_seed(seed)
     low = zlib.crc32(purpose.encode())
     high = tf.constant((int(seed) << 32) | low, tf.int64)
     return tf.stack([high, tf.cast(step, tf.int64)])
+
+
+def tfp_seed(key: TensorLike) -> tf.Tensor:
+    """The seed for a draw of TFP (int32, shape [2]) of a key."""
+    key = tf.convert_to_tensor(key)
+    if key.dtype == tf.int32:
+        return key
+    return tf.random.stateless_uniform(
+        [2], key, minval=None, maxval=None, dtype=tf.int32, alg="philox"
+    )
 
 
 def normal(
@@ -96,7 +126,7 @@ def normal_rows(
       Noise `[num_rows, *event_shape]`.
 
     Raises:
-      ValueError: `seed` is out of range.
+      ValueError: `seed` is no integer in its range.
     """
     width, word_dtype, compute_dtype = _words(dtype)
     num_rows = ps.cast(num_rows, tf.int32)

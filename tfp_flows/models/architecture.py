@@ -6,21 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
 
+from tfp_flows.layers._arguments import is_positive_integer
 from tfp_flows.layers.stochastic_layer import StochasticLayer
+from tfp_flows.likelihoods import Likelihood
 
 if TYPE_CHECKING:
     from tfp_flows.models.dlgm import DLGM
 
 __all__ = [
     "build",
-    "check_likelihood_size",
+    "check_likelihood_shape",
+    "check_network",
     "check_posterior",
     "descend",
-    "log_prior",
+    "likelihood_event_ndims",
     "resolve_event_shape",
     "static_event_shape",
 ]
+
+
+tfd = tfp.distributions
 
 
 def resolve_event_shape(
@@ -28,15 +35,16 @@ def resolve_event_shape(
 ) -> tuple[int, ...] | None:
     """The argument, or the input shape that the encoder was built for."""
     if event_shape is not None:
-        event_shape = tuple(event_shape)
-        if not event_shape or any(
-            not isinstance(n, int) or n < 1 for n in event_shape
+        if (
+            not isinstance(event_shape, Sequence)
+            or not event_shape
+            or not all(is_positive_integer(n) for n in event_shape)
         ):
             raise ValueError(
                 "`event_shape` must hold positive integers, without the batch "
-                f"axis; got {event_shape}."
+                f"axis; got {event_shape!r}."
             )
-        return event_shape
+        return tuple(event_shape)
     shape = getattr(encoder, "input_shape", None)
     if isinstance(shape, tuple) and len(shape) > 1 and None not in shape[1:]:
         return tuple(shape[1:])
@@ -56,12 +64,21 @@ def static_event_shape(
     return event_shape
 
 
+def check_network(name: str, network: Any) -> None:
+    """Raises unless it is a Keras layer or model."""
+    if not isinstance(network, keras.layers.Layer):
+        raise TypeError(
+            f"`{name}` must be a Keras layer or model; got {network!r}."
+        )
+
+
 def check_posterior(
-    posterior: Any, stochastic_layers: Sequence[StochasticLayer]
+    posterior: Any, stochastic_layers: Sequence[StochasticLayer] | None
 ) -> None:
     """Raises unless the posterior fits the model and covers all its xi."""
     for method in ("parameters", "push_forward", "make_distribution"):
-        if not hasattr(posterior, method):
+        is_layer = isinstance(posterior, keras.layers.Layer)
+        if not is_layer or not hasattr(posterior, method):
             raise TypeError(
                 "`posterior` must be a posterior layer such as "
                 f"`FlowPosterior`; got {posterior!r}."
@@ -75,6 +92,13 @@ def check_posterior(
         raise ValueError(
             "`posterior.kl_weight` must be 1 in a DLGM: weigh the KL term with "
             f"`annealing`; got {posterior.kl_weight!r}."
+        )
+    if stochastic_layers is None:
+        return
+    if not isinstance(stochastic_layers, Sequence):
+        raise TypeError(
+            "`stochastic_layers` must be a list of `StochasticLayer`s, from "
+            f"the top down, or None; got {stochastic_layers!r}."
         )
     if not stochastic_layers:
         return
@@ -122,13 +146,6 @@ def descend(
     return h
 
 
-def log_prior(prior: Any, z: tf.Tensor) -> tf.Tensor:
-    """`log p(z)`; standard normal if `prior` is None."""
-    if prior is not None:
-        return prior.distribution().log_prob(z)
-    return -0.5 * tf.reduce_sum(z * z + math.log(2.0 * math.pi), axis=-1)
-
-
 def build(model: "DLGM") -> None:
     """Builds all parts, and refuses those that do not fit."""
     images = keras.KerasTensor(
@@ -172,13 +189,34 @@ def _check_decoder(model: "DLGM", shape: tuple[int | None, ...]) -> None:
         )
 
 
-def check_likelihood_size(
-    event_shape: Sequence[int], image_shape: Sequence[int]
+def likelihood_event_ndims(
+    likelihood: Likelihood, outputs: tf.Tensor, batch_ndims: int
+) -> int | None:
+    """How many axes an event has, given the decoder's output.
+
+    As many as the output behind the batch; a callable may make others of it.
+    """
+    if likelihood.num_parameters is None:
+        return None
+    return outputs.shape.rank - batch_ndims
+
+
+def check_likelihood_shape(
+    distribution: tfd.Distribution,
+    batch_ndims: int,
+    image_shape: Sequence[int],
 ) -> None:
     """Raises unless p(x | z) is over as many elements as an image has."""
+    event_shape = distribution.event_shape
     if math.prod(event_shape) != math.prod(image_shape):
         raise ValueError(
             "`likelihood` must return a distribution over "
             f"{math.prod(image_shape)} elements, as images of shape "
             f"{tuple(image_shape)} have; got event shape {tuple(event_shape)}."
+        )
+    if distribution.batch_shape.rank != batch_ndims:
+        raise ValueError(
+            "`likelihood` must return a distribution whose batch axes are the "
+            f"first {batch_ndims} of the decoder's output; got batch shape "
+            f"{distribution.batch_shape}."
         )

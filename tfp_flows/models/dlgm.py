@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import likelihoods, schedules
+from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.losses import bounds, replicas
 from tfp_flows.math import noise
@@ -15,6 +16,7 @@ from tfp_flows.models import architecture, generation, inputs, objective
 from tfp_flows.models import marginal_likelihood as marginal
 from tfp_flows.models.counters import Count
 from tfp_flows.models.fitting import CheckedInputs
+from tfp_flows.posteriors import priors
 
 __all__ = ["DLGM"]
 
@@ -64,7 +66,7 @@ class DLGM(CheckedInputs):
         likelihood="bernoulli",
     )
     model.compile(optimizer=keras.optimizers.Adam(1e-3))
-    model.fit(digits[:1500], validation_data=digits[1500:], verbose=0)
+    model.fit(digits[:1500], batch_size=100, verbose=0)
     images = model.sample(4, seed=1)  # means, [4, 8, 8]
     ```
 
@@ -103,7 +105,8 @@ class DLGM(CheckedInputs):
             of the likelihood.
           likelihood: "bernoulli", "logit_normal", "gaussian",
             "discretized_logistic" (see `tfp_flows.likelihoods`), or a callable
-            from the decoder's output to a `tfd.Distribution`.
+            from the decoder's output `[..., *out]` to a `tfd.Distribution` with
+            batch shape `[...]` over as many elements as an image has.
           stochastic_layers: from the top down. Default: None, one layer with
             `h_1 = xi_1`.
           prior: p(z), a layer with a method `distribution()`, for example an
@@ -123,16 +126,15 @@ class DLGM(CheckedInputs):
 
         Raises:
           ValueError: an argument breaks its rule.
+          TypeError: a part is no layer of the kind that it must be.
         """
         super().__init__(**kwargs)
-        if (
-            not isinstance(num_importance_samples, int)
-            or num_importance_samples < 1
-        ):
-            raise ValueError(
-                "`num_importance_samples` must be an integer >= 1; "
-                f"got {num_importance_samples!r}."
-            )
+        architecture.check_network("encoder", encoder)
+        architecture.check_posterior(posterior, stochastic_layers)
+        architecture.check_network("decoder", decoder)
+        priors.check_prior(prior)
+        check_positive_integer("num_importance_samples", num_importance_samples)
+        noise.check_seed(seed)
         objective.check_gradient_estimator(
             gradient_estimator, num_importance_samples
         )
@@ -149,7 +151,6 @@ class DLGM(CheckedInputs):
             event_shape, encoder
         )
         self.seed = seed
-        architecture.check_posterior(posterior, self.stochastic_layers)
         self._trackers = {
             name: keras.metrics.Mean(name=name, dtype=self.variable_dtype)
             for name in self._metric_names()
@@ -197,8 +198,14 @@ class DLGM(CheckedInputs):
           **kwargs: others of `keras.Model.compile`.
 
         Raises:
-          ValueError: a `loss` or metrics are given; the model has its own.
+          ValueError: a `loss` or metrics are given; the model has its own. Or
+            `jit_compile` is none of its values.
         """
+        if jit_compile not in (True, False, "auto"):
+            raise ValueError(
+                "`jit_compile` must be True, False or 'auto'; "
+                f"got {jit_compile!r}."
+            )
         for name in ("loss", "metrics", "weighted_metrics", "loss_weights"):
             if kwargs.get(name) is not None:
                 raise ValueError(
@@ -301,23 +308,25 @@ class DLGM(CheckedInputs):
     ) -> tfd.Distribution:
         """p(x | z) for latents `[..., D]`, batch shape `[...]`."""
         outputs = self.decode(z, training)
-        return self.likelihood.distribution(
-            outputs, event_ndims=outputs.shape.rank - z.shape.rank + 1
+        event_ndims = architecture.likelihood_event_ndims(
+            self.likelihood, outputs, batch_ndims=z.shape.rank - 1
         )
+        return self.likelihood.distribution(outputs, event_ndims)
 
     def log_likelihood(
         self, x: tf.Tensor, z: tf.Tensor, training: bool = False
     ) -> tf.Tensor:
         """`log p(x | z)`, `[S, B]`, of `x` `[B, ...]` and `z` `[S, B, D]`."""
         distribution = self.likelihood_distribution(z, training)
-        event_shape = distribution.event_shape
-        architecture.check_likelihood_size(event_shape, self.image_shape)
-        x = tf.reshape(x, [-1, *event_shape])
+        architecture.check_likelihood_shape(
+            distribution, z.shape.rank - 1, self.image_shape
+        )
+        x = tf.reshape(x, [-1, *distribution.event_shape])
         return distribution.log_prob(tf.cast(x, distribution.dtype))
 
     def log_prior(self, z: tf.Tensor) -> tf.Tensor:
         """`log p(z)`, `[...]`, of latents `[..., D]`."""
-        return architecture.log_prior(self.prior, z)
+        return priors.log_prior(self.prior, z)
 
     def posterior_distribution(self, x: Any) -> tfd.Distribution:
         """q(z | x) of images, batch shape `[B]`; its `log_prob` takes any z.
@@ -346,9 +355,10 @@ class DLGM(CheckedInputs):
 
     def _means(self, outputs: tf.Tensor) -> tf.Tensor:
         """Means of the likelihood, in the shape of the images."""
-        means = self.likelihood.mean(
-            outputs, event_ndims=outputs.shape.rank - 1
+        event_ndims = architecture.likelihood_event_ndims(
+            self.likelihood, outputs, batch_ndims=1
         )
+        means = self.likelihood.mean(outputs, event_ndims)
         return tf.reshape(means, [-1, *self.image_shape])
 
     # Training and evaluation.

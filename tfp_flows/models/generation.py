@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.math import noise
+from tfp_flows.models import architecture
 
 if TYPE_CHECKING:
     from tfp_flows.models.dlgm import DLGM
@@ -16,8 +18,7 @@ _BATCH_SIZE = 500
 
 def sample(model: "DLGM", n: int, seed: int, draws: bool) -> tf.Tensor:
     """See `DLGM.sample`."""
-    if not isinstance(n, int) or n < 1:
-        raise ValueError(f"`n` must be an integer >= 1; got {n!r}.")
+    check_positive_integer("n", n)
     if not model.built:
         raise ValueError(
             "the model must be built before it is sampled from; fit it, or "
@@ -57,9 +58,7 @@ def _prior_sample(model: "DLGM", rows: int, first: int, seed: int) -> tf.Tensor:
     prior = model.prior
     if prior is not None and not hasattr(prior, "push_forward"):
         key = noise.key(seed=seed, step=first, purpose="prior")
-        return prior.distribution().sample(
-            rows, seed=tf.bitcast(key, tf.int32)[:, 0]
-        )
+        return prior.distribution().sample(rows, seed=noise.tfp_seed(key))
     size = model.posterior.latent_size if prior is None else prior.noise_size
     standard_normal = noise.normal_rows(
         rows,
@@ -79,7 +78,9 @@ def _images(
     model: "DLGM", z: tf.Tensor, seed: int, first: int, draws: bool, what: str
 ) -> tf.Tensor:
     outputs = model.decode(z)
-    event_ndims = outputs.shape.rank - 1
+    event_ndims = architecture.likelihood_event_ndims(
+        model.likelihood, outputs, batch_ndims=1
+    )
     if draws:
         key = noise.key(seed=seed, step=first, purpose=f"pixels of a {what}")
         images = model.likelihood.sample(outputs, key, event_ndims=event_ndims)

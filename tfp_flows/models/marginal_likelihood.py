@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.math import noise
 from tfp_flows.models import objective
 
@@ -36,9 +37,14 @@ class LogMarginalLikelihood(NamedTuple):
 
     @property
     def standard_error(self) -> float:
-        """Of the mean, over the choice of images and over the samples."""
+        """Of the mean, over the choice of images and over the samples.
+
+        One image does not tell it: NaN.
+        """
         size = len(self.estimates)
-        return float(np.std(self.estimates, ddof=size > 1) / math.sqrt(size))
+        if size == 1:
+            return math.nan
+        return float(np.std(self.estimates, ddof=1) / math.sqrt(size))
 
 
 class _Weights(NamedTuple):
@@ -86,7 +92,7 @@ def estimate(
       Estimates and their standard errors, one per image, in nats.
 
     Raises:
-      ValueError: a number is not a positive integer, or the model is not built.
+      ValueError: a number is not a positive integer, or `seed` is out of range.
     """
     numbers = {
         "num_importance_samples": num_importance_samples,
@@ -94,13 +100,11 @@ def estimate(
         "samples_per_chunk": samples_per_chunk,
     }
     for name, value in numbers.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(
-                f"`{name}` must be an integer >= 1; got {value!r}."
-            )
+        check_positive_integer(name, value)
     samples_per_chunk = min(samples_per_chunk, num_importance_samples)
     batch_size = min(batch_size, len(x))
     seed = model.seed if seed is None else seed
+    noise.check_seed(seed)
     if jit_compile == "auto":
         jit_compile = model.jit_compile if model.compiled else True
     encode, accumulate = _compiled(
@@ -155,12 +159,14 @@ def _log_mean(weights: _Weights, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Log of the mean weight and, by the delta method, its standard error."""
     mean = weights.total.numpy() / size
     mean_of_squares = weights.total_of_squares.numpy() / size
-    relative_variance = np.maximum(mean_of_squares / mean**2 - 1.0, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):  # all weights 0
+        log_mean = weights.log_max.numpy() + np.log(mean)
+        relative_variance = np.maximum(mean_of_squares / mean**2 - 1.0, 0.0)
     # One sample has no variance: its error is not known.
     error = (
         np.sqrt(relative_variance / (size - 1)) if size > 1 else mean * np.nan
     )
-    return weights.log_max.numpy() + np.log(mean), error
+    return log_mean, error
 
 
 def _compiled(
@@ -248,8 +254,10 @@ def _add(
         used[:, tf.newaxis], log_weights, tf.constant(-math.inf, tf.float64)
     )
     log_max = tf.maximum(weights.log_max, tf.reduce_max(log_weights, axis=0))
-    shrink = tf.exp(weights.log_max - log_max)
-    scaled = tf.exp(log_weights - log_max)
+    # Of weights that are all 0 so far, the logs cannot be subtracted.
+    offset = tf.where(tf.math.is_inf(log_max), tf.zeros_like(log_max), log_max)
+    shrink = tf.exp(weights.log_max - offset)
+    scaled = tf.exp(log_weights - offset)
     return _Weights(
         log_max,
         weights.total * shrink + tf.reduce_sum(scaled, axis=0),

@@ -1,6 +1,7 @@
 """A Gaussian and flows behind it, as a Keras layer."""
 
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +10,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.layers import FlowLayer
+from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.layers.parameter_head import ParameterHead
 from tfp_flows.losses import replicas
 from tfp_flows.math import noise
-from tfp_flows.posteriors import gaussian_bases
+from tfp_flows.posteriors import gaussian_bases, priors
 
 __all__ = ["FlowPosterior"]
 
@@ -103,18 +105,18 @@ class FlowPosterior(keras.layers.Layer):
 
         Raises:
           ValueError: an argument breaks its rule.
-          TypeError: `flow` holds something else than flow layers.
+          TypeError: `flow` holds something else than flow layers, or `prior`
+            is no layer that is a distribution.
         """
-        if not isinstance(latent_size, int) or latent_size < 1:
-            raise ValueError(
-                f"`latent_size` must be an integer >= 1; got {latent_size!r}."
-            )
-        if not (math.isfinite(initial_scale) and initial_scale > 0):
+        check_positive_integer("latent_size", latent_size)
+        noise.check_seed(seed)
+        priors.check_prior(prior)
+        if not (_is_finite(initial_scale) and initial_scale > 0):
             raise ValueError(
                 "`initial_scale` must be positive and finite; "
                 f"got {initial_scale!r}."
             )
-        if not (math.isfinite(kl_weight) and kl_weight >= 0):
+        if not (_is_finite(kl_weight) and kl_weight >= 0):
             raise ValueError(
                 f"`kl_weight` must not be negative; got {kl_weight!r}."
             )
@@ -326,7 +328,7 @@ class FlowPosterior(keras.layers.Layer):
         z, log_prob = self.push_forward(
             standard_normal, self.parameters(inputs)
         )
-        kl = log_prob - self._prior_log_prob(z)
+        kl = log_prob - priors.log_prior(self.prior, z)
         count = tf.cast(tf.shape(kl)[0], kl.dtype)
         mean = tf.math.divide_no_nan(tf.reduce_sum(kl), count)
         self.add_loss(self.kl_weight * mean)
@@ -371,10 +373,9 @@ class FlowPosterior(keras.layers.Layer):
             for flow, p in zip(self.flows, parameters["flows"], strict=True)
         ]
 
-    def _prior_log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        if self.prior is not None:
-            return self.prior.distribution().log_prob(z)
-        return -0.5 * tf.reduce_sum(z * z + math.log(2.0 * math.pi), axis=-1)
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def _check_rank(context: tf.Tensor) -> None:

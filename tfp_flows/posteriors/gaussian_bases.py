@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.layers._arguments import is_positive_integer
 from tfp_flows.layers.parameter_head import ParameterSpec
 from tfp_flows.math.constraints import positive
 
@@ -116,10 +117,12 @@ class FullBase(GaussianBase):
     def parameter_specs(self) -> dict[str, ParameterSpec]:
         """See `GaussianBase`."""
         num_lower = self.latent_size * (self.latent_size - 1) // 2
-        return {
-            **super().parameter_specs(),
-            "lower": ParameterSpec((num_lower,), _ZEROS, _small_kernel()),
-        }
+        specs = super().parameter_specs()
+        if num_lower:  # Keras warns of weights without elements
+            specs["lower"] = ParameterSpec(
+                (num_lower,), _ZEROS, _small_kernel()
+            )
+        return specs
 
     def sample(
         self, noise: tf.Tensor, parameters: Parameters
@@ -143,6 +146,8 @@ class FullBase(GaussianBase):
     def _scale_tril(self, parameters: Parameters) -> tf.Tensor:
         size = self.latent_size
         diagonal = positive(parameters["unconstrained_scale"])
+        if size == 1:
+            return diagonal[..., tf.newaxis]
         lower = parameters["lower"]
         # Entry (i, j), i > j, is number i (i - 1) / 2 + j of `lower`.
         index = [
@@ -150,8 +155,6 @@ class FullBase(GaussianBase):
             for i in range(size)
         ]
         padded = tf.concat([lower, tf.zeros_like(lower[..., :1])], axis=-1)
-        if size == 1:
-            return diagonal[..., tf.newaxis]
         last = size * (size - 1) // 2
         index = [[last if k < 0 else k for k in row] for row in index]
         return tf.linalg.set_diag(tf.gather(padded, index, axis=-1), diagonal)
@@ -226,7 +229,7 @@ def get(
     if base == "full":
         return FullBase(latent_size, initial_scale)
     if base == "low_rank":
-        if not isinstance(rank, int) or not 1 <= rank <= latent_size:
+        if not is_positive_integer(rank) or rank > latent_size:
             raise ValueError(
                 f"`rank` must be an integer from 1 to latent_size = "
                 f"{latent_size}; got {rank!r}."
