@@ -1,0 +1,202 @@
+"""Training and evaluation of a latent variable model by its bound."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfp_flows import schedules
+from tfp_flows.losses import bounds, replicas
+from tfp_flows.math import noise
+from tfp_flows.models import inputs, objective
+from tfp_flows.models.counters import Count
+from tfp_flows.models.fitting import CheckedInputs
+
+__all__ = ["BoundTrained"]
+
+
+class BoundTrained(CheckedInputs):
+    """The steps and metrics of a model that maximises a bound on log p(x).
+
+    A subclass has `encode`, `log_likelihood`, `log_prior` and the attributes
+    below, and calls `_init_bound_trained` when it has them.
+    """
+
+    posterior: keras.layers.Layer
+    annealing: schedules.Annealing
+    num_importance_samples: int
+    gradient_estimator: str
+    seed: int
+
+    def _init_bound_trained(self) -> None:
+        self._trackers = {
+            name: keras.metrics.Mean(name=name, dtype=self.variable_dtype)
+            for name in self._metric_names()
+        }
+        self._num_evaluated = Count("num_evaluated")
+        self._num_non_binary = Count("num_non_binary")
+        self._init_checked_inputs()
+
+    def _metric_names(self) -> list[str]:
+        names = ["elbo", "kl", "reconstruction"]
+        if self.num_importance_samples > 1:
+            names.append(f"iwae_{self.num_importance_samples}")
+        return names
+
+    def compile(
+        self,
+        optimizer: str | keras.Optimizer = "adam",
+        *,
+        jit_compile: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        """Configures training.
+
+        Args:
+          optimizer: as in `keras.Model.compile`.
+          jit_compile: whether XLA compiles the steps. Default: "auto", it does
+            except under a distribution strategy or when run eagerly.
+          **kwargs: others of `keras.Model.compile`.
+
+        Raises:
+          ValueError: a `loss` or metrics are given; the model has its own. Or
+            `jit_compile` is none of its values.
+        """
+        if jit_compile not in (True, False, "auto"):
+            raise ValueError(
+                "`jit_compile` must be True, False or 'auto'; "
+                f"got {jit_compile!r}."
+            )
+        for name in ("loss", "metrics", "weighted_metrics", "loss_weights"):
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    f"`{name}` must not be given, as a DLGM's loss is its free "
+                    "energy and its metrics are elbo, kl and reconstruction; "
+                    f"got {kwargs[name]!r}."
+                )
+        self._requested_jit_compile = jit_compile
+        if jit_compile == "auto":
+            distributed = self._distribute_strategy is not None
+            jit_compile = not distributed and not kwargs.get("run_eagerly")
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        # Keras's has the dtype of `floatx`. Not by assignment, which would
+        # list it among the model's own metrics as well.
+        self.__dict__["_loss_tracker"] = keras.metrics.Mean(
+            name="loss", dtype=self.variable_dtype
+        )
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """As `compile` was called, so that "auto" is resolved anew."""
+        config = super().get_compile_config()
+        if not config:
+            return config
+        return {**config, "jit_compile": self._requested_jit_compile}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the saved model was."""
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(**{k: v for k, v in config.items() if v is not None})
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def _in_event_shape(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.cast(
+            inputs.to_event_shape(x, self.image_shape), self.variable_dtype
+        )
+
+    def _noise(
+        self, first_row: tf.Tensor, rows: tf.Tensor, step: Any, purpose: str
+    ) -> tf.Tensor:
+        """Standard normal `[S, B, noise_size]`, each row with a key."""
+        drawn = noise.normal_rows(
+            rows,
+            (self.num_importance_samples, self.posterior.noise_size),
+            first_row=first_row,
+            seed=self.seed,
+            step=step,
+            purpose=purpose,
+            dtype=self.posterior.variable_dtype,
+        )
+        return tf.transpose(drawn, [1, 0, 2])
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One update on a replica's share of a batch."""
+        x = self._in_event_shape(inputs.select_images(data))
+        rows = tf.shape(x)[0]
+        batch = replicas.global_batch(rows)
+        step = tf.convert_to_tensor(self.optimizer.iterations)
+        standard_normal = self._noise(batch.first_row, rows, step, "training")
+        weights = self.annealing.weights(step, dtype=self.variable_dtype)
+        with tf.GradientTape() as tape:
+            bound, terms = objective.annealed_bound(
+                self, x, standard_normal, weights, training=True
+            )
+            loss = replicas.mean_over_global_batch(-bound, batch.size)
+            loss += self._other_losses()
+            scaled_loss = self.optimizer.scale_loss(loss)
+        variables = self.trainable_weights
+        gradients = tape.gradient(scaled_loss, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return self._update_metrics(x, loss, terms, batch)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """The bound on a replica's share of a batch, without annealing."""
+        x = self._in_event_shape(inputs.select_images(data))
+        rows = tf.shape(x)[0]
+        batch = replicas.global_batch(rows)
+        first_row = self._num_evaluated.result() + tf.cast(
+            batch.first_row, tf.int64
+        )
+        bound, terms = objective.annealed_bound(
+            self,
+            x,
+            self._noise(first_row, rows, 0, "evaluation"),
+            schedules.get(None).weights(0, dtype=self.variable_dtype),
+            training=False,
+        )
+        loss = replicas.mean_over_global_batch(-bound, batch.size)
+        loss += self._other_losses()
+        self._num_evaluated.update_state(batch.size)
+        return self._update_metrics(x, loss, terms, batch)
+
+    def _other_losses(self) -> tf.Tensor:
+        """Regularisation losses of the parts, this replica's portion."""
+        count = tf.distribute.get_strategy().num_replicas_in_sync
+        losses = [tf.cast(v, self.variable_dtype) for v in self.losses]
+        return tf.add_n(losses) / count if losses else 0.0
+
+    def _update_metrics(
+        self,
+        x: tf.Tensor,
+        loss: tf.Tensor,
+        terms: objective.LogTerms,
+        batch: replicas.GlobalBatch,
+    ) -> dict[str, tf.Tensor]:
+        """Adds the global batch on every replica; returns what is logged."""
+        kl = terms.log_posterior - terms.log_prior
+        per_example = {
+            "elbo": bounds.elbo(*terms),
+            "kl": tf.reduce_mean(kl, axis=0),
+            "reconstruction": tf.reduce_mean(terms.log_likelihood, axis=0),
+        }
+        if self.num_importance_samples > 1:
+            per_example[f"iwae_{self.num_importance_samples}"] = (
+                bounds.importance_weighted_bound(terms.log_weights)
+            )
+        sums = {n: tf.reduce_sum(values) for n, values in per_example.items()}
+        sums["loss"] = loss
+        if self.likelihood.support == "binary":
+            sums["non_binary"] = tf.cast(inputs.count_non_binary(x), loss.dtype)
+        totals = replicas.global_sum(sums)
+        size = tf.cast(batch.size, loss.dtype)
+        logs = {}
+        for name, tracker in self._trackers.items():
+            tracker.update_state(
+                tf.math.divide_no_nan(totals[name], size), sample_weight=size
+            )
+            logs[name] = tracker.result()
+        self._loss_tracker.update_state(totals["loss"], sample_weight=size)
+        logs["loss"] = self._loss_tracker.result()
+        if "non_binary" in totals:
+            self._num_non_binary.update_state(totals["non_binary"])
+        return logs
