@@ -104,6 +104,7 @@ def test_bijectors_work_under_another_keras_backend(tmp_path, backend):
     _run(code, tmp_path, KERAS_BACKEND=backend)
 
 
+@pytest.mark.slow
 def test_bijectors_and_layers_work_with_legacy_keras(tmp_path):
     code = _IMPORTS_WITHOUT_KERAS + (
         "\n"
