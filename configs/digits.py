@@ -23,6 +23,7 @@ MODERN = {
     "training.log_steps": 100,
     "training.validation_steps": 500,
     "training.checkpoint_steps": 2_000,
+    "optimizer.learning_rate": 1e-3,
     "optimizer.warmup_steps": 500,
     "evaluation.num_elbo_samples": 64,
     "evaluation.num_importance_samples": 1_000,

@@ -1,4 +1,4 @@
-"""Binarised Fashion-MNIST, 55,000 / 5,000 / 10,000 images of 28 by 28 pixels.
+"""Binarised Fashion-MNIST, 59,000 / 1,000 / 10,000 images of 28 by 28 pixels.
 
     python -m trainers.main --workdir=runs/fashion_planar40 \
         --config=configs/fashion_mnist.py:flow=planar,K=40 \

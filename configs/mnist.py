@@ -1,4 +1,4 @@
-"""Binarised MNIST, 55,000 / 5,000 / 10,000 images of 28 by 28 pixels.
+"""Binarised MNIST, 59,000 / 1,000 / 10,000 images of 28 by 28 pixels.
 
 Rezende and Mohamed (2015), section 6.2, Table 2 and Figure 4: a deep latent
 Gaussian model whose posterior is a flow of K steps.

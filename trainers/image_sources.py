@@ -41,8 +41,8 @@ class ImageSet(NamedTuple):
 
 IMAGE_SETS = {
     "digits": ImageSet((8, 8), 16, 200),
-    "mnist": ImageSet((28, 28), 255, 5_000),
-    "fashion_mnist": ImageSet((28, 28), 255, 5_000),
+    "mnist": ImageSet((28, 28), 255, 1_000),
+    "fashion_mnist": ImageSet((28, 28), 255, 1_000),
     "binarized_mnist": ImageSet((28, 28), 1, 10_000),
 }
 

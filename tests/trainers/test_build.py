@@ -67,7 +67,7 @@ def test_recipe_modern_has_the_latents_of_the_paper():
         float(optimizer._learning_rate(step))
         for step in (0, 500, 1_000, 30_500, 60_000)
     ]
-    expected = [0.0, 5e-4, 1e-3, 0.5 * (1e-3 + 1e-5), 1e-5]
+    expected = [0.0, 1e-3, 2e-3, 0.5 * (2e-3 + 2e-5), 2e-5]
     np.testing.assert_allclose(rates, expected, rtol=1e-5)
 
 
