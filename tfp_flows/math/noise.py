@@ -24,6 +24,7 @@ __all__ = [
     "normal_rows",
     "tfp_seed",
     "uniform",
+    "words",
 ]
 
 _PHILOX = 1
@@ -172,6 +173,13 @@ def uniform(
     digits = 53 if compute_dtype == tf.float64 else 24
     kept = tf.bitwise.right_shift(bits, tf.constant(width - digits, bits.dtype))
     return tf.cast(tf.cast(kept, compute_dtype) * 2.0**-digits, dtype)
+
+
+def words(
+    shape: Shape, *, seed: int, step: TensorLike, purpose: str
+) -> tf.Tensor:
+    """Random 32-bit words, uint32, of `shape` for (seed, step, purpose)."""
+    return _bits(shape, seed, step, purpose, tf.float32)[0]
 
 
 def _pairs_of_normals(fractions: tf.Tensor) -> tf.Tensor:
