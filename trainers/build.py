@@ -55,13 +55,14 @@ _POSITIVE_INTEGERS = (
     "training.num_importance_samples",
     "training.annealing_steps",
 )
-_POSITIVE = ("optimizer.learning_rate",)
+_POSITIVE = ("optimizer.learning_rate", "posterior.context_scale")
 _FRACTIONS = ("optimizer.momentum", "optimizer.rho", "optimizer.beta_2")
 _NOT_NEGATIVE = (
     "training.seed",
     "optimizer.warmup_steps",
     "optimizer.final_fraction",
     "optimizer.global_clipnorm",
+    "optimizer.weight_decay",
 )
 
 
@@ -153,7 +154,11 @@ def build_model(config: config_dict.ConfigDict) -> models.DLGM:
         encoder=_mlp(config, config.model.hidden_units, name="encoder"),
         posterior=posteriors.FlowPosterior(
             latent_size * num_layers,
-            flow=flow and flow(config.posterior.num_flow_steps),
+            flow=flow
+            and flow(
+                config.posterior.num_flow_steps,
+                context_scale=config.posterior.context_scale,
+            ),
             base=config.posterior.base,
         ),
         decoder=_mlp(
@@ -196,7 +201,10 @@ def build_optimizer(config: config_dict.ConfigDict) -> keras.Optimizer:
             global_clipnorm=clipnorm,
         )
     return keras.optimizers.Adam(
-        learning_rate, beta_2=settings.beta_2, global_clipnorm=clipnorm
+        learning_rate,
+        beta_2=settings.beta_2,
+        weight_decay=settings.weight_decay or None,
+        global_clipnorm=clipnorm,
     )
 
 

@@ -99,6 +99,31 @@ def test_starts_as_the_identity_for_every_context(name):
     assert np.std(random, axis=1).min() > 1e-3
 
 
+def test_context_scale_slows_the_learning_and_keeps_the_start():
+    context, x = _points(B, C), _points(B, D)
+    start, moved = {}, {}
+    for scale in (1.0, 0.25):
+        layer = PlanarFlow(K, seed=0, context_scale=scale)
+        layer.build((None, D), (None, C))
+        start[scale] = layer.parameters(context)["w"].numpy()
+        kernel = layer.trainable_weights[-1]
+        assert kernel.name == "kernel"
+        kernel.assign_add(np.ones(kernel.shape))
+        moved[scale] = layer.parameters(context)["w"].numpy() - start[scale]
+        again = PlanarFlow.from_config(layer.get_config())
+        assert again.context_scale == scale
+    np.testing.assert_allclose(start[0.25], start[1.0], rtol=1e-5)
+    np.testing.assert_allclose(moved[0.25], 0.25 * moved[1.0], rtol=1e-3)
+    assert layer(x, context).shape == (B, D)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])
+def test_bad_context_scale(scale):
+    message = "`context_scale` must be positive and finite; got"
+    with pytest.raises(ValueError, match=message):
+        PlanarFlow(K, context_scale=scale)
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_bad_context(name):
     layer = _layer(name)

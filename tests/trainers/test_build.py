@@ -53,6 +53,7 @@ def test_recipe_paper_is_that_of_rezende_and_mohamed():
     assert config.training.batch_size == 100
     assert config.training.num_steps == 500_000
     assert config.evaluation.num_importance_samples == 200
+    assert model.posterior.flows[0].context_scale == 1.0
 
 
 def test_recipe_modern_has_the_latents_of_the_paper():
@@ -61,6 +62,7 @@ def test_recipe_modern_has_the_latents_of_the_paper():
     assert model.posterior.latent_size == 40
     assert num_weights(model.encoder) == 784 * 400 + 400 + 401 * 400
     assert isinstance(model.annealing, schedules.NoAnnealing)
+    assert model.posterior.flows[0].context_scale == 1 / 40
     optimizer = build.build_optimizer(config)
     assert isinstance(optimizer, ADAM)
     rates = [
@@ -143,7 +145,7 @@ def test_model_learns_with_the_optimizer():
 @pytest.mark.parametrize(
     ("name", "optimizer", "values"),
     [
-        ("adam", ADAM, {"beta_2": 0.99}),
+        ("adam", ADAM, {"beta_2": 0.99, "weight_decay": 0.1}),
         ("rmsprop", RMSPROP, {"rho": 0.8, "momentum": 0.7}),
     ],
 )
@@ -204,6 +206,8 @@ def test_annealing_has_the_length(name, kind):
         ("optimizer.momentum", 1.0, r"in \[0, 1\); got 1.0"),
         ("optimizer.warmup_steps", -1, "not be negative.*; got -1"),
         ("optimizer.global_clipnorm", -1.0, "not be negative.*; got -1.0"),
+        ("optimizer.weight_decay", -1.0, "not be negative.*; got -1.0"),
+        ("posterior.context_scale", 0.0, "positive and finite; got 0.0"),
     ],
 )
 def test_bad_setting_is_refused(key, value, message):

@@ -1,6 +1,7 @@
 """The protocol of a flow layer: it owns weights and returns a bijector."""
 
 import abc
+import math
 from typing import Any
 
 import keras
@@ -21,7 +22,12 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
 
     The parameters are weights (*shared* by all examples), or weights plus a
     linear function of a context `[B, C]` (*amortized*: one flow per example,
-    batch shape `[B]`). A subclass names its parameters, their shapes and
+    batch shape `[B]`). Under optimizers like Adam, whose steps do not shrink
+    with the gradient, the parameters of a long flow jump together as the
+    context's part learns; a `context_scale` of `1 / sqrt(num_flow_steps)` keeps
+    what one update does to the whole flow from growing with its length.
+
+    A subclass names its parameters, their shapes and
     initializers, and makes one bijector with batch shape
     `[num_flow_steps, ...]` of them, which is rolled by `Scan`. The layer owns
     the weights; the bijector is made anew, from tensors, at every use.
@@ -32,6 +38,7 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
         num_flow_steps: int,
         amortized: bool | None = None,
         seed: int | None = None,
+        context_scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
         """Constructs the layer.
@@ -41,16 +48,25 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
           amortized: whether the parameters depend on a context. Default: None,
             they do if the layer is built with one, as it is in a posterior.
           seed: makes the initial weights reproducible. Default: None.
+          context_scale: positive; slows (below 1) the learning of the context's
+            part, as above, and does not change where it starts. Default: 1.
           **kwargs: those of `keras.layers.Layer`.
 
         Raises:
-          ValueError: `num_flow_steps` is not a positive integer.
+          ValueError: `num_flow_steps` is not a positive integer, or
+            `context_scale` is not positive and finite.
         """
         check_positive_integer("num_flow_steps", num_flow_steps)
+        if not 0 < context_scale < math.inf:
+            raise ValueError(
+                "`context_scale` must be positive and finite; got "
+                f"{context_scale!r}."
+            )
         super().__init__(**kwargs)
         self.num_flow_steps = num_flow_steps
         self.amortized = amortized
         self.seed = seed
+        self.context_scale = context_scale
 
     @abc.abstractmethod
     def _parameter_specs(self, event_size: int) -> dict[str, ParameterSpec]:
@@ -85,6 +101,7 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
         self._head = ParameterHead(
             self._parameter_specs(event_size),
             self.num_flow_steps,
+            context_scale=self.context_scale,
             dtype=self.dtype_policy,
             name="parameters",
         )
@@ -168,6 +185,7 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
             "num_flow_steps": self.num_flow_steps,
             "amortized": self.amortized,
             "seed": self.seed,
+            "context_scale": self.context_scale,
         }
 
     def _normal(

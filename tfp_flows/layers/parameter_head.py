@@ -28,8 +28,8 @@ class ParameterSpec(NamedTuple):
 class ParameterHead(keras.layers.Layer):
     """Maps a context `[..., C]` to a dictionary of parameter tensors.
 
-        parameter = weight + context @ kernel      (amortized)
-        parameter = weight                         (shared)
+        parameter = weight + scale * context @ kernel      (amortized)
+        parameter = weight                                 (shared)
 
     Shapes: a parameter of shape `s` comes out as `[K, ..., *s]`, or `[..., *s]`
     without `num_steps`. One matrix product serves all parameters. It runs in
@@ -41,6 +41,7 @@ class ParameterHead(keras.layers.Layer):
         self,
         specs: dict[str, ParameterSpec],
         num_steps: int | None = None,
+        context_scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
         """Constructs the layer.
@@ -48,12 +49,16 @@ class ParameterHead(keras.layers.Layer):
         Args:
           specs: name -> shape and initializers of a parameter.
           num_steps: K, the leading axis; None: there is none.
+          context_scale: what multiplies the context's part. The kernel starts
+            that much larger, so that it changes how fast it learns, not where
+            it starts. Default: 1.
           **kwargs: those of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self._specs = {name: ParameterSpec(*s) for name, s in specs.items()}
         self._sizes = [math.prod(s.shape) for s in self._specs.values()]
         self._num_steps = num_steps
+        self._context_scale = context_scale
         self._leading = () if num_steps is None else (num_steps,)
         self._shared: dict[str, keras.Variable] = {}
         self.kernel: keras.Variable | None = None
@@ -90,7 +95,8 @@ class ParameterHead(keras.layers.Layer):
             pieces.append(
                 tf.reshape(tf.cast(block, dtype), [-1, num_steps, size])
             )
-        return tf.reshape(tf.concat(pieces, axis=-1), shape)
+        kernel = tf.concat(pieces, axis=-1) / self._context_scale
+        return tf.reshape(kernel, shape)
 
     def call(self, context: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """The parameters for `context`, or the shared ones."""
@@ -108,7 +114,7 @@ class ParameterHead(keras.layers.Layer):
         shared = {n: tf.convert_to_tensor(w) for n, w in self._shared.items()}
         if self.kernel is None:
             return shared
-        kernel = tf.cast(self.kernel, self.compute_dtype)
+        kernel = tf.cast(self._context_scale * self.kernel, self.compute_dtype)
         context = self._checked(context, kernel.shape[0])
         batch_rank = context.shape.rank - 1
         columns = tf.cast(
