@@ -122,7 +122,7 @@ def _modern(dataset: str) -> config_dict.ConfigDict:
 
     config.optimizer = config_dict.ConfigDict()
     config.optimizer.name = "adam"  # adam|rmsprop
-    config.optimizer.learning_rate = 3e-3  # peak of the schedule
+    config.optimizer.learning_rate = 2e-3  # peak of the schedule
     config.optimizer.warmup_steps = 1_000  # linear, from 0
     config.optimizer.final_fraction = 0.01  # of the peak, at the cosine's end
     config.optimizer.beta_2 = 0.999  # of adam; its usual value

@@ -69,7 +69,7 @@ def test_recipe_modern_has_the_latents_of_the_paper():
         float(optimizer._learning_rate(step))
         for step in (0, 500, 1_000, 30_500, 60_000)
     ]
-    expected = [0.0, 1.5e-3, 3e-3, 0.5 * (3e-3 + 3e-5), 3e-5]
+    expected = [0.0, 1e-3, 2e-3, 0.5 * (2e-3 + 2e-5), 2e-5]
     np.testing.assert_allclose(rates, expected, rtol=1e-5)
 
 
