@@ -118,7 +118,8 @@ def check_config(config: config_dict.ConfigDict) -> None:
         _refuse(
             config,
             "training.gradient_estimator",
-            "not be biased, as it is for several importance samples",
+            "be doubly_reparameterized or reparameterized for several "
+            "importance samples, of which it is a biased one",
         )
 
 
