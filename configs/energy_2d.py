@@ -1,4 +1,4 @@
-"""Planar and radial flows fitted to four two-dimensional energies.
+"""Planar, radial and NICE flows fitted to four two-dimensional energies.
 
 Rezende and Mohamed (2015), section 6.1, Table 1 and Figure 3: the flow starts
 from a diagonal Gaussian, and the free energy is minimised with fresh samples at
@@ -7,8 +7,9 @@ every step. One set of hyperparameters for all targets, flows and lengths.
     python -m trainers.main --workdir=runs/u1_planar32 \
         --config=configs/energy_2d.py:target=u1,flow=planar,K=32
 
-The argument: `target=u1|u2|u3|u4`, `flow=planar|radial`, `K=<flow steps>` and
-`runlocal` (a few hundred steps, under a minute, to see that all works).
+The argument: `target=u1|u2|u3|u4`, `flow=planar|radial|nice_ortho|nice_perm`,
+`K=<flow steps>` and `runlocal` (a few hundred steps, under a minute, to see
+that all works).
 """
 
 from ml_collections import config_dict
@@ -16,7 +17,7 @@ from ml_collections import config_dict
 from configs import variants
 
 TARGETS = ("u1", "u2", "u3", "u4")
-FLOWS = ("planar", "radial")
+FLOWS = ("planar", "radial", "nice_ortho", "nice_perm")
 
 
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
@@ -38,6 +39,8 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     config.posterior = config_dict.ConfigDict()
     config.posterior.flow = variant.get("flow", "planar")  # see FLOWS
     config.posterior.num_flow_steps = variant.get("K", 32)  # longest in Fig. 3
+    # Of the conditioner of each NICE coupling; the paper does not give any.
+    config.posterior.conditioner_hidden_units = (64, 64)
     config.posterior.initial_scale = 1.0  # sd of q_0, learned, at the start
 
     config.training = config_dict.ConfigDict()

@@ -8,22 +8,16 @@ import keras
 from ml_collections import config_dict
 
 from tfp_flows import layers, models, posteriors, schedules
-from trainers import errors
+from trainers import errors, flows
 from trainers.image_sources import IMAGE_SETS
 
 __all__ = [
-    "FLOWS",
     "build_annealing",
     "build_model",
     "build_optimizer",
     "check_config",
 ]
 
-FLOWS = {
-    "none": None,
-    "planar": layers.PlanarFlow,
-    "radial": layers.RadialFlow,
-}
 _ANNEALINGS: dict[str, Callable[[int], schedules.Annealing]] = {
     "none": lambda _: schedules.NoAnnealing(),
     "joint": schedules.JointAnnealing,
@@ -37,7 +31,7 @@ _CHOICES = {
     "model.likelihood": ("bernoulli",),
     "model.activation": _ACTIVATIONS,
     "posterior.base": ("diagonal", "low_rank", "full"),
-    "posterior.flow": tuple(FLOWS),
+    "posterior.flow": ("none", *flows.FLOWS),
     "training.gradient_estimator": (
         "reparameterized",
         "sticking_the_landing",
@@ -50,6 +44,8 @@ _POSITIVE_INTEGERS = (
     "model.latent_size",
     "model.num_stochastic_layers",
     "model.maxout_window",
+    "posterior.num_orthogonal_columns",
+    "posterior.num_householder_reflections",
     "training.num_steps",
     "training.batch_size",
     "training.num_importance_samples",
@@ -98,6 +94,24 @@ def check_config(config: config_dict.ConfigDict) -> None:
             _refuse(config, "posterior.num_flow_steps", "be 0 without a flow")
     elif num_flow_steps < 1:
         _refuse(config, "posterior.num_flow_steps", "be at least 1")
+    latent_size = config.model.latent_size * config.model.num_stochastic_layers
+    if config.posterior.flow in flows.COUPLINGS and latent_size < 2:
+        _refuse(config, "model.latent_size", "be at least 2 for a coupling")
+    if (
+        config.posterior.flow == "sylvester_orthogonal"
+        and config.posterior.num_orthogonal_columns > latent_size
+    ):
+        _refuse(
+            config,
+            "posterior.num_orthogonal_columns",
+            f"be at most the number of latents, {latent_size}",
+        )
+    if any(n < 1 for n in config.posterior.conditioner_hidden_units):
+        _refuse(
+            config,
+            "posterior.conditioner_hidden_units",
+            "hold integers that are at least 1",
+        )
     window = config.model.maxout_window
     for key in ("model.hidden_units", "model.stochastic_hidden_units"):
         units = _get(config, key)
@@ -150,15 +164,12 @@ def build_model(config: config_dict.ConfigDict) -> models.DLGM:
     keras.utils.set_random_seed(seed)
     latent_size = config.model.latent_size
     num_layers = config.model.num_stochastic_layers
-    flow = FLOWS[config.posterior.flow]
     model = models.DLGM(
         encoder=_mlp(config, config.model.hidden_units, name="encoder"),
         posterior=posteriors.FlowPosterior(
             latent_size * num_layers,
-            flow=flow
-            and flow(
-                config.posterior.num_flow_steps,
-                context_scale=config.posterior.context_scale,
+            flow=flows.make_flow(
+                config.posterior, context_scale=config.posterior.context_scale
             ),
             base=config.posterior.base,
         ),

@@ -11,20 +11,17 @@ import tqdm
 from absl import logging
 from ml_collections import config_dict
 
-from tfp_flows import layers, targets
+from tfp_flows import targets
 from tfp_flows.math import noise
-from trainers import errors, surrogate
+from trainers import errors, flows, surrogate
 from trainers import workdir as workdirs
 
 __all__ = [
-    "FLOWS",
     "TargetFit",
     "check_config",
     "checkpoint_manager",
     "train",
 ]
-
-FLOWS = {"planar": layers.PlanarFlow, "radial": layers.RadialFlow}
 
 _POSITIVE = (
     "posterior.num_flow_steps",
@@ -62,9 +59,9 @@ def check_config(config: config_dict.ConfigDict) -> None:
         targets.get(config.data.target)
     except ValueError as error:
         raise errors.InputError(str(error)) from error
-    if config.posterior.flow not in FLOWS:
+    if config.posterior.flow not in flows.FLOWS:
         raise errors.InputError(
-            f"`flow` must be one of {', '.join(FLOWS)}; "
+            f"`flow` must be one of {', '.join(flows.FLOWS)}; "
             f"got {config.posterior.flow!r}."
         )
     for key in (*_POSITIVE, *_NOT_NEGATIVE):
@@ -115,9 +112,7 @@ class TargetFit:
         self.config = config
         self.target = targets.get(config.data.target)
         self.posterior = surrogate.SurrogatePosterior(
-            FLOWS[config.posterior.flow](
-                config.posterior.num_flow_steps, seed=config.training.seed
-            ),
+            flows.make_flow(config.posterior, seed=config.training.seed),
             initial_scale=config.posterior.initial_scale,
         )
         self.posterior.build((None, *self.target.event_shape))

@@ -11,19 +11,22 @@ A table stands between `<!-- report:energies -->` and
 """
 
 import argparse
-import collections
 import json
 import pathlib
-import statistics
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from trainers import report_benchmarks, report_images, report_text
+from trainers import (
+    report_benchmarks,
+    report_energies,
+    report_flows,
+    report_images,
+)
 
-__all__ = ["energies", "main", "read_results", "replace_tables"]
+__all__ = ["main", "read_results", "replace_tables"]
 
 Results = Sequence[dict[str, Any]]
 
@@ -49,84 +52,13 @@ def read_results(directory: pathlib.Path) -> list[dict[str, Any]]:
     return results
 
 
-def _cell(runs: Results) -> str:
-    """Median KL and, below it, the range over the seeds."""
-    if not runs:
-        return "-"
-    kls = [run["kl"] for run in runs]
-    median = f"{statistics.median(kls):.4f}"
-    if len(kls) == 1:
-        return median
-    return f"**{median}** ({min(kls):.4f} to {max(kls):.4f})"
-
-
-def _energies_caption(runs: Results) -> str:
-    samples = report_text.joined([f"{run['num_samples']:,}" for run in runs])
-    steps = report_text.joined([f"{run['num_steps']:,}" for run in runs])
-    seeds = report_text.joined([run["seed"] for run in runs])
-    error = max(run["standard_error"] for run in runs)
-    outside = max(run["share_outside"] for run in runs)
-    return (
-        "Exact KL(q || p) = F + ln Z in nats after "
-        f"{steps} steps ([config](configs/energy_2d.py)): median, lowest and "
-        f"highest of seeds {seeds}, each on {samples} fresh samples with a "
-        f"standard error of at most {error:.4f}; at most "
-        f"{100 * outside:.3f} % of the samples outside the square [-5, 5]^2. "
-        "The ms are the median step at the largest K. "
-        f"{report_text.provenance(runs)}"
-    )
-
-
-def energies(results: Results) -> str:
-    """The table of the two-dimensional energies.
-
-    Args:
-      results: contents of results.json files; other experiments are ignored.
-
-    Returns:
-      A Markdown table and its caption.
-    """
-    runs = [run for run in results if run.get("experiment") == "energy"]
-    if not runs:
-        return "Not measured: no results.json of this experiment."
-    groups = collections.defaultdict(list)
-    for run in runs:
-        groups[run["target"], run["flow"], run["num_flow_steps"]].append(run)
-    lengths = sorted({length for _, _, length in groups})
-    header = [
-        "target",
-        "ln Z",
-        "flow",
-        *(f"KL, K = {length}" for length in lengths),
-        f"parameters, K = {lengths[-1]}",
-        "ms",
-    ]
-    rows = []
-    for target, flow in sorted({key[:2] for key in groups}):
-        found = [groups.get((target, flow, length), []) for length in lengths]
-        first = next(runs_of_cell for runs_of_cell in found if runs_of_cell)[0]
-        longest = found[-1]
-        milliseconds = [1e3 * run["seconds_per_step"] for run in longest]
-        rows.append(
-            [
-                target.upper(),
-                f"{first['log_normalizer']:.4f}",
-                flow,
-                *(_cell(runs_of_cell) for runs_of_cell in found),
-                report_text.joined([run["num_parameters"] for run in longest])
-                or "-",
-                f"{statistics.median(milliseconds):.2f}" if longest else "-",
-            ]
-        )
-    lines = report_text.table(header, rows)
-    return "\n".join([*lines, "", _energies_caption(runs)])
-
-
 _TABLES: dict[str, Callable[[Results], str]] = {
-    "energies": energies,
+    "catalogue": report_flows.catalogue,
+    "energies": report_energies.energies,
     "digits": report_images.digits,
     "mnist": report_images.mnist,
     "long_flow": report_benchmarks.long_flow,
+    "flow_costs": report_flows.flow_costs,
     "gradient_estimators": report_benchmarks.gradient_estimators,
     "marginal_likelihood": report_benchmarks.marginal_likelihood,
     "training": report_benchmarks.training,

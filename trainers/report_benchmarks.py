@@ -5,27 +5,31 @@ from collections.abc import Sequence
 from typing import Any
 
 __all__ = [
+    "NOT_MEASURED",
     "gradient_estimators",
     "long_flow",
+    "machine",
     "marginal_likelihood",
+    "newest",
     "training",
 ]
 
-_NOT_MEASURED = "Not measured: no results.json of this benchmark."
+NOT_MEASURED = "Not measured: no results.json of this benchmark."
 
 
-def _newest(
+def newest(
     results: Sequence[dict[str, Any]], benchmark: str
 ) -> dict[str, Any] | None:
+    """The last run of a benchmark, or None."""
     runs = [run for run in results if run.get("benchmark") == benchmark]
     return max(runs, key=lambda run: run["date"]) if runs else None
 
 
-def _machine(run: dict[str, Any]) -> str:
+def machine(run: dict[str, Any]) -> str:
     """Where, when and with what a benchmark was run."""
-    machine = run["machine"]
+    hardware = run["machine"]
     return (
-        f"{machine['cpu']}, {machine['cores']} cores, TensorFlow "
+        f"{hardware['cpu']}, {hardware['cores']} cores, TensorFlow "
         f"{run['versions']['tensorflow']}; {run['date'][:10]}; commit "
         f"{run['commit'][:10]}{' (dirty)' if run['dirty'] else ''}."
     )
@@ -38,9 +42,9 @@ def _median(case: dict[str, Any], key: str, digits: int) -> str:
 
 def long_flow(results: Sequence[dict[str, Any]]) -> str:
     """The table of `benchmarks/long_flow.py`: costs, then their ratios."""
-    run = _newest(results, "long_flow")
+    run = newest(results, "long_flow")
     if run is None:
-        return _NOT_MEASURED
+        return NOT_MEASURED
     lines = [
         "| K | variant | mode | first step, s | step, ms | peak memory, MiB |",
         "| ---: | --- | --- | ---: | ---: | ---: |",
@@ -118,15 +122,15 @@ def _caption(run: dict[str, Any]) -> str:
         f"quartiles are typically {100 * spread:.0f} % apart; `chain` under "
         f"XLA has a process of its own, at most "
         f"{settings['limit_seconds']:.0f} s and "
-        f"{settings['limit_mib'] / 1024:.0f} GiB. {_machine(run)}"
+        f"{settings['limit_mib'] / 1024:.0f} GiB. {machine(run)}"
     )
 
 
 def marginal_likelihood(results: Sequence[dict[str, Any]]) -> str:
     """The table of `benchmarks/marginal_likelihood.py`."""
-    run = _newest(results, "marginal_likelihood")
+    run = newest(results, "marginal_likelihood")
     if run is None:
-        return _NOT_MEASURED
+        return NOT_MEASURED
     lines = [
         "| K | encoded once, images x samples / s | encoded for every sample "
         "| ratio |",
@@ -152,7 +156,7 @@ def marginal_likelihood(results: Sequence[dict[str, Any]]) -> str:
             f"{max(c['largest_difference'] for c in run['cases']):.0e} nats. "
             f"Peak memory at K = {memory['num_flow_steps']} with {int(many):,} "
             f"samples is {memory['ratio']:.3f} times that with {int(few):,}. "
-            f"{_machine(run)}",
+            f"{machine(run)}",
         ]
     )
 
@@ -163,9 +167,9 @@ def _rate(rate: dict[str, float]) -> str:
 
 def training(results: Sequence[dict[str, Any]]) -> str:
     """The table of `benchmarks/training.py`."""
-    run = _newest(results, "training")
+    run = newest(results, "training")
     if run is None:
-        return _NOT_MEASURED
+        return NOT_MEASURED
     lines = [
         "| K | trainer, steps / s | bare step in a compiled loop | bare step, "
         "one by one | trainer / loop | trainer / one by one | wanted |",
@@ -196,16 +200,16 @@ def training(results: Sequence[dict[str, Any]]) -> str:
             f"(K = {c['num_flow_steps']})"
             for c in run["cases"]
         )
-        + f". {_machine(run)}"
+        + f". {machine(run)}"
     )
     return "\n".join([*lines, "", caption])
 
 
 def gradient_estimators(results: Sequence[dict[str, Any]]) -> str:
     """The table of `benchmarks/gradient_estimators.py`."""
-    run = _newest(results, "gradient_estimators")
+    run = newest(results, "gradient_estimators")
     if run is None:
-        return _NOT_MEASURED
+        return NOT_MEASURED
     names = ("sticking_the_landing", "doubly_reparameterized")
     lines = [
         "| K | S | updates | gradient of | variance, `reparameterized` "
@@ -235,6 +239,6 @@ def gradient_estimators(results: Sequence[dict[str, Any]]) -> str:
         f"from {settings['num_draws']} draws of the noise for one batch of "
         f"{settings['batch']} digits, before and after training with the "
         f"reparameterized gradient; {settings['latent']} latents, S importance "
-        f"samples. {_machine(run)}"
+        f"samples. {machine(run)}"
     )
     return "\n".join([*lines, "", caption])

@@ -6,7 +6,9 @@
 Every run keeps its own workdir and ends with one file
 `<results>/<target>/<flow>_K<k>_seed<s>/results.json`. Runs that have theirs are
 left alone, interrupted ones are continued. At the end `energies.png` shows the
-planar flows, for each length the run whose KL is the median of its seeds.
+planar flows, for each length the run whose KL is the median of its seeds, and
+`energies_<flow>.png` another flow. A figure whose runs have lost their workdirs
+is left as it is.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from configs import energy_2d
 from trainers import errors, evaluate_target, figures, fit_target, sweeps
 from trainers import workdir as workdirs
 
-__all__ = ["Cell", "cells", "draw_energies", "main"]
+__all__ = ["Cell", "cells", "draw_energies", "figure_name", "main"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +85,11 @@ def _median_run(results: str, group: Sequence[Cell]) -> tuple[Cell, float]:
     return cell, kl
 
 
+def figure_name(flow: str) -> str:
+    """The file that `draw_energies` makes of a flow."""
+    return "energies.png" if flow == "planar" else f"energies_{flow}.png"
+
+
 def draw_energies(
     path: str,
     todo: Sequence[Cell],
@@ -112,9 +119,15 @@ def draw_energies(
     for (target, length), group in groups.items():
         cell, kl = _median_run(results, group)
         fit = fit_target.TargetFit(cell.config(variant))
-        fit_target.checkpoint_manager(
+        checkpoints = fit_target.checkpoint_manager(
             fit, os.path.join(workdir, cell.path)
-        ).restore_or_initialize()
+        )
+        if checkpoints.latest_checkpoint is None:
+            logging.warning(
+                "%s has no checkpoint; %s is left as it is.", cell.path, path
+            )
+            return
+        checkpoints.restore_or_initialize()
         half_width = fit.config.evaluation.half_width
         target_density, density = evaluate_target.density_grid(fit)
         row = rows.setdefault(target, [("target", target_density)])
@@ -160,9 +173,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         for cell in todo:
             fit_target.check_config(cell.config(arguments.variant))
         sweeps.run_missing(todo, **places)
-        draw_energies(
-            os.path.join(arguments.results, "energies.png"), todo, **places
-        )
+        for flow in arguments.flows:
+            path = os.path.join(arguments.results, figure_name(flow))
+            draw_energies(path, todo, flow=flow, **places)
     except (ValueError, errors.NonFiniteError) as error:
         sys.exit(f"error: {error}")
 

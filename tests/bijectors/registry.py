@@ -2,7 +2,21 @@
 
 import functools
 
-from tfp_flows.bijectors import Planar, Radial, Scan
+from tests.bijectors.coupling_cases import coupling_cases
+from tfp_flows.bijectors import (
+    AdditiveCoupling,
+    AffineCoupling,
+    CircularConvolution,
+    CircularConvolution2D,
+    ConvolutionCoupling,
+    DataAdaptiveConvolution,
+    MLPConditioner,
+    Planar,
+    Radial,
+    Scan,
+    SLog,
+    SymmetricConvolution,
+)
 from tfp_flows.testing import BijectorCase, parameter_shapes_of
 
 SIZES = (1, 2, 3, 8, 64)
@@ -14,21 +28,33 @@ def _scan(bijector_class, **parameters):
 
 
 def _cases(
-    name, bijector_class, event_sizes=SIZES, identity_at=(), rolled=True
+    name,
+    bijector_class,
+    event_sizes=SIZES,
+    identity_at=(),
+    rolled=True,
+    parameter_scale=1.0,
 ):
-    """The bijector and, unless it cannot be rolled, its Scan."""
+    """The bijector and, unless it cannot be rolled, its Scan.
+
+    An event size is D, or `(H, W)` for images.
+    """
     for size in event_sizes:
+        shape = size if isinstance(size, tuple) else (size,)
+        label = "x".join(map(str, shape))
         yield BijectorCase(
-            f"{name}-{size}",
+            f"{name}-{label}",
             bijector_class,
-            event_shape=[size],
+            event_shape=shape,
+            parameter_scale=parameter_scale,
             identity_at=identity_at,
         )
         if rolled:
             yield BijectorCase(
-                f"scan-{name}-{size}",
+                f"scan-{name}-{label}",
                 functools.partial(_scan, bijector_class),
-                event_shape=[size],
+                event_shape=shape,
+                parameter_scale=parameter_scale,
                 parameter_shapes=parameter_shapes_of(
                     getattr(bijector_class, "func", bijector_class),
                     leading=(NUM_MEMBERS,),
@@ -36,6 +62,40 @@ def _cases(
                 identity_at=identity_at,
             )
 
+
+SPLITTABLE = (2, 3, 8, 64)
+_additive = functools.partial(
+    coupling_cases, bijector_class=AdditiveCoupling, sizes=lambda d: (d, d)
+)
+_affine = functools.partial(
+    coupling_cases, bijector_class=AffineCoupling, sizes=lambda d: (d, 2 * d)
+)
+_data_adaptive = functools.partial(
+    coupling_cases,
+    bijector_class=DataAdaptiveConvolution,
+    sizes=lambda d: (d - d // 2, d // 2),
+)
+_conf = functools.partial(
+    coupling_cases,
+    bijector_class=ConvolutionCoupling,
+    sizes=lambda d: (d - d // 2, 3 * (d // 2)),
+    own={"unconstrained_slope": lambda d: (d // 2,)},
+    identity_at=(),
+)
+
+_circular, _circular_2d = (
+    functools.partial(
+        _cases,
+        bijector_class=bijector_class,
+        identity_at=["unconstrained_spectrum"],
+    )
+    for bijector_class in (CircularConvolution, CircularConvolution2D)
+)
+_symmetric = functools.partial(
+    _cases,
+    bijector_class=SymmetricConvolution,
+    identity_at=["unconstrained_log_magnitude"],
+)
 
 CASES = [
     *_cases("planar", Planar, identity_at=["u"]),
@@ -49,4 +109,47 @@ CASES = [
         Radial,
         identity_at=["unconstrained_alpha", "unconstrained_beta"],
     ),
+    *_circular("circular", event_sizes=(2, 3, 8, 64)),
+    # Four scalings of one coordinate multiply: gentler, to stay on the grid.
+    *_circular("circular", event_sizes=(1,), parameter_scale=0.5),
+    *_circular_2d("circular", event_sizes=((2, 3), (5, 4))),
+    *_circular_2d("circular", event_sizes=((3, 3), (4, 4)), rolled=False),
+    *_symmetric("symmetric", event_sizes=(3, 64)),
+    *_symmetric("symmetric", event_sizes=(1, 2, 8), rolled=False),
+    *_cases("s-log", SLog),
+    *_additive("additive", event_sizes=SPLITTABLE),
+    *_additive(
+        "nice-ortho",
+        event_sizes=(2, 8, 64),
+        mixing=("mask", "orthogonal"),
+        identity_at=(),
+    ),
+    *_additive(
+        "nice-perm",
+        event_sizes=(2, 3, 64),
+        mixing=("mask", "permutation"),
+        identity_at=(),
+    ),
+    *_affine("affine", event_sizes=SPLITTABLE),
+    *_affine(
+        "affine-context",
+        event_sizes=(3,),
+        conditioner=MLPConditioner((4,), "tanh", context_size=2),
+        own={"context": lambda d: (2,)},
+    ),
+    *_affine(
+        "real-nvp",
+        event_sizes=(2, 8),
+        mixing=("mask", "permutation"),
+        identity_at=(),
+    ),
+    *_data_adaptive("data-adaptive", event_sizes=SPLITTABLE),
+    *_data_adaptive(
+        "scan-data-adaptive",
+        event_sizes=(2, 8),
+        mixing=("permutation",),
+        identity_at=(),
+    ),
+    *_conf("conf", event_sizes=(2, 5, 8, 64)),
+    *_conf("scan-conf", event_sizes=(2, 8), mixing=("permutation",)),
 ]

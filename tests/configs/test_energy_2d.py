@@ -4,7 +4,7 @@ import pytest
 
 from configs import energy_2d
 from tfp_flows import targets
-from trainers import fit_target
+from trainers import flows
 
 GROUPS = {
     "data",
@@ -35,7 +35,7 @@ def test_hyperparameters_are_the_same_for_every_variant():
 
 def test_knows_the_targets_and_flows_of_the_trainer():
     assert targets.names() == energy_2d.TARGETS
-    assert tuple(fit_target.FLOWS) == energy_2d.FLOWS
+    assert set(energy_2d.FLOWS) <= set(flows.FLOWS)
 
 
 def test_runlocal_is_small():
@@ -44,7 +44,7 @@ def test_runlocal_is_small():
     assert set(config) == GROUPS
 
 
-@pytest.mark.parametrize("arg", ["target=u5", "flow=nice", "K=0", "x=1"])
+@pytest.mark.parametrize("arg", ["target=u5", "flow=nice_x", "K=0", "x=1"])
 def test_unknown_variant_is_refused(arg):
     with pytest.raises(ValueError, match="must be"):
         energy_2d.get_config(arg)

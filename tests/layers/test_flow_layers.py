@@ -1,17 +1,19 @@
 """Keras layers own the weights and hand tensors to bijectors."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_flows.layers import PlanarFlow, RadialFlow
+from tests.layers import flows
+from tfp_flows.layers import PlanarFlow
 
 D, K = 3, 4
 LAYERS = {
-    "planar": lambda **kwargs: PlanarFlow(K, seed=0, **kwargs),
-    "planar, paper": lambda: PlanarFlow(K, constraint="paper", seed=0),
-    "radial": lambda **kwargs: RadialFlow(K, seed=0, **kwargs),
+    **flows.LAYERS,
+    "planar, paper": functools.partial(PlanarFlow, constraint="paper"),
 }
 
 
@@ -19,9 +21,9 @@ def _points(*shape):
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", ["planar", "radial"])
+@pytest.mark.parametrize("name", flows.IDENTITIES)
 def test_starts_as_the_identity(name):
-    layer = LAYERS[name]()
+    layer = flows.IDENTITIES[name](K, seed=0)
     x = _points(5, D)
     np.testing.assert_array_equal(layer(x), x)
     np.testing.assert_array_equal(
@@ -29,9 +31,17 @@ def test_starts_as_the_identity(name):
     )
 
 
+@pytest.mark.parametrize("name", ["real_nvp", "data_adaptive", "nice_perm"])
+def test_starts_as_a_permutation(name):
+    layer, x = LAYERS[name](K, seed=0), _points(5, D)
+    np.testing.assert_allclose(
+        np.sort(layer(x), axis=-1), np.sort(x, axis=-1), rtol=1e-6
+    )
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_weight_has_a_gradient_after_one_update(name):
-    layer = LAYERS[name]()
+    layer = LAYERS[name](K, seed=0)
     x = _points(50, D)
     layer.build(x.shape)
 
@@ -49,24 +59,30 @@ def test_every_weight_has_a_gradient_after_one_update(name):
         layer.trainable_variables, gradients(), strict=True
     ):
         # Each of the K steps, not only the first.
-        per_step = np.abs(np.reshape(gradient, [K, -1])).max(axis=-1)
+        steps = K if variable.shape[0] == K else 1
+        per_step = np.abs(np.reshape(gradient, [steps, -1])).max(axis=-1)
         assert (per_step > 0).all(), variable.path
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_steps_differ_and_the_seed_decides_them(name):
-    first, again = LAYERS[name](), LAYERS[name]()
-    for layer in (first, again):
+    first, again, other = (LAYERS[name](K, seed=seed) for seed in (0, 0, 7))
+    for layer in (first, again, other):
         layer.build((None, D))
-    for weight, other in zip(first.weights, again.weights, strict=True):
-        np.testing.assert_array_equal(weight, other)
-    random = first.weights[1 if "planar" in name else 0].numpy()
-    assert len(np.unique(random, axis=0)) == K
+    for weight, same in zip(first.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(weight, same)
+    trainable = [w for w in first.trainable_weights if w.shape[0] == K]
+    distinct = [len(np.unique(w.numpy(), axis=0)) for w in trainable]
+    assert max(distinct) == K
+    assert any(
+        np.any(weight.numpy() != changed.numpy())
+        for weight, changed in zip(first.weights, other.weights, strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_fits_saves_and_loads(name, tmp_path):
-    layer = LAYERS[name]()
+    layer = LAYERS[name](K, seed=0)
     model = keras.Sequential([keras.Input((D,)), layer])
     model.compile("adam", "mse")
     x = _points(16, D)
@@ -79,7 +95,7 @@ def test_fits_saves_and_loads(name, tmp_path):
 
 
 def test_bijector_follows_the_weights():
-    layer = LAYERS["planar"]()
+    layer = LAYERS["planar"](K, seed=0)
     layer.build((None, D))
     x = _points(5, D)
     before = layer.bijector().forward(x)

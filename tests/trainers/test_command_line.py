@@ -60,7 +60,7 @@ def assert_one_line(done, *words):
         ),
         (
             [IMAGES + ":flow=nice", UNUSED],
-            ["`flow`", "none, planar, radial", "'nice'"],
+            ["`flow`", "none, planar, radial, nice_ortho", "'nice'"],
         ),
         (
             [IMAGES + ":recipe=old", UNUSED],

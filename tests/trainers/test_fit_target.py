@@ -16,7 +16,11 @@ def fit(tiny_config):
     ("key", "value", "message"),
     [
         ("data.target", "u9", "`target` must be one of u1, u2, u3, u4; got"),
-        ("posterior.flow", "nice", "`flow` must be one of planar, radial; got"),
+        (
+            "posterior.flow",
+            "nice",
+            "`flow` must be one of planar, radial, .*; got",
+        ),
         ("posterior.num_flow_steps", 0, "must be positive; got 0"),
         ("posterior.initial_scale", -1.0, "must be positive; got -1.0"),
         ("training.num_steps", 0, "`training.num_steps` must be positive"),

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from trainers import report
+from trainers import report, report_energies
 
 MARKED = "# Title\n\n" + "".join(
     f"<!-- report:{name} -->\nold\n<!-- /report:{name} -->\n"
@@ -52,7 +52,7 @@ def project(tmp_path, monkeypatch):
 
 def test_cell_is_median_and_range_over_the_seeds():
     runs = [result(seed=s, kl=kl) for s, kl in enumerate((0.3, 0.1, 0.2))]
-    table = report.energies(runs)
+    table = report_energies.energies(runs)
     assert "**0.2000** (0.1000 to 0.3000)" in table
     assert "seeds 0, 1, 2" in table
     assert "commit 0123456789." in table
@@ -64,14 +64,36 @@ def test_rows_and_columns_cover_what_was_measured():
         result("u2", "radial", 8, kl=0.25),
         result("u1", "planar", 32, kl=0.5, num_parameters=164),
     ]
-    lines = report.energies(runs).splitlines()
+    lines = report_energies.energies(runs).splitlines()
     assert "KL, K = 8 | KL, K = 32" in lines[0]
     assert lines[2].startswith("| U1 | 1.8775 | planar | - | 0.5000 | 164 |")
     assert lines[3].startswith("| U2 | 1.8775 | radial | 0.2500 | - |")
 
 
+def test_every_seed_at_the_shortest_length_is_listed():
+    runs = [
+        *(result(seed=s, kl=kl) for s, kl in enumerate((0.3, 0.1, 0.2))),
+        *(
+            result("u1", "nice_perm", seed=s, kl=kl)
+            for s, kl in enumerate((0.15, 0.25, 0.12, 0.4, 0.05))
+        ),
+        result("u1", "planar", 8, kl=0.01),
+    ]
+    text = report_energies.energies(runs)
+    assert "seeds 0, 1, 2, 3, 4 (nice_perm), 0, 1, 2 (planar)" in text
+    lines = text.splitlines()
+    assert lines[-4] == ("| target | flow | KL of each seed, K = 2 | median |")
+    assert lines[-2] == (
+        "| U1 | nice_perm | 0.1500, 0.2500, 0.1200, 0.4000, 0.0500 | 0.1500, "
+        "the lowest |"
+    )
+    assert lines[-1] == "| U1 | planar | 0.3000, 0.1000, 0.2000 | 0.2000 |"
+
+
 def test_dirty_checkout_is_not_hidden():
-    assert "0123456789 (dirty)" in report.energies([result(dirty=True)])
+    assert "0123456789 (dirty)" in report_energies.energies(
+        [result(dirty=True)]
+    )
 
 
 def test_results_come_with_what_lies_beside_them(project):
@@ -89,7 +111,7 @@ def test_results_come_with_what_lies_beside_them(project):
 
 
 def test_other_experiments_are_ignored():
-    text = report.energies([{"experiment": "vae"}, {"step_ms": 1.0}])
+    text = report_energies.energies([{"experiment": "vae"}, {"step_ms": 1.0}])
     assert text.startswith("Not measured")
 
 
@@ -98,8 +120,9 @@ def test_write_then_check(project, capsys):
     assert "are not those of" in capsys.readouterr().err
     assert report.main(["--write"]) == 0
     text = (project / "README.md").read_text()
-    assert text.startswith("# Title\n\n<!-- report:energies -->\n| target |")
-    assert "old" not in text
+    assert text.startswith("# Title\n\n<!-- report:catalogue -->\n| flow |")
+    assert "<!-- report:energies -->\n| target |" in text
+    assert "\nold\n" not in text
     assert report.main(["--check", "README.md"]) == 0
 
 

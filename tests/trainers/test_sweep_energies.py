@@ -14,8 +14,8 @@ def test_cells_cover_the_product_seed_by_seed():
             energy_2d.TARGETS, energy_2d.FLOWS, (2, 8, 32), (0, 1, 2)
         )
     )
-    assert len(set(todo)) == len(todo) == 4 * 2 * 3 * 3
-    assert [cell.seed for cell in todo] == [0] * 24 + [1] * 24 + [2] * 24
+    assert len(set(todo)) == len(todo) == 4 * 4 * 3 * 3
+    assert [cell.seed for cell in todo] == [0] * 48 + [1] * 48 + [2] * 48
     assert todo[0].path == "u1/planar_K2_seed0"
 
 
@@ -50,13 +50,27 @@ def test_small_sweep_ends_with_results_and_figure(
         [
             *("--workdir", str(tmp_path / "runs")),
             *("--results", str(tmp_path / "results")),
-            *("--targets", "u4", "--flows", "planar"),
+            *("--targets", "u4", "--flows", "planar", "nice_perm"),
             *("--lengths", "2", "--seeds", "0"),
         ]
     )
     results = tmp_path / "results"
     files = {str(p.relative_to(results)) for p in results.rglob("*.*")}
-    assert files == {"energies.png", "u4/planar_K2_seed0/results.json"}
+    assert files == {
+        "energies.png",
+        "energies_nice_perm.png",
+        "u4/planar_K2_seed0/results.json",
+        "u4/nice_perm_K2_seed0/results.json",
+    }
+    # Without its workdir, a run is no longer drawn, nor its picture redrawn.
+    picture = (results / "energies.png").read_bytes()
+    sweep_energies.draw_energies(
+        str(results / "energies.png"),
+        [sweep_energies.Cell("u4", "planar", 2, 0)],
+        workdir=str(tmp_path / "gone"),
+        results=str(results),
+    )
+    assert (results / "energies.png").read_bytes() == picture
 
 
 @pytest.mark.parametrize(

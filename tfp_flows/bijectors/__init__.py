@@ -1,9 +1,57 @@
 """Normalizing flows as `tfp.bijectors`, without any Keras."""
 
 from tfp_flows.bijectors import parameters
+from tfp_flows.bijectors.additive_coupling import AdditiveCoupling
+from tfp_flows.bijectors.affine_coupling import AffineCoupling
+from tfp_flows.bijectors.circular_convolution import (
+    CircularConvolution,
+    CircularConvolution2D,
+)
+from tfp_flows.bijectors.conditioners import (
+    Conditioner,
+    FunctionConditioner,
+    MLPConditioner,
+)
+from tfp_flows.bijectors.convolution_coupling import ConvolutionCoupling
+from tfp_flows.bijectors.data_adaptive_convolution import (
+    DataAdaptiveConvolution,
+)
 from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors.householder import Householder
+from tfp_flows.bijectors.orthogonal import Orthogonal
+from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.planar import Planar
 from tfp_flows.bijectors.radial import Radial
+from tfp_flows.bijectors.s_log import SLog
 from tfp_flows.bijectors.scan import Scan
+from tfp_flows.bijectors.sylvester import (
+    SylvesterHouseholder,
+    SylvesterOrthogonal,
+    SylvesterTriangular,
+)
+from tfp_flows.bijectors.symmetric_convolution import SymmetricConvolution
 
-__all__ = ["FlowBijector", "Planar", "Radial", "Scan", "parameters"]
+__all__ = [
+    "AdditiveCoupling",
+    "AffineCoupling",
+    "CircularConvolution",
+    "CircularConvolution2D",
+    "Conditioner",
+    "ConvolutionCoupling",
+    "DataAdaptiveConvolution",
+    "FlowBijector",
+    "FunctionConditioner",
+    "Householder",
+    "MLPConditioner",
+    "Orthogonal",
+    "Permutation",
+    "Planar",
+    "Radial",
+    "SLog",
+    "Scan",
+    "SylvesterHouseholder",
+    "SylvesterOrthogonal",
+    "SylvesterTriangular",
+    "SymmetricConvolution",
+    "parameters",
+]

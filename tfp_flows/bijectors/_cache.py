@@ -48,7 +48,7 @@ def _context(bijector: Any) -> tuple[Any, ...]:
         return ()
     graph = tf.compat.v1.get_default_graph()
     num_writes = 0
-    if bijector.variables:
+    if bijector.variables or bijector._is_opaque:
         num_writes = sum(_writes(op) for op in graph.get_operations())
     return id(graph), could_possibly_record(), num_writes
 

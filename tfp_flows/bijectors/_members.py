@@ -2,13 +2,14 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows._tfp import Chain, Invert, ShapeParameterProperties
+from tfp_flows.bijectors.conditioners import Conditioner
 from tfp_flows.bijectors.flow_bijector import OnePassBijector
 
 __all__ = [
@@ -71,7 +72,7 @@ def _tensor_parameters(leaf: tfb.Bijector) -> dict[str, tuple[Any, int]]:
         declared = leaf.parameter_properties()
     except NotImplementedError:
         declared = {}
-    tensors = {}
+    tensors: dict[str, tuple[Any, int]] = {}
     for name, value in leaf.parameters.items():
         properties = declared.get(name)
         if isinstance(properties, ShapeParameterProperties) or _is_static(
@@ -79,6 +80,15 @@ def _tensor_parameters(leaf: tfb.Bijector) -> dict[str, tuple[Any, int]]:
         ):
             continue
         value = getattr(leaf, name, value)
+        if properties is not None and isinstance(value, Mapping):
+            event_ndims = properties.bijector_instance_event_ndims(
+                leaf, leaf.forward_min_event_ndims
+            )
+            tensors |= {
+                f"{name}['{key}']": (tensor, event_ndims[key])
+                for key, tensor in value.items()
+            }
+            continue
         if properties is None or callable(value):
             raise TypeError(
                 "`bijector` must hold nothing but declared tensor parameters "
@@ -93,7 +103,7 @@ def _tensor_parameters(leaf: tfb.Bijector) -> dict[str, tuple[Any, int]]:
 
 
 def _is_static(value: Any, is_declared: bool) -> bool:
-    if value is None or isinstance(value, bool | str | tf.DType):
+    if value is None or isinstance(value, bool | str | tf.DType | Conditioner):
         return True
     # A number is a setting, unless it stands for a declared tensor.
     return isinstance(value, int | float) and not is_declared

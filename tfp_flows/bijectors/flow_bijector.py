@@ -15,7 +15,7 @@ tfb = tfp.bijectors
 
 
 class OnePassBijector(tfb.Bijector):
-    """A bijector on events `[..., D]` that is given by two functions.
+    """A bijector that is given by two functions.
 
     A subclass constrains its parameters once (`_constrained_parameters`), and
     maps a point with them in both directions, value and log-det together.
@@ -26,6 +26,8 @@ class OnePassBijector(tfb.Bijector):
     _cache = FreshCache(
         forward_name="_augmented_forward", inverse_name="_augmented_inverse"
     )
+    # Whether it may read variables that it does not know.
+    _is_opaque = False
 
     @abc.abstractmethod
     def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
@@ -45,7 +47,11 @@ class OnePassBijector(tfb.Bijector):
 
     @abc.abstractmethod
     def _event_size(self) -> int | None:
-        """D, where it is known statically."""
+        """D, the size of the last axis, where it is known statically."""
+
+    def _event_shape(self) -> tf.TensorShape:
+        """The shape of an event, `[D]` or of more axes, where it is known."""
+        return tf.TensorShape([self._event_size()])
 
     def _augmented_forward(
         self, x: tf.Tensor
@@ -84,13 +90,15 @@ class OnePassBijector(tfb.Bijector):
         return self._augmented_inverse(y)[1]["ildj"]
 
     def _check_event_size(self, name: str, value: Any) -> None:
-        expected = self._event_size()
+        expected = self._event_shape()
         shape = tf.TensorShape(value.shape)
-        if expected is None or shape.rank is None:
+        if expected.rank is None or shape.rank is None:
             return
-        if shape.rank == 0 or shape[-1] not in (expected, None):
+        event = shape[max(0, shape.rank - expected.rank) :]
+        if not event.is_compatible_with(expected):
+            sizes = ", ".join(str(size) for size in expected)
             raise ValueError(
-                f"`{name}` must have shape [..., {expected}] for "
+                f"`{name}` must have shape [..., {sizes}] for "
                 f"{type(self).__name__}; got {shape}."
             )
 

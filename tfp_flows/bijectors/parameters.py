@@ -6,7 +6,12 @@ import tensorflow as tf
 
 from tfp_flows._tfp import dtype_util, tensor_util
 
-__all__ = ["check_same_event_size", "convert_parameters"]
+__all__ = [
+    "check_same_event_size",
+    "convert_parameters",
+    "refuse_keras_variables",
+    "static_value",
+]
 
 _DTYPES = (tf.float32, tf.float64)
 
@@ -27,14 +32,7 @@ def convert_parameters(**parameters: Any) -> dict[str, Any]:
         value), the dtypes differ, or the common dtype is neither float32 nor
         float64.
     """
-    for name, value in parameters.items():
-        if _is_keras_variable(value):
-            raise TypeError(
-                f"`{name}` must not be a keras.Variable, because a bijector "
-                f"would freeze its value; pass tf.convert_to_tensor({name}) "
-                "inside the call, or a tf.Variable; got "
-                f"{type(value).__name__} of shape {tuple(value.shape)}."
-            )
+    refuse_keras_variables(**parameters)
     dtypes = {
         name: tf.as_dtype(value.dtype).base_dtype
         for name, value in parameters.items()
@@ -55,6 +53,25 @@ def convert_parameters(**parameters: Any) -> dict[str, Any]:
         name: tensor_util.convert_nonref_to_tensor(value, dtype, name=name)
         for name, value in parameters.items()
     }
+
+
+def refuse_keras_variables(**parameters: Any) -> None:
+    """Raises a TypeError that names the first `keras.Variable` among them."""
+    for name, value in parameters.items():
+        if _is_keras_variable(value):
+            raise TypeError(
+                f"`{name}` must not be a keras.Variable, because a bijector "
+                f"would freeze its value; pass tf.convert_to_tensor({name}) "
+                "inside the call, or a tf.Variable; got "
+                f"{type(value).__name__} of shape {tuple(value.shape)}."
+            )
+
+
+def static_value(parameter: Any) -> Any:
+    """The value as an array where it is constant and known, else None."""
+    if isinstance(parameter, tf.Tensor):
+        return tf.get_static_value(parameter)
+    return None
 
 
 def check_same_event_size(**parameters: Any) -> None:

@@ -4,26 +4,46 @@ from tfp_flows._backend import require_tensorflow_backend
 
 require_tensorflow_backend("tfp_flows.layers")
 
+from tfp_flows.layers.circular_flow import CircularFlow  # noqa: E402
+from tfp_flows.layers.conf_flow import CONFFlow  # noqa: E402
 from tfp_flows.layers.convolutional_decoder import (  # noqa: E402
     ConvolutionalDecoder,
 )
 from tfp_flows.layers.convolutional_encoder import (  # noqa: E402
     ConvolutionalEncoder,
 )
+from tfp_flows.layers.coupling_flow import CouplingFlow  # noqa: E402
+from tfp_flows.layers.data_adaptive_flow import (  # noqa: E402
+    DataAdaptiveFlow,
+)
 from tfp_flows.layers.flow_layer import FlowLayer  # noqa: E402
+from tfp_flows.layers.householder_flow import HouseholderFlow  # noqa: E402
 from tfp_flows.layers.maxout import Maxout  # noqa: E402
 from tfp_flows.layers.mlp import MLP  # noqa: E402
+from tfp_flows.layers.nice_flow import NICEFlow  # noqa: E402
 from tfp_flows.layers.planar_flow import PlanarFlow  # noqa: E402
 from tfp_flows.layers.radial_flow import RadialFlow  # noqa: E402
+from tfp_flows.layers.real_nvp_flow import RealNVPFlow  # noqa: E402
 from tfp_flows.layers.stochastic_layer import StochasticLayer  # noqa: E402
+from tfp_flows.layers.sylvester_flow import SylvesterFlow  # noqa: E402
+from tfp_flows.layers.symmetric_flow import SymmetricFlow  # noqa: E402
 
 __all__ = [
+    "CONFFlow",
+    "CircularFlow",
     "ConvolutionalDecoder",
     "ConvolutionalEncoder",
+    "CouplingFlow",
+    "DataAdaptiveFlow",
     "FlowLayer",
+    "HouseholderFlow",
     "MLP",
     "Maxout",
+    "NICEFlow",
     "PlanarFlow",
     "RadialFlow",
+    "RealNVPFlow",
     "StochasticLayer",
+    "SylvesterFlow",
+    "SymmetricFlow",
 ]

@@ -90,9 +90,9 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
         Raises:
           ValueError: D or C is not known, or `amortized=True` without context.
         """
-        event_size = _last_axis("inputs_shape", inputs_shape)
+        event_size = last_axis("inputs_shape", inputs_shape)
         if context_shape is not None:
-            _last_axis("context_shape", context_shape)
+            last_axis("context_shape", context_shape)
         elif self.amortized:
             raise ValueError(
                 f"`context_shape` must be given, as `{self.name}` has "
@@ -192,20 +192,27 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
         self, scale: float, offset: int
     ) -> keras.initializers.Initializer:
         """Normal initial values; other parameters draw other numbers."""
-        seed = None if self.seed is None else self.seed + offset
-        return keras.initializers.RandomNormal(stddev=scale, seed=seed)
+        return keras.initializers.RandomNormal(
+            stddev=scale, seed=self._seed(offset)
+        )
 
     def _context_kernel(
         self, scale: float, offset: int
     ) -> keras.initializers.Initializer:
         """A kernel whose outputs vary by about a tenth of `scale` at first."""
-        seed = None if self.seed is None else self.seed + offset
         return keras.initializers.VarianceScaling(
-            (0.1 * scale) ** 2, mode="fan_in", distribution="normal", seed=seed
+            (0.1 * scale) ** 2,
+            mode="fan_in",
+            distribution="normal",
+            seed=self._seed(offset),
         )
 
+    def _seed(self, offset: int) -> int | None:
+        """A seed for one parameter, or None if the user gave none."""
+        return None if self.seed is None else self.seed + offset
 
-def _last_axis(name: str, shape: tuple[int | None, ...]) -> int:
+
+def last_axis(name: str, shape: tuple[int | None, ...]) -> int:
     """The size of the events or of the context, which must be known."""
     if not shape or shape[-1] is None:
         raise ValueError(

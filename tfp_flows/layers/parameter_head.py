@@ -17,12 +17,15 @@ class ParameterSpec(NamedTuple):
 
     `initializer` is that of the weight itself; `context_initializer` that of
     the kernel by which a context changes it. With kernel zeros the parameter
-    starts equal for every context.
+    starts equal for every context; with None it is never amortized. A weight
+    that is not `trainable` is saved with the others all the same.
     """
 
     shape: tuple[int, ...]
     initializer: Initializer
-    context_initializer: Initializer
+    context_initializer: Initializer | None = None
+    trainable: bool = True
+    dtype: str | None = None  # None: that of the layer's variables
 
 
 class ParameterHead(keras.layers.Layer):
@@ -32,7 +35,8 @@ class ParameterHead(keras.layers.Layer):
         parameter = weight                                 (shared)
 
     Shapes: a parameter of shape `s` comes out as `[K, ..., *s]`, or `[..., *s]`
-    without `num_steps`. One matrix product serves all parameters. It runs in
+    without `num_steps`; beside amortized ones, one that is not has batch axes
+    of size 1. One matrix product serves all parameters. It runs in
     the compute dtype of the layer, what comes out has the dtype of its
     variables: float32 under mixed precision, hence no autocasting.
     """
@@ -56,7 +60,12 @@ class ParameterHead(keras.layers.Layer):
         """
         super().__init__(**kwargs)
         self._specs = {name: ParameterSpec(*s) for name, s in specs.items()}
-        self._sizes = [math.prod(s.shape) for s in self._specs.values()]
+        self._amortizable = {
+            name: spec
+            for name, spec in self._specs.items()
+            if spec.context_initializer is not None
+        }
+        self._sizes = [math.prod(s.shape) for s in self._amortizable.values()]
         self._num_steps = num_steps
         self._context_scale = context_scale
         self._leading = () if num_steps is None else (num_steps,)
@@ -75,9 +84,11 @@ class ParameterHead(keras.layers.Layer):
                 name=name,
                 shape=(*self._leading, *spec.shape),
                 initializer=spec.initializer,
+                trainable=spec.trainable,
+                dtype=spec.dtype,
                 autocast=False,
             )
-        if context_shape is not None:
+        if context_shape is not None and self._amortizable:
             columns = sum(self._sizes) * math.prod(self._leading)
             self.kernel = self.add_weight(
                 name="kernel",
@@ -90,7 +101,10 @@ class ParameterHead(keras.layers.Layer):
     def _initial_kernel(self, shape: tuple[int, int], dtype: Any) -> tf.Tensor:
         num_steps = math.prod(self._leading)
         pieces = []
-        for spec, size in zip(self._specs.values(), self._sizes, strict=True):
+        for spec, size in zip(
+            self._amortizable.values(), self._sizes, strict=True
+        ):
+            assert spec.context_initializer is not None  # it is amortizable
             block = spec.context_initializer((shape[0], num_steps * size))
             pieces.append(
                 tf.reshape(tf.cast(block, dtype), [-1, num_steps, size])
@@ -132,13 +146,15 @@ class ParameterHead(keras.layers.Layer):
                 columns, [self._num_steps, *context.shape[:-1], None]
             )
         pieces = tf.split(columns, self._sizes, axis=-1)
-        return {
-            name: _reshape_last(piece, spec.shape)
-            + _insert_axes(shared[name], len(self._leading), batch_rank)
-            for (name, spec), piece in zip(
-                self._specs.items(), pieces, strict=True
-            )
+        parameters = {
+            name: _insert_axes(weight, len(self._leading), batch_rank)
+            for name, weight in shared.items()
         }
+        for (name, spec), piece in zip(
+            self._amortizable.items(), pieces, strict=True
+        ):
+            parameters[name] += _reshape_last(piece, spec.shape)
+        return parameters
 
     def _checked(self, context: tf.Tensor | None, size: int) -> tf.Tensor:
         if context is None:

@@ -11,6 +11,8 @@ __all__ = [
     "PLANAR_CONSTRAINTS",
     "ConstrainedPlanar",
     "ConstrainedRadial",
+    "bounded",
+    "check_bound",
     "check_planar_constraint",
     "planar",
     "positive",
@@ -51,6 +53,19 @@ def check_planar_constraint(constraint: str) -> None:
         raise ValueError(
             f"`constraint` must be one of {known}; got {constraint!r}."
         )
+
+
+def check_bound(name: str, bound: float) -> None:
+    """Raises ValueError unless `bound` is a positive, finite number."""
+    if not 0.0 < bound < math.inf:
+        raise ValueError(
+            f"`{name}` must be positive and finite; got {bound!r}."
+        )
+
+
+def bounded(x: tf.Tensor, bound: float) -> tf.Tensor:
+    """`bound * tanh(x / bound)`: in (-bound, bound), of slope 1 at 0."""
+    return bound * tf.tanh(x / bound)
 
 
 def positive(x: tf.Tensor, power: float = 1.0) -> tf.Tensor:

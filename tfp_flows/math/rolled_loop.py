@@ -86,17 +86,22 @@ class _Loop(NamedTuple):
         stacked: Sequence[tf.Tensor],
         y_bar: tf.Tensor,
         log_det_bar: tf.Tensor,
-    ) -> tuple[tf.Tensor, ...]:
-        """The gradients to `x` and to every stacked parameter."""
+    ) -> tuple[tf.Tensor | None, ...]:
+        """The gradients to `x` and to every stacked parameter.
+
+        Those of integers are None.
+        """
+        learned = [i for i, p in enumerate(stacked) if p.dtype.is_floating]
 
         def body(
             j: tf.Tensor, x_bar: tf.Tensor, *grads: tf.TensorArray
         ) -> tuple[Any, ...]:
             i = self.num_members - 1 - j
-            sources = [states.read(i), *self._member(stacked, i)]
+            x, member = states.read(i), self._member(stacked, i)
+            sources = [x, *(member[n] for n in learned)]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(sources)
-                outputs = self._apply(sources[0], sources[1:])
+                outputs = self._apply(x, member)
             bars = tape.gradient(
                 outputs,
                 sources,
@@ -109,12 +114,14 @@ class _Loop(NamedTuple):
             )
             return j + 1, tf.ensure_shape(bars[0], x_bar.shape), *grads
 
-        arrays = [self._array(p.dtype, p.shape[1:]) for p in stacked]
+        arrays = [
+            self._array(stacked[n].dtype, stacked[n].shape[1:]) for n in learned
+        ]
         _, x_bar, *grads = self._while(body, y_bar, *arrays)
-        return x_bar, *(
-            tf.ensure_shape(grad.stack(), p.shape)
-            for grad, p in zip(grads, stacked, strict=True)
-        )
+        stacked_bars: list[tf.Tensor | None] = [None] * len(stacked)
+        for n, grad in zip(learned, grads, strict=True):
+            stacked_bars[n] = tf.ensure_shape(grad.stack(), stacked[n].shape)
+        return x_bar, *stacked_bars
 
     def _apply(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]

@@ -85,12 +85,15 @@ def _base(case: BijectorCase, dtype: tf.DType) -> tfd.Distribution:
 def _sample_integral(case: BijectorCase, findings: Findings) -> None:
     parameters = case.parameters("density", (2,), GENTLE)
     num = NUM_IMPORTANCE_SAMPLES
-    noise = case.rng("density").standard_normal((num, 2, *case.event_shape))
+    rng = case.rng("density")
+    noise = rng.standard_normal((2 * num, 2, *case.event_shape))
     y = case.fresh(parameters).forward(tf.constant(noise)).numpy()
+    # A normal fitted to the samples that it weighs would be biased.
+    fitted, y = y[:num].reshape(num, 2, -1), y[num:]
     log_q = _log_prob(case, y, parameters)
     flat = y.reshape(num, 2, -1)
     for b in range(2):
-        mean, covariance = flat[:, b].mean(0), np.cov(flat[:, b].T)
+        mean, covariance = fitted[:, b].mean(0), np.cov(fitted[:, b].T)
         target = tfd.MultivariateNormalTriL(
             mean, np.linalg.cholesky(np.atleast_2d(covariance))
         )

@@ -1,0 +1,199 @@
+"""The base class of bijectors with a conditioner network."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors.conditioners import Conditioner, interned
+from tfp_flows.bijectors.flow_bijector import OnePassBijector
+from tfp_flows.bijectors.parameters import convert_parameters
+from tfp_flows.types import TensorLike
+
+__all__ = ["ConditionedBijector", "composite_if_declared"]
+
+tfb = tfp.bijectors
+
+ConditionerLike = Conditioner | Callable[..., tf.Tensor]
+
+
+def composite_if_declared(cls: type) -> type:
+    """Class decorator: composite tensors where all tensors are declared.
+
+    A bijector with an opaque conditioner is none: as one, it would hide the
+    variables of its conditioner.
+    """
+    composite: Any = type(
+        cls.__name__,
+        (cls, tfb.AutoCompositeTensorBijector),
+        {"__doc__": cls.__doc__, "__module__": cls.__module__},
+    )
+    composite._composite_class = None
+    cls._composite_class = composite  # type: ignore[attr-defined]
+    return cls
+
+
+class ConditionedBijector(OnePassBijector):
+    """A bijector whose parameters a conditioner computes from a part of `x`.
+
+    A subclass has tensors of its own (`_own_parameters`), and gets them and the
+    conditioner's parameters back, member by member, through `_unpacked`.
+    """
+
+    _composite_class: Any = None
+
+    def __new__(
+        cls, conditioner: Any = None, *args: Any, **kwargs: Any
+    ) -> "ConditionedBijector":
+        """A composite tensor, if the conditioner declares its parameters."""
+        if cls._composite_class and isinstance(conditioner, Conditioner):
+            cls = cls._composite_class
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        conditioner: ConditionerLike,
+        conditioner_parameters: Mapping[str, TensorLike] | None,
+        context: TensorLike | None,
+        own_parameters: Mapping[str, TensorLike | None],
+        **kwargs: Any,
+    ) -> None:
+        """Checks and converts all tensors.
+
+        Raises:
+          TypeError: `conditioner` is no function, or a tensor breaks a rule of
+            `convert_parameters`.
+          ValueError: `conditioner_parameters` are not those that the
+            conditioner declares.
+        """
+        if not isinstance(conditioner, Conditioner) and not callable(
+            conditioner
+        ):
+            raise TypeError(
+                "`conditioner` must be a Conditioner or a function; got "
+                f"{type(conditioner).__name__}."
+            )
+        names = tuple(conditioner_parameters or ())
+        declared: tuple[str, ...] = ()
+        if isinstance(conditioner, Conditioner):
+            conditioner = interned(conditioner)
+            declared = tuple(conditioner.event_ndims)
+        if set(names) != set(declared):
+            raise ValueError(
+                "`conditioner_parameters` must have the names that "
+                f"`conditioner` declares, {sorted(declared)}; got "
+                f"{sorted(names)}."
+            )
+        own = {n: p for n, p in own_parameters.items() if p is not None}
+        if context is not None:
+            own["context"] = context
+        converted = convert_parameters(
+            **own, **dict(conditioner_parameters or {})
+        )
+        self._conditioner = conditioner
+        self._is_opaque = not isinstance(conditioner, Conditioner)
+        self._own = tuple(own)
+        self._context = converted.get("context")
+        for name in own_parameters:
+            setattr(self, f"_{name}", converted.get(name))
+        self._conditioner_parameters = (
+            {name: converted[name] for name in declared} if declared else None
+        )
+        dtypes = [p.dtype for p in converted.values()]
+        super().__init__(
+            forward_min_event_ndims=1,
+            dtype=dtypes[0] if dtypes else None,
+            **kwargs,
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
+        del dtype  # The same for every dtype.
+        return {
+            "conditioner_parameters": tfp.util.ParameterProperties(
+                event_ndims=cls._conditioner_event_ndims, is_preferred=False
+            ),
+            "context": tfp.util.ParameterProperties(
+                event_ndims=1, is_preferred=False
+            ),
+        }
+
+    def _conditioner_event_ndims(
+        self, x_event_ndims: int = 1
+    ) -> dict[str, int]:
+        """The event ranks of the conditioner's parameters, by name."""
+        if not isinstance(self._conditioner, Conditioner):
+            return {}
+        extra = x_event_ndims - 1
+        return {
+            name: ndims + extra
+            for name, ndims in self._conditioner.event_ndims.items()
+        }
+
+    @property
+    def conditioner(self) -> ConditionerLike:
+        """The function that computes the parameters of the map."""
+        return self._conditioner
+
+    @property
+    def conditioner_parameters(self) -> dict[str, Any] | None:
+        """The conditioner's parameters by name; None if it is opaque."""
+        if self._conditioner_parameters is None:
+            return None
+        # Not the wrapper that tf.Module puts around an attribute.
+        return dict(self._conditioner_parameters)
+
+    @property
+    def context(self) -> Any:
+        """What the map depends on beside `x`, `[..., C]`, or None."""
+        return self._context
+
+    def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
+        return (
+            *(self._constrain(name, self._tensor(name)) for name in self._own),
+            *map(
+                tf.convert_to_tensor,
+                (self._conditioner_parameters or {}).values(),
+            ),
+        )
+
+    def _tensor(self, name: str) -> tf.Tensor:
+        return tf.convert_to_tensor(getattr(self, f"_{name}"))
+
+    def _constrain(self, name: str, value: tf.Tensor) -> tf.Tensor:
+        """An own parameter under its constraint, if it has one."""
+        del name
+        return value
+
+    def _unpacked(
+        self, parameters: Sequence[tf.Tensor]
+    ) -> tuple[dict[str, tf.Tensor], Callable[[tf.Tensor], tf.Tensor]]:
+        """The own parameters of one member by name, and its conditioner."""
+        own = dict(zip(self._own, parameters[: len(self._own)], strict=True))
+        weights = dict(
+            zip(
+                self._conditioner_parameters or (),
+                parameters[len(self._own) :],
+                strict=True,
+            )
+        )
+        context = own.pop("context", None)
+
+        def conditioner(x: tf.Tensor) -> tf.Tensor:
+            if isinstance(self._conditioner, Conditioner):
+                return self._conditioner(x, weights, context)
+            if context is None:
+                return self._conditioner(x)
+            return self._conditioner(x, context)
+
+        return own, conditioner
+
+
+def check_output_size(output: tf.Tensor, expected: int) -> None:
+    """Raises ValueError unless the conditioner's outputs are `[..., O]`."""
+    if output.shape.rank is None or output.shape[-1] not in (expected, None):
+        raise ValueError(
+            f"`conditioner` must return outputs [..., {expected}]; got shape "
+            f"{output.shape}."
+        )

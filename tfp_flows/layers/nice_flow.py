@@ -1,0 +1,132 @@
+"""A stack of additive couplings that owns its weights."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import AdditiveCoupling
+from tfp_flows.layers.coupling_flow import CouplingFlow
+from tfp_flows.layers.flow_layer import last_axis
+from tfp_flows.layers.parameter_head import ParameterHead, ParameterSpec
+
+__all__ = ["NICEFlow"]
+
+tfb = tfp.bijectors
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class NICEFlow(CouplingFlow):
+    """K additive couplings, behind fixed random mixing of the coordinates.
+
+    See `tfp_flows.bijectors.AdditiveCoupling` and `CouplingFlow`. The halves
+    that are moved alternate. Volumes are kept, unless `scaling` ends the flow
+    with `y = exp(log_scale) * x`, whose log-det is `sum(log_scale)`, of either
+    sign.
+
+    References:
+      [1]: Laurent Dinh, David Krueger, Yoshua Bengio. NICE: Non-linear
+           Independent Components Estimation. ICLR workshop 2015.
+           https://arxiv.org/abs/1410.8516
+      [2]: Danilo Rezende, Shakir Mohamed. Variational Inference with
+           Normalizing Flows. ICML 2015, section 4 and Figure 3 (NICE with
+           orthogonal matrices or permutations between the couplings).
+           https://arxiv.org/abs/1505.05770
+    """
+
+    def __init__(
+        self,
+        num_flow_steps: int,
+        hidden_units: Sequence[int] = (64, 64),
+        activation: str = "gelu",
+        mixing: str = "orthogonal",
+        scaling: bool = False,
+        amortized: bool | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Constructs the layer.
+
+        Args:
+          num_flow_steps: K, the number of couplings, at least 1.
+          hidden_units: sizes of the hidden layers of each conditioner.
+          activation: that of `MLPConditioner`. Default: "gelu".
+          mixing: "orthogonal" (NICE-ortho), "permutation" (NICE-perm) or
+            "none". Default: "orthogonal".
+          scaling: whether to end with a diagonal scaling. Default: False.
+          amortized: whether conditioners and scaling depend on a context.
+            Default: None, they do if the layer is built with one.
+          seed: makes the initial weights and the mixing reproducible.
+          **kwargs: `context_scale` of `FlowLayer`, and those of
+            `keras.layers.Layer`.
+
+        Raises:
+          ValueError: an argument breaks its rule.
+        """
+        super().__init__(
+            num_flow_steps,
+            hidden_units,
+            activation,
+            mixing,
+            amortized=amortized,
+            seed=seed,
+            **kwargs,
+        )
+        self.scaling = scaling
+
+    def build(
+        self,
+        inputs_shape: tuple[int | None, ...],
+        context_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
+        """Makes the weights, see `FlowLayer`."""
+        super().build(inputs_shape, context_shape)
+        if self.scaling:
+            zeros = keras.initializers.Zeros()
+            event_size = last_axis("inputs_shape", inputs_shape)
+            self._scaling = ParameterHead(
+                {"log_scale": ParameterSpec((event_size,), zeros, zeros)},
+                context_scale=self.context_scale,
+                dtype=self.dtype_policy,
+                name="scaling",
+            )
+            self._scaling.build(
+                None if self.amortized is False else context_shape
+            )
+
+    def parameters(
+        self, context: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """As in `FlowLayer`; `log_scale` is `[(B,) D]`, without K."""
+        parameters = super().parameters(context)
+        if self.scaling:
+            parameters |= self._scaling.parameters(context)
+        return parameters
+
+    def make_bijector(self, parameters: dict[str, tf.Tensor]) -> tfb.Bijector:
+        """The flow with parameters as `parameters()` returns them."""
+        parameters = dict(parameters)
+        log_scale = parameters.pop("log_scale", None)
+        flow = super().make_bijector(parameters)
+        if log_scale is None:
+            return flow
+        return tfb.Chain([tfb.Scale(log_scale=log_scale), flow])
+
+    def _conditioner_sizes(self, event_size: int) -> tuple[int, int]:
+        return event_size, event_size
+
+    def _couplings(
+        self, conditioner_parameters: Mapping[str, tf.Tensor], **own: tf.Tensor
+    ) -> AdditiveCoupling:
+        return AdditiveCoupling(
+            self.conditioner,
+            conditioner_parameters,
+            mask=self._alternating_masks(conditioner_parameters["kernel_0"]),
+            **own,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        return {**super().get_config(), "scaling": self.scaling}

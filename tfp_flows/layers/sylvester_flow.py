@@ -1,0 +1,143 @@
+"""A stack of Sylvester flows that owns its weights."""
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import (
+    SylvesterHouseholder,
+    SylvesterOrthogonal,
+    SylvesterTriangular,
+)
+from tfp_flows.layers._arguments import check_positive_integer
+from tfp_flows.layers.flow_layer import FlowLayer
+from tfp_flows.layers.parameter_head import ParameterSpec
+
+__all__ = ["SylvesterFlow"]
+
+tfb = tfp.bijectors
+
+KINDS = ("orthogonal", "householder", "triangular")
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class SylvesterFlow(FlowLayer):
+    """K Sylvester steps of one kind, the identity at initialisation.
+
+        y = x + Q R1 tanh(R2 Q' x + b)
+
+    See `SylvesterOrthogonal`, `SylvesterHouseholder` and `SylvesterTriangular`
+    of `tfp_flows.bijectors` for the three kinds of Q. Initially `R1 = 0`, while
+    Q, R2 and b are random and different from step to step; the triangular kind
+    reverses the coordinates at every other step.
+
+    References:
+      [1]: Rianne van den Berg, Leonard Hasenclever, Jakub Tomczak, Max Welling.
+           Sylvester Normalizing Flows for Variational Inference. UAI 2018.
+           https://arxiv.org/abs/1803.05649
+    """
+
+    def __init__(
+        self,
+        num_flow_steps: int,
+        kind: str = "orthogonal",
+        num_orthogonal_columns: int = 8,
+        num_householder_reflections: int = 4,
+        amortized: bool | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Constructs the layer.
+
+        Args:
+          num_flow_steps: K, the number of steps, at least 1.
+          kind: of the matrix Q: "orthogonal", "householder" or "triangular".
+          num_orthogonal_columns: M, of the kind "orthogonal", at most D; the
+            others have M = D. Default: 8.
+          num_householder_reflections: H, of the kind "householder".
+            Default: 4.
+          amortized: whether the parameters depend on a context. Default: None,
+            they do if the layer is built with one, as it is in a posterior.
+          seed: makes the initial weights reproducible. Default: None.
+          **kwargs: `context_scale` of `FlowLayer`, and those of
+            `keras.layers.Layer`.
+
+        Raises:
+          ValueError: a number is not a positive integer, or an unknown `kind`;
+            at `build`, more columns than coordinates.
+        """
+        if kind not in KINDS:
+            raise ValueError(
+                f"`kind` must be one of {', '.join(KINDS)}; got {kind!r}."
+            )
+        check_positive_integer("num_orthogonal_columns", num_orthogonal_columns)
+        check_positive_integer(
+            "num_householder_reflections", num_householder_reflections
+        )
+        super().__init__(
+            num_flow_steps, amortized=amortized, seed=seed, **kwargs
+        )
+        self.kind = kind
+        self.num_orthogonal_columns = num_orthogonal_columns
+        self.num_householder_reflections = num_householder_reflections
+
+    def _parameter_specs(self, event_size: int) -> dict[str, ParameterSpec]:
+        size, num_vectors = self._sizes(event_size)
+        zeros = keras.initializers.Zeros()
+        triangle = (size * (size + 1) // 2,)
+        scale = 1.0 / math.sqrt(size)
+        specs = {
+            "r1": ParameterSpec(triangle, zeros, zeros),
+            "r2": ParameterSpec(
+                triangle,
+                self._normal(scale, 0),
+                self._context_kernel(scale, 1),
+            ),
+            "b": ParameterSpec(
+                (size,), self._normal(1.0, 2), self._context_kernel(1.0, 3)
+            ),
+        }
+        if num_vectors:
+            scale = 1.0 / math.sqrt(event_size)
+            specs["vectors"] = ParameterSpec(
+                (num_vectors, event_size),
+                self._normal(scale, 4),
+                self._context_kernel(scale, 5),
+            )
+        return specs
+
+    def _sizes(self, event_size: int) -> tuple[int, int]:
+        """M, and the number of the vectors that Q is made of."""
+        if self.kind == "triangular":
+            return event_size, 0
+        if self.kind == "householder":
+            return event_size, self.num_householder_reflections
+        if self.num_orthogonal_columns > event_size:
+            raise ValueError(
+                "`num_orthogonal_columns` must be at most the number of "
+                f"coordinates, {event_size}; got {self.num_orthogonal_columns}."
+            )
+        return self.num_orthogonal_columns, self.num_orthogonal_columns
+
+    def _steps(self, **parameters: tf.Tensor) -> tfb.Bijector:
+        if self.kind == "orthogonal":
+            return SylvesterOrthogonal(**parameters)
+        if self.kind == "householder":
+            return SylvesterHouseholder(**parameters)
+        axes = [1] * (parameters["b"].shape.rank - 2)
+        is_reversed = tf.reshape(
+            tf.range(self.num_flow_steps) % 2 == 1, [-1, *axes]
+        )
+        return SylvesterTriangular(**parameters, is_reversed=is_reversed)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        return {
+            **super().get_config(),
+            "kind": self.kind,
+            "num_orthogonal_columns": self.num_orthogonal_columns,
+            "num_householder_reflections": self.num_householder_reflections,
+        }

@@ -1,0 +1,144 @@
+"""The S-Log map `y = sign(x) * log(1 + a * |x|) / a` and its inverse.
+
+Where `a * |y|` exceeds `m = max_exponent`, both go on along the tangent, so
+that they are finite, and each other's inverse, on the whole line:
+
+    a * |y| = m + (a * |x| + 1) * exp(-m) - 1        where  a * |x| > exp(m) - 1
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows._tfp import ps
+
+__all__ = ["MAX_EXPONENT", "forward", "inverse"]
+
+# The straight parts begin at a * |x| = 8.9e6. The inverse grows by at most
+# exp(16) there, so that four of them in a row stay within float32.
+MAX_EXPONENT = 16.0
+
+# Below it the derivative to `a` is a series, above it a difference.
+_SERIES_LIMIT = 0.25
+# Of the series in t**2, where t = u / (2 + u) <= 1 / 9: eps is t**(2 * 8).
+_NUM_TERMS = 9
+
+
+def forward(
+    x: tf.Tensor, slope: tf.Tensor, max_exponent: float = MAX_EXPONENT
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`(y, log|det dy/dx|)` of `x`, `[..., D]`.
+
+    Args:
+      x: the points.
+      slope: `a > 0`, `[..., D]`.
+      max_exponent: `m`, positive.
+    """
+    x, slope = _broadcast(x, slope)
+    u = tf.minimum(slope * tf.abs(x), math.expm1(max_exponent))
+    log_det = -tf.reduce_sum(tf.math.log1p(u), axis=-1)
+    return _compress(x, slope, max_exponent), log_det
+
+
+def inverse(
+    y: tf.Tensor, slope: tf.Tensor, max_exponent: float = MAX_EXPONENT
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`(x, log|det dx/dy|)` of any `y`, `[..., D]`.
+
+    Args:
+      y: the images.
+      slope: `a > 0`, `[..., D]`.
+      max_exponent: `m`, positive.
+    """
+    y, slope = _broadcast(y, slope)
+    log_det = tf.reduce_sum(
+        tf.minimum(slope * tf.abs(y), max_exponent), axis=-1
+    )
+    return _expand(y, slope, max_exponent), log_det
+
+
+def _broadcast(x: tf.Tensor, slope: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    shape = ps.broadcast_shape(ps.shape(x), ps.shape(slope))
+    return tf.broadcast_to(x, shape), tf.broadcast_to(slope, shape)
+
+
+def _compress(x: tf.Tensor, slope: tf.Tensor, max_exponent: float) -> tf.Tensor:
+    """`y`; the sign at 0 and the quotient by a tiny `a` have no derivative."""
+    largest = math.expm1(max_exponent)
+
+    @tf.custom_gradient
+    def compressed(
+        x: tf.Tensor, slope: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+        def gradient(y_bar: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            u = tf.minimum(slope * tf.abs(x), largest)
+            y_slope = _derivative_to_slope(x, slope, max_exponent)
+            return y_bar / (1.0 + u), y_bar * y_slope
+
+        u = slope * tf.abs(x)
+        v = tf.math.log1p(tf.minimum(u, largest))
+        v += tf.maximum(u - largest, 0.0) / (1.0 + largest)
+        return x * _ratio(v, u), gradient
+
+    return compressed(x, slope)
+
+
+def _expand(y: tf.Tensor, slope: tf.Tensor, max_exponent: float) -> tf.Tensor:
+    """`x`; its derivatives are those of the implicit function."""
+
+    @tf.custom_gradient
+    def expanded(
+        y: tf.Tensor, slope: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+        def gradient(x_bar: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            x = _expand(y, slope, max_exponent)
+            y_bar = x_bar * tf.exp(tf.minimum(slope * tf.abs(y), max_exponent))
+            y_slope = _derivative_to_slope(x, slope, max_exponent)
+            return y_bar, -y_bar * y_slope
+
+        v = slope * tf.abs(y)
+        u = tf.math.expm1(tf.minimum(v, max_exponent))
+        u += tf.maximum(v - max_exponent, 0.0) * math.exp(max_exponent)
+        return y * _ratio(u, v), gradient
+
+    return expanded(y, slope)
+
+
+def _ratio(numerator: tf.Tensor, denominator: tf.Tensor) -> tf.Tensor:
+    """`n / d` of two functions that agree near 0: 1 where `d` underflows."""
+    tiny = float(np.finfo(denominator.dtype.as_numpy_dtype).tiny)
+    is_tiny = denominator < tiny
+    one = tf.ones_like(denominator)
+    return tf.where(
+        is_tiny, one, numerator / tf.where(is_tiny, one, denominator)
+    )
+
+
+def _derivative_to_slope(
+    x: tf.Tensor, slope: tf.Tensor, max_exponent: float
+) -> tf.Tensor:
+    """`dy/da = sign(x) * (u / (1 + u) - log(1 + u)) / a**2`, `u = a * |x|`.
+
+    The difference cancels near 0, where it is `-u**2 / 2`.
+    """
+    u = slope * tf.abs(x)
+    is_near = u < _SERIES_LIMIT
+    # In t = u / (2 + u), log(1 + u) = 2 * atanh(t).
+    near_u = tf.where(is_near, u, tf.zeros_like(u))
+    near_x = tf.where(is_near, x, tf.zeros_like(x))
+    t = near_u / (2.0 + near_u)
+    series = tf.zeros_like(t)
+    for k in reversed(range(_NUM_TERMS)):
+        series = series * tf.square(t) + 1.0 / (2 * k + 3)
+    series = -0.5 * tf.square(1.0 - t) * (1.0 / (1.0 + t) + t * series)
+    # On the straight part the difference is that at its beginning.
+    far_u = tf.minimum(u, math.expm1(max_exponent))
+    far_slope = tf.where(is_near, tf.ones_like(slope), slope)
+    difference = far_u / (1.0 + far_u) - tf.math.log1p(far_u)
+    return tf.where(
+        is_near,
+        near_x * tf.abs(near_x) * series,
+        tf.sign(x) * difference / tf.square(far_slope),
+    )
