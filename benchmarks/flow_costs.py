@@ -1,0 +1,263 @@
+"""What does each flow cost, and what do convolutions save?
+
+Every flow that the command line knows (`trainers.flows.FLOWS`), at every D,
+with K = 8 steps and shared parameters, on a batch of 256 points in float32,
+compiled by XLA:
+
+- forward + log-det, inverse + log-det, and a gradient step: the gradient of the
+  free energy `mean(|y|**2 / 2 - log-det)` to all the weights;
+- time to compile each of them: their first call less the median of the later
+  ones, measured once;
+- number of weights that are trained;
+- as a check, the largest error of `inverse(forward(x))`.
+
+The weights are moved off their initial values, where many flows are the
+identity. The flows take turns in one process for each D, in an order shuffled
+every round, after warm-up.
+
+Beside them, `CircularConvolution`, forward + log-det, up to N = 65,536, against
+the product with the dense circulant matrix up to N = 4,096: without a log-det,
+and with one where that is affordable. Beyond, the product's time is
+extrapolated by `N**2`. Wanted at N = 65,536: 100 times faster than the product,
+and growth as `N * log(N)`. From N = 4,096 on it may be twice that, as the
+signals outgrow the processor's caches; quadratic growth would be 12 times it.
+
+    python -m benchmarks.flow_costs               # minutes; writes results/
+    python -m benchmarks.flow_costs --quick --out /tmp/quick.json
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import _command, _measure
+from trainers import report_flows
+
+__all__ = ["QUICK", "Settings", "main", "run"]
+
+FASTER_AT_LEAST = 100.0  # than the dense product, at the largest N
+GROWTH_AT_MOST = 2.0  # over that of N log N, to the largest N
+_CHILD = "benchmarks._flow_costs_child"
+_DEFAULT_OUT = Path("results/benchmarks/flow_costs/results.json")
+_MEASURED = ("tfp_flows", "trainers", "configs", "benchmarks")
+
+
+class Settings(NamedTuple):
+    """Everything that decides what is measured.
+
+    The sizes of the flows' networks, and what else they need, are those of
+    `configs/image_defaults.py`.
+    """
+
+    flows: tuple[str, ...] = ()  # none named: all of them
+    event_sizes: tuple[int, ...] = (2, 40, 64, 256)
+    num_flow_steps: int = 8
+    batch: int = 256
+    # Standard deviation of what is added to the weights, times sqrt(D).
+    weight_noise: float = 0.3
+    num_repeats: int = 30
+    num_signals: int = 8
+    convolution_sizes: tuple[int, ...] = (64, 256, 1024, 4096, 16384, 65536)
+    dense_sizes: tuple[int, ...] = (64, 256, 1024, 4096)
+    log_det_sizes: tuple[int, ...] = (64, 256, 1024)
+    num_convolution_repeats: int = 50
+
+
+QUICK = Settings(
+    event_sizes=(2, 5),
+    num_flow_steps=2,
+    batch=16,
+    num_repeats=2,
+    convolution_sizes=(16, 32, 64),
+    dense_sizes=(16, 32),
+    log_det_sizes=(16,),
+    num_convolution_repeats=2,
+)
+
+
+def run(
+    settings: Settings, progress: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
+    """Measures every case and returns the content of `results.json`."""
+    cases: list[dict[str, Any]] = []
+    total = 1 + len(settings.event_sizes)
+    for i, event_size in enumerate(settings.event_sizes):
+        values, seconds = _child(
+            f"D={event_size}",
+            {
+                "task": "flows",
+                "names": settings.flows,
+                "event_size": event_size,
+                "num_flow_steps": settings.num_flow_steps,
+                "batch": settings.batch,
+                "weight_noise": settings.weight_noise,
+                "num_repeats": settings.num_repeats,
+            },
+        )
+        cases += [_case(event_size, case) for case in values["cases"]]
+        progress(f"[{i + 1}/{total}] D={event_size}: {seconds:.0f} s")
+    values, seconds = _child(
+        "the convolutions",
+        {
+            "task": "convolution",
+            "sizes": settings.convolution_sizes,
+            "dense_sizes": settings.dense_sizes,
+            "log_det_sizes": settings.log_det_sizes,
+            "num_signals": settings.num_signals,
+            "num_repeats": settings.num_convolution_repeats,
+        },
+    )
+    progress(f"[{total}/{total}] convolutions: {seconds:.0f} s")
+    return {
+        "benchmark": "flow_costs",
+        **_measure.describe(_MEASURED),
+        "versions": values["versions"],
+        "settings": settings._asdict(),
+        "cases": cases,
+        "convolution": _convolution(values["cases"]),
+    }
+
+
+def _child(name: str, task: dict[str, Any]) -> tuple[dict[str, Any], float]:
+    """What a measuring process wrote, and how long it ran."""
+    result = _measure.run_child(_CHILD, task)
+    if result.status != "finished":
+        raise RuntimeError(
+            f"The process of {name} {result.status}: {result.message}"
+        )
+    return result.values, result.seconds
+
+
+def _case(event_size: int, case: dict[str, Any]) -> dict[str, Any]:
+    """One flow at one D, lists replaced by median and quartiles."""
+    return {
+        **case,
+        "event_size": event_size,
+        "milliseconds": {
+            operation: _measure.quartiles(values)
+            for operation, values in case["milliseconds"].items()
+        },
+    }
+
+
+def _convolution(cases: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians of all sizes, the dense product's extrapolated, and ratios."""
+    summaries = [
+        {
+            **case,
+            "milliseconds": {
+                way: _measure.quartiles(values) if values else None
+                for way, values in case["milliseconds"].items()
+            },
+        }
+        for case in cases
+    ]
+    by_size = {case["size"]: case["milliseconds"] for case in summaries}
+    measured = max(size for size, ways in by_size.items() if ways["dense"])
+    dense = by_size[measured]["dense"]["median"]
+    for case in summaries:
+        size, own = case["size"], case["milliseconds"]["dense"]
+        case["dense_extrapolated"] = own is None
+        case["dense_milliseconds"] = (
+            own["median"] if own else dense * (size / measured) ** 2
+        )
+        case["dense_over_convolution"] = (
+            case["dense_milliseconds"]
+            / case["milliseconds"]["convolution"]["median"]
+        )
+    largest = summaries[-1]
+    growth = {
+        f"{largest['size']}/{size}": largest["milliseconds"]["convolution"][
+            "median"
+        ]
+        / by_size[size]["convolution"]["median"]
+        / _n_log_n(largest["size"], size)
+        for size in by_size
+        if measured <= size < largest["size"]
+    }
+    return {
+        "cases": summaries,
+        "faster": {
+            "size": largest["size"],
+            "extrapolated_from": measured,
+            "at_least": FASTER_AT_LEAST,
+            "value": largest["dense_over_convolution"],
+        },
+        "growth": {"at_most": GROWTH_AT_MOST, "values": growth},
+    }
+
+
+def _n_log_n(large: int, small: int) -> float:
+    return large * math.log(large) / (small * math.log(small))
+
+
+def _check_flows(names: Sequence[str]) -> None:
+    """Raises ValueError unless every name is that of a flow."""
+    # Imported here: another mistyped flag is answered before TensorFlow is
+    # loaded.
+    from trainers.flows import FLOWS
+
+    for name in names:
+        if name not in FLOWS:
+            raise ValueError(
+                f"`flows` must be among {', '.join(FLOWS)}; got {name!r}."
+            )
+
+
+def _parse(arguments: Sequence[str] | None) -> tuple[Settings, Path]:
+    parser = argparse.ArgumentParser(
+        description="What does each flow cost?", allow_abbrev=False
+    )
+    parser.add_argument(
+        "--flows",
+        type=lambda text: tuple(text.split(",")),
+        help="names, as in planar,radial. Default: all",
+    )
+    parser.add_argument(
+        "--event_sizes",
+        type=_command.positive_integers("event_sizes"),
+        help="values of D, as in 2,64",
+    )
+    parser.add_argument(
+        "--num_repeats",
+        type=_command.positive_integer("num_repeats"),
+        help="timed calls of each operation",
+    )
+    _command.add_output(parser, _DEFAULT_OUT)
+    flags = parser.parse_args(arguments)
+    _command.check_output(parser, flags)
+    settings = QUICK if flags.quick else Settings()
+    if flags.num_repeats:
+        settings = settings._replace(
+            num_repeats=flags.num_repeats,
+            num_convolution_repeats=flags.num_repeats,
+        )
+    if flags.event_sizes:
+        if min(flags.event_sizes) < 2:
+            parser.error("`event_sizes` must be integers >= 2; got 1.")
+        settings = settings._replace(event_sizes=flags.event_sizes)
+    if flags.flows:
+        try:
+            _check_flows(flags.flows)
+        except ValueError as error:
+            parser.error(str(error))
+        settings = settings._replace(flows=flags.flows)
+    return settings, flags.out
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures, prints the tables and writes the JSON file."""
+    settings, out = _parse(arguments)
+    results = run(
+        settings, lambda line: print(line, file=sys.stderr, flush=True)
+    )
+    _command.write(results, out)
+    print(report_flows.flow_costs([results]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
