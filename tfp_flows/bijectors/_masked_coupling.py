@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows import math
 from tfp_flows.bijectors._conditioned import ConditionedBijector
-from tfp_flows.bijectors.parameters import static_value
+from tfp_flows.bijectors.parameters import last_axis, static_value
 from tfp_flows.types import TensorLike
 
 __all__ = ["MaskedCoupling"]
@@ -52,10 +52,7 @@ class MaskedCoupling(ConditionedBijector):
         return self._mask
 
     def _event_size(self) -> int | None:
-        if self._mask is None:
-            return None
-        shape = tf.TensorShape(self._mask.shape)
-        return shape[-1] if shape.rank else None
+        return None if self._mask is None else last_axis(self._mask)
 
     def _mask_for(
         self, x: tf.Tensor, own: Mapping[str, tf.Tensor]

@@ -12,6 +12,7 @@ from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.parameters import (
     check_same_event_size,
     convert_parameters,
+    last_axis,
     static_value,
 )
 from tfp_flows.types import TensorLike
@@ -109,8 +110,7 @@ class Orthogonal(FlowBijector):
         return self._matrix
 
     def _event_size(self) -> int | None:
-        shape = tf.TensorShape(self._matrix.shape)
-        return shape[-1] if shape.rank else None
+        return last_axis(self._matrix)
 
     def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
         return (tf.convert_to_tensor(self._matrix),)

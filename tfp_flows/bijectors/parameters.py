@@ -9,6 +9,7 @@ from tfp_flows._tfp import dtype_util, tensor_util
 __all__ = [
     "check_same_event_size",
     "convert_parameters",
+    "last_axis",
     "refuse_keras_variables",
     "static_value",
 ]
@@ -72,6 +73,12 @@ def static_value(parameter: Any) -> Any:
     if isinstance(parameter, tf.Tensor):
         return tf.get_static_value(parameter)
     return None
+
+
+def last_axis(parameter: Any) -> int | None:
+    """The size of the last axis, where it is known statically."""
+    shape = tf.TensorShape(parameter.shape)
+    return shape[-1] if shape.rank else None
 
 
 def check_same_event_size(**parameters: Any) -> None:

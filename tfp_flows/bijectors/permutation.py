@@ -12,6 +12,7 @@ from tfp_flows._tfp import tensor_util
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.parameters import (
     check_same_event_size,
+    last_axis,
     refuse_keras_variables,
     static_value,
 )
@@ -105,8 +106,7 @@ class Permutation(FlowBijector):
         return self._permutation
 
     def _event_size(self) -> int | None:
-        shape = tf.TensorShape(self._permutation.shape)
-        return shape[-1] if shape.rank else None
+        return last_axis(self._permutation)
 
     def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
         permutation = tf.convert_to_tensor(self._permutation)

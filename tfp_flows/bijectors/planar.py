@@ -11,6 +11,7 @@ from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.parameters import (
     check_same_event_size,
     convert_parameters,
+    last_axis,
 )
 from tfp_flows.types import TensorLike
 
@@ -165,8 +166,7 @@ class Planar(FlowBijector):
         return self._constraint
 
     def _event_size(self) -> int | None:
-        shapes = tf.TensorShape(self._u.shape), tf.TensorShape(self._w.shape)
-        return next((s[-1] for s in shapes if s.rank), None)
+        return last_axis(self._u) or last_axis(self._w)
 
     def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
         return math.constraints.planar(

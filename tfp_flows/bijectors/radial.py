@@ -11,6 +11,7 @@ from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.parameters import (
     check_same_event_size,
     convert_parameters,
+    last_axis,
 )
 from tfp_flows.types import TensorLike
 
@@ -156,8 +157,7 @@ class Radial(FlowBijector):
         return self._unconstrained_beta
 
     def _event_size(self) -> int | None:
-        shape = tf.TensorShape(self._z0.shape)
-        return shape[-1] if shape.rank else None
+        return last_axis(self._z0)
 
     def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
         return math.constraints.radial(

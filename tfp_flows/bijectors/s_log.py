@@ -11,6 +11,7 @@ from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.parameters import (
     check_same_event_size,
     convert_parameters,
+    last_axis,
 )
 from tfp_flows.types import TensorLike
 
@@ -156,8 +157,7 @@ class SLog(FlowBijector):
         return self._max_exponent
 
     def _event_size(self) -> int | None:
-        shape = tf.TensorShape(self._unconstrained_slope.shape)
-        return shape[-1] if shape.rank else None
+        return last_axis(self._unconstrained_slope)
 
     def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
         return (

@@ -11,6 +11,7 @@ from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.parameters import (
     check_same_event_size,
     convert_parameters,
+    last_axis,
 )
 from tfp_flows.types import TensorLike
 
@@ -147,8 +148,7 @@ class SymmetricConvolution(FlowBijector):
         return self._max_log_magnitude
 
     def _event_size(self) -> int | None:
-        shape = tf.TensorShape(self._unconstrained_log_magnitude.shape)
-        return shape[-1] if shape.rank else None
+        return last_axis(self._unconstrained_log_magnitude)
 
     def _constrained_parameters(self) -> math.symmetric.Magnitude:
         return math.symmetric.response(
