@@ -6,7 +6,15 @@ from tests.bijectors.registry import CASES
 from tfp_flows.testing import check_case
 
 # The others are left to the slow run, to keep the default one short.
-DEFAULT = ("planar-2", "radial-2", "scan-radial-2")
+DEFAULT = (
+    "planar-2",
+    "radial-2",
+    "scan-radial-2",
+    "affine-2",
+    "conf-5",
+    "circular-3",
+    "s-log-2",
+)
 
 
 def _parameter(case):

@@ -1,12 +1,21 @@
 """Densities, shapes, noise and weights of `FlowPosterior`."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tfp_flows.layers import PlanarFlow, RadialFlow
+from tfp_flows.layers import (
+    CircularFlow,
+    CONFFlow,
+    NICEFlow,
+    PlanarFlow,
+    RadialFlow,
+    SylvesterFlow,
+)
 from tfp_flows.posteriors import FlowPosterior
 
 B, C, D, K = 5, 4, 3, 2
@@ -17,6 +26,12 @@ FLOWS = {
         PlanarFlow(K, seed=0, **kwargs),
         RadialFlow(K, seed=1, **kwargs),
         PlanarFlow(K, amortized=False, seed=2, **kwargs),
+    ],
+    "catalogue": lambda **kwargs: [
+        NICEFlow(K, (4,), scaling=True, seed=0, **kwargs),
+        CircularFlow(K, amortized=False, seed=1, **kwargs),
+        SylvesterFlow(K, num_orthogonal_columns=2, seed=2, **kwargs),
+        CONFFlow(K, (4,), seed=3, **kwargs),
     ],
 }
 
@@ -51,8 +66,13 @@ def _says(text, error=ValueError):
 # Densities.
 
 
-@pytest.mark.parametrize("base", ["diagonal", "low_rank", "full"])
-@pytest.mark.parametrize("flow", ["none", "mixed"])
+@pytest.mark.parametrize(
+    ("flow", "base"),
+    [
+        *itertools.product(["none", "mixed"], ["diagonal", "low_rank", "full"]),
+        ("catalogue", "diagonal"),
+    ],
+)
 def test_log_prob_of_samples_is_that_of_the_distribution(flow, base):
     posterior = _posterior(flow, base)
     context = _context()
