@@ -117,6 +117,7 @@ def _modern(dataset: str) -> config_dict.ConfigDict:
     config.posterior.num_flow_steps = 40  # K; 0 without a flow
     # Hidden layers of each coupling's network (nice_*, real_nvp, conf, ...).
     config.posterior.conditioner_hidden_units = (64, 64)
+    config.posterior.conditioner_activation = "gelu"  # in these layers
     config.posterior.num_orthogonal_columns = 8  # M of sylvester_orthogonal
     # H of each step of sylvester_householder.
     config.posterior.num_householder_reflections = 4

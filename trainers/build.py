@@ -8,6 +8,7 @@ import keras
 from ml_collections import config_dict
 
 from tfp_flows import layers, models, posteriors, schedules
+from tfp_flows.math.networks import ACTIVATIONS
 from trainers import errors, flows
 from trainers.image_sources import IMAGE_SETS
 
@@ -30,6 +31,7 @@ _CHOICES = {
     # Training, validation and test images are all made binary.
     "model.likelihood": ("bernoulli",),
     "model.activation": _ACTIVATIONS,
+    "posterior.conditioner_activation": tuple(ACTIVATIONS),
     "posterior.base": ("diagonal", "low_rank", "full"),
     "posterior.flow": ("none", *flows.FLOWS),
     "training.gradient_estimator": (

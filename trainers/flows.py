@@ -29,6 +29,7 @@ def _couplings(
         return make(
             settings.num_flow_steps,
             hidden_units=tuple(settings.conditioner_hidden_units),
+            activation=settings.conditioner_activation,
             mixing=mixing,
             **shared,
         )

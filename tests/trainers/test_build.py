@@ -210,6 +210,7 @@ def test_annealing_has_the_length(name, kind):
         ("posterior.context_scale", 0.0, "positive and finite; got 0.0"),
         ("posterior.num_orthogonal_columns", 0, "at least 1; got 0"),
         ("posterior.num_householder_reflections", 0, "at least 1; got 0"),
+        ("posterior.conditioner_activation", "sin", "one of elu, .*'sin'"),
         ("posterior.conditioner_hidden_units", (8, 0), r"integers .*\(8, 0\)"),
     ],
 )
