@@ -3,6 +3,7 @@
 import functools
 
 from tests.bijectors.coupling_cases import coupling_cases
+from tests.bijectors.sylvester_cases import householder_cases, sylvester_cases
 from tfp_flows.bijectors import (
     AdditiveCoupling,
     AffineCoupling,
@@ -152,4 +153,6 @@ CASES = [
     ),
     *_conf("conf", event_sizes=(2, 5, 8, 64)),
     *_conf("scan-conf", event_sizes=(2, 8), mixing=("permutation",)),
+    *householder_cases(),
+    *sylvester_cases(),
 ]

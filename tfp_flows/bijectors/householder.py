@@ -62,7 +62,7 @@ class Householder(FlowBijector):
 
     #### Numerics
 
-    `|Q' Q - 1|` is at most `8 (H + 1)` eps in every entry, also where vectors
+    `|Q' Q - 1|` is at most `16 (H + 1)` eps in every entry, also where vectors
     are collinear, tiny or huge, and a few eps for vectors in general position.
     The direction of a vector has no limit as the vector goes to zero: there
     the map jumps and its gradient, of size `1 / |v|`, is set to zero. So start

@@ -154,7 +154,7 @@ class SylvesterOrthogonal(_Sylvester):
 
     `1 + c_i` is kept beside `c_i`, so that the log-det does not cancel near
     the fold. `r1 = 0` gives `y = z` and log-det 0 exactly. `|Q' Q - 1|` is at
-    most `8 (M + 1)` eps in every entry, for vectors in any position. The
+    most `16 (M + 1)` eps in every entry, for vectors in any position. The
     inverse has the gradients of the implicit function, of every order, to the
     input and to every parameter.
 
@@ -609,7 +609,7 @@ def _convert_booleans(is_reversed: Any) -> Any:
         return None
     refuse_keras_variables(is_reversed=is_reversed)
     converted = tensor_util.convert_nonref_to_tensor(
-        is_reversed, dtype_hint=tf.bool, name="is_reversed"
+        is_reversed, name="is_reversed"
     )
     if tf.as_dtype(converted.dtype).base_dtype != tf.bool:
         raise TypeError(

@@ -55,9 +55,12 @@ def pack(upper: tf.Tensor) -> tf.Tensor:
     `tfp.math.fill_triangular_inverse(upper=True)`.
     """
     upper = tf.convert_to_tensor(upper)
+    diagonal = tf.linalg.diag_part(upper)
+    if upper.shape[-1] == 1:
+        return diagonal
     above = tf.linalg.band_part(upper[..., :-1, 1:], 0, -1)
     above = tfp.math.fill_triangular_inverse(above, upper=True)
-    return tf.concat([tf.linalg.diag_part(upper), above], axis=-1)
+    return tf.concat([diagonal, above], axis=-1)
 
 
 def unpack(packed: tf.Tensor) -> tf.Tensor:
