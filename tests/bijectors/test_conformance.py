@@ -9,9 +9,7 @@ from tfp_flows.testing import check_case
 DEFAULT = (
     "planar-2",
     "radial-2",
-    "scan-radial-2",
     "affine-2",
-    "conf-5",
     "circular-3",
     "s-log-2",
 )

@@ -28,7 +28,7 @@ def test_round_trip_with_moderate_parameters(dtype, limit):
 
 @pytest.mark.parametrize("constraint", ["identity", "paper"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("sd", [1.0, 3.0])
+@pytest.mark.parametrize("sd", [pytest.param(1.0, marks=pytest.mark.slow), 3.0])
 def test_every_root_leaves_a_residual_within_rounding(sd, dtype, constraint):
     """At most 8 eps of the largest term, evaluated in a wider precision."""
     flow = _stack(sd, dtype, constraint)

@@ -15,6 +15,12 @@ LAYERS = {
     **flows.LAYERS,
     "planar, paper": functools.partial(PlanarFlow, constraint="paper"),
 }
+# The others are left to the slow run, to keep the default one short.
+DEFAULT = ("planar", "nice_ortho", "circular", "sylvester_triangular")
+FLOWS = [
+    pytest.param(n, marks=[] if n in DEFAULT else [pytest.mark.slow])
+    for n in LAYERS
+]
 
 
 def _points(*shape):
@@ -39,7 +45,7 @@ def test_starts_as_a_permutation(name):
     )
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", FLOWS)
 def test_every_weight_has_a_gradient_after_one_update(name):
     layer = LAYERS[name](K, seed=0)
     x = _points(50, D)
@@ -80,7 +86,7 @@ def test_steps_differ_and_the_seed_decides_them(name):
     )
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", FLOWS)
 def test_fits_saves_and_loads(name, tmp_path):
     layer = LAYERS[name](K, seed=0)
     model = keras.Sequential([keras.Input((D,)), layer])

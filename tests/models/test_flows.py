@@ -10,7 +10,7 @@ from tests.models.digits import images
 from trainers import build, flows
 
 # The others are left to the slow run, to keep the default one short.
-DEFAULT = ("nice_ortho", "sylvester_orthogonal")
+DEFAULT = ("nice_ortho",)
 
 
 def _model(flow, jit_compile):

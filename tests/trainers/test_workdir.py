@@ -24,7 +24,8 @@ def contents(path):
 def test_new_directory_gets_config_and_record(tmp_path, config):
     path = tmp_path / "a" / "b"
     workdir.prepare(str(path), config, {"started": "now"})
-    assert json.loads((path / "config.json").read_text()) == config.to_dict()
+    expected = json.loads(json.dumps(config.to_dict()))
+    assert json.loads((path / "config.json").read_text()) == expected
     assert json.loads((path / "run.json").read_text()) == [{"started": "now"}]
 
 

@@ -64,9 +64,11 @@ class Householder(FlowBijector):
 
     `|Q' Q - 1|` is at most `16 (H + 1)` eps in every entry, also where vectors
     are collinear, tiny or huge, and a few eps for vectors in general position.
-    The direction of a vector has no limit as the vector goes to zero: there
-    the map jumps and its gradient, of size `1 / |v|`, is set to zero. So start
-    from random vectors, never from zeros.
+    This eps is that of the matrix products: much larger for float32 where a
+    device computes them in TensorFloat-32 or bfloat16. The direction of a
+    vector has no limit as the vector goes to zero: there the map jumps and its
+    gradient, of size `1 / |v|`, is set to zero. So start from random vectors,
+    never from zeros.
 
     #### Example
 

@@ -148,15 +148,16 @@ class SylvesterOrthogonal(_Sylvester):
     root searches on a scalar, one after the other in a rolled loop, see
     `Planar`; its gradient is a second such loop, without searches. Once for
     the parameters of each map, outside the loop of a `Scan`: `O(D M**2)`.
-    All of it compiles with XLA, in a time that does not depend on M.
+    All of it compiles with XLA, in a time that hardly depends on M.
 
     #### Numerics
 
     `1 + c_i` is kept beside `c_i`, so that the log-det does not cancel near
     the fold. `r1 = 0` gives `y = z` and log-det 0 exactly. `|Q' Q - 1|` is at
-    most `16 (M + 1)` eps in every entry, for vectors in any position. The
-    inverse has the gradients of the implicit function, of every order, to the
-    input and to every parameter.
+    most `16 (M + 1)` eps in every entry, for vectors in any position, where
+    matrix products have full precision, see `Householder`. The inverse has the
+    gradients of the implicit function, to the input and to every parameter, of
+    every order (under XLA of the first two).
 
     #### Example
 
@@ -540,8 +541,10 @@ class SylvesterTriangular(_Sylvester):
             is_reversed[..., tf.newaxis], tf.reverse(x, axis=[-1]), x
         )
 
-    # The reversal undoes itself.
-    _embed = _project
+    def _embed(
+        self, v: tf.Tensor, q_parameters: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
+        return self._project(v, q_parameters)  # It undoes itself.
 
 
 def _packed_shape(event_shape: Any) -> Any:
@@ -553,28 +556,30 @@ def _packed_shape(event_shape: Any) -> Any:
 
 def _check_units(r1: Any, r2: Any, b: Any) -> int:
     """M. Raises ValueError unless the triangles and `b` are of one M >= 1."""
-    sizes = {}
-    for name, value in (("r1", r1), ("r2", r2)):
-        shape = tf.TensorShape(value.shape)
-        size = shape[-1] if shape.rank else None
-        sizes[name] = None if size is None else math.sylvester.num_units(size)
-        if sizes[name] is None:
-            raise ValueError(
-                f"`{name}` must have shape [..., M (M + 1) / 2], a packed "
-                f"triangle of known size M >= 1; got {shape}."
-            )
-    num_units = sizes["r1"]
-    if sizes["r2"] != num_units:
+    num_units, others = _num_units("r1", r1), _num_units("r2", r2)
+    if num_units != others:
         raise ValueError(
             "`r1` and `r2` must have triangles of one size M; got "
             f"M = {num_units} from {tf.TensorShape(r1.shape)} and "
-            f"M = {sizes['r2']} from {tf.TensorShape(r2.shape)}."
+            f"M = {others} from {tf.TensorShape(r2.shape)}."
         )
     shape = tf.TensorShape(b.shape)
     if not shape.rank or shape[-1] != num_units:
         raise ValueError(
             f"`b` must have shape [..., {num_units}], as `r1` has "
             f"{num_units} rows; got {shape}."
+        )
+    return num_units
+
+
+def _num_units(name: str, packed: Any) -> int:
+    shape = tf.TensorShape(packed.shape)
+    size = shape[-1] if shape.rank else None
+    num_units = None if size is None else math.sylvester.num_units(size)
+    if num_units is None:
+        raise ValueError(
+            f"`{name}` must have shape [..., M (M + 1) / 2], a packed triangle "
+            f"of known size M >= 1; got {shape}."
         )
     return num_units
 

@@ -1,7 +1,7 @@
 """The map `v + R1 tanh(R2 v + b)` on `R^M`, R1 and R2 upper triangular.
 
-A Sylvester flow on `R^D` is this map on the coordinates `v = Q^T z` along M
-orthonormal columns Q. The arguments are those of `ConstrainedSylvester`.
+A Sylvester flow on `R^D` is this map on the coordinates `v = Q' z` along the M
+orthonormal columns of Q. The arguments are those of `ConstrainedSylvester`.
 """
 
 import functools
@@ -129,9 +129,10 @@ def inverse(
 
     By back-substitution: `s_i` is the root of `s_i + c_i tanh(s_i) = t_i`,
     i = M, ..., 1, where the units behind i give
-    `t_i = (R2)_ii (w - R1 tanh(s))_i + (R2 v + b)_i`.
+    `t_i = (R2)_ii (w - R1 tanh(s))_i + (R2 v + b)_i`. The gradient is that of
+    the implicit function, by a second substitution, from i = 1 to M.
     """
-    v = _root(*map(tf.stop_gradient, (w, r1, r2, b, c, q)))
+    v = _root(w, r1, r2, b, c, q)
 
     def update(
         v: tf.Tensor, w: tf.Tensor, r1: tf.Tensor, r2: tf.Tensor, b: tf.Tensor
@@ -173,6 +174,7 @@ def _root(
     q: tf.Tensor,
 ) -> tf.Tensor:
     """`v` of `v + R1 tanh(R2 v + b) = w`, without gradients."""
+    w, r1, r2, b, c, q = map(tf.stop_gradient, (w, r1, r2, b, c, q))
     diagonal1, diagonal2 = map(tf.linalg.diag_part, (r1, r2))
 
     def unit(
@@ -234,9 +236,7 @@ def _solve(
             descending=not descending,
         )
 
-    x = _solution(
-        *map(tf.stop_gradient, (r, left, right, g, slope)), descending
-    )
+    x = _solution(r, left, right, g, slope, descending)
     return _implicit(x, update, pull_back, [r, left, right, g])
 
 
@@ -249,6 +249,7 @@ def _solution(
     descending: bool,
 ) -> tf.Tensor:
     """`_solve` without gradients."""
+    r, left, right, g, slope = map(tf.stop_gradient, (r, left, right, g, slope))
     left_g = tf.linalg.diag_part(left) * g
     right_diagonal = tf.linalg.diag_part(right)
 
