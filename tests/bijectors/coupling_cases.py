@@ -21,10 +21,14 @@ def _build(bijector_class, conditioner, own, **parameters):
     return bijector_class(conditioner, parameters, **given)
 
 
-def _rolled(bijector_class, conditioner, own, mixing, **parameters):
+def _rolled(bijector_class, conditioner, own, sizes, mixing, **parameters):
     """K members that alternate the moved half, behind a fixed mixing."""
-    kernel = parameters["kernel_0"]
-    num_members, size = kernel.shape[0], kernel.shape[-2]
+    kernel, num_members = (
+        parameters["kernel_0"],
+        parameters["kernel_0"].shape[0],
+    )
+    ends = kernel.shape[-2], parameters["kernel_1"].shape[-1]
+    size = next(d for d in range(2, 1_000) if sizes(d) == ends)
     # As many axes of the batch as the members have, of size 1.
     axes = [num_members, *[1] * (kernel.shape.rank - 3)]
     parts = [_build(bijector_class, conditioner, own, **parameters)]
@@ -53,7 +57,12 @@ def _shapes(conditioner, own, sizes, leading, event_shape):
         for name, shape in conditioner.parameter_shapes(inputs, outputs).items()
     }
     for name, shape_of in own.items():
-        shapes[name] = ParameterShape(shape_of(event_shape[0]), leading)
+        constraint = None
+        if name == "unconstrained_slope":  # a weak gate, as SLog declares it
+            constraint = tfb.Shift(tf.constant(-2.0, tf.float64))
+        shapes[name] = ParameterShape(
+            shape_of(event_shape[0]), leading, constraint
+        )
     return shapes
 
 
@@ -92,7 +101,7 @@ def coupling_cases(
         leading = ()
         if mixing is not None:
             build = functools.partial(
-                _rolled, made, conditioner, tuple(own), tuple(mixing)
+                _rolled, made, conditioner, tuple(own), sizes, tuple(mixing)
             )
             leading = (num_members,)
         yield BijectorCase(

@@ -2,6 +2,8 @@
 
 import functools
 
+import tensorflow_probability as tfp
+
 from tests.bijectors.coupling_cases import coupling_cases
 from tests.bijectors.sylvester_cases import householder_cases, sylvester_cases
 from tfp_flows.bijectors import (
@@ -18,7 +20,10 @@ from tfp_flows.bijectors import (
     SLog,
     SymmetricConvolution,
 )
+from tfp_flows.layers.gated_convolution_flow import MAX_EXPONENT
 from tfp_flows.testing import BijectorCase, parameter_shapes_of
+
+tfb = tfp.bijectors
 
 SIZES = (1, 2, 3, 8, 64)
 NUM_MEMBERS = 4
@@ -62,6 +67,19 @@ def _cases(
                 ),
                 identity_at=identity_at,
             )
+
+
+def _gated(unconstrained_slope, unconstrained_spectrum):
+    """What `layers.CircularFlow` rolls, without its scales and shifts."""
+    gate = SLog(unconstrained_slope, MAX_EXPONENT)
+    return Scan(tfb.Chain([gate, CircularConvolution(unconstrained_spectrum)]))
+
+
+def _gated_shapes(event_shape):
+    shapes = {}
+    for bijector_class in (SLog, CircularConvolution):
+        shapes |= parameter_shapes_of(bijector_class, leading=(3,))(event_shape)
+    return shapes
 
 
 SPLITTABLE = (2, 3, 8, 64)
@@ -155,4 +173,10 @@ CASES = [
     *_conf("scan-conf", event_sizes=(2, 8), mixing=("permutation",)),
     *householder_cases(),
     *sylvester_cases(),
+    BijectorCase(
+        "scan-gated-circular-8",
+        _gated,
+        event_shape=[8],
+        parameter_shapes=_gated_shapes,
+    ),
 ]

@@ -116,7 +116,7 @@ class ConvolutionCoupling(SplitCoupling):
         context: TensorLike | None = None,
         max_log_magnitude: float = math.circulant.MAX_LOG_MAGNITUDE,
         max_log_scale: float = 2.0,
-        max_exponent: float = 8.0,
+        max_exponent: float = 3.0,
         validate_args: bool = False,
         name: str = "convolution_coupling",
     ) -> None:
@@ -136,7 +136,8 @@ class ConvolutionCoupling(SplitCoupling):
           max_log_scale: `c`, positive. Default: 2.
           max_exponent: `a * |y_2|` beyond which the gate is straight. What the
             inverse of the gate blows up, the convolution spreads, with its
-            rounding, over all coordinates. Default: 8.
+            rounding, over all coordinates, and a stack does so again and again.
+            Default: 3, straight beyond `a * |v| = 19`.
           validate_args: only reaches the base class. Default: False.
           name: name of the ops. Default: "convolution_coupling".
 

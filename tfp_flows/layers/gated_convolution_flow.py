@@ -15,6 +15,10 @@ __all__ = ["GatedConvolutionFlow"]
 
 tfb = tfp.bijectors
 
+# Gates are straight beyond `a * |v| = exp(3) - 1`, which keeps the inverse of a
+# stack well conditioned.
+MAX_EXPONENT = 3.0
+
 # Scales of one step lie between exp(-2) and exp(2).
 MAX_LOG_SCALE = 2.0
 
@@ -54,7 +58,7 @@ class GatedConvolutionFlow(FlowLayer):
         # Chain applies the last of its list first.
         return tfb.Chain(
             [
-                SLog(parameters["unconstrained_slope"]),
+                SLog(parameters["unconstrained_slope"], MAX_EXPONENT),
                 tfb.Shift(parameters["shift"]),
                 self._convolution(parameters["spectrum"]),
                 tfb.Scale(log_scale=log_scale),
