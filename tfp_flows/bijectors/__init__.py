@@ -24,11 +24,9 @@ from tfp_flows.bijectors.planar import Planar
 from tfp_flows.bijectors.radial import Radial
 from tfp_flows.bijectors.s_log import SLog
 from tfp_flows.bijectors.scan import Scan
-from tfp_flows.bijectors.sylvester import (
-    SylvesterHouseholder,
-    SylvesterOrthogonal,
-    SylvesterTriangular,
-)
+from tfp_flows.bijectors.sylvester_householder import SylvesterHouseholder
+from tfp_flows.bijectors.sylvester_orthogonal import SylvesterOrthogonal
+from tfp_flows.bijectors.sylvester_triangular import SylvesterTriangular
 from tfp_flows.bijectors.symmetric_convolution import SymmetricConvolution
 
 __all__ = [

@@ -1,0 +1,128 @@
+"""What the Sylvester flows share: `y = z + Q R1 tanh(R2 Q' z + b)`."""
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows import math
+from tfp_flows._tfp import ps
+from tfp_flows.bijectors.flow_bijector import FlowBijector
+
+__all__ = ["Sylvester", "check_units"]
+
+
+class Sylvester(FlowBijector):
+    """The core of the three: R1, R2 and b. A subclass says what Q is."""
+
+    _r1: Any
+    _r2: Any
+    _b: Any
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
+        del dtype  # The same for every dtype.
+        triangle = tfp.util.ParameterProperties(
+            event_ndims=1, shape_fn=_packed_shape
+        )
+        return {
+            "r1": triangle,
+            "r2": triangle,
+            "b": tfp.util.ParameterProperties(event_ndims=1),
+        }
+
+    @property
+    def r1(self) -> Any:
+        """R1 before the tanh, packed, `[..., M (M + 1) / 2]`."""
+        return self._r1
+
+    @property
+    def r2(self) -> Any:
+        """R2 before the tanh, packed, `[..., M (M + 1) / 2]`."""
+        return self._r2
+
+    @property
+    def b(self) -> Any:
+        """Offsets of the units, `[..., M]`."""
+        return self._b
+
+    @abc.abstractmethod
+    def _q_parameters(self) -> tuple[tf.Tensor, ...]:
+        """Tensors that Q is made of, for all members of a `Scan` at once."""
+
+    @abc.abstractmethod
+    def _project(
+        self, x: tf.Tensor, q_parameters: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
+        """`Q' x`, `[..., M]`."""
+
+    @abc.abstractmethod
+    def _embed(
+        self, v: tf.Tensor, q_parameters: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
+        """`Q v`, `[..., D]`."""
+
+    def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
+        constrained = math.sylvester.constrain(
+            tf.convert_to_tensor(self._r1),
+            tf.convert_to_tensor(self._r2),
+            tf.convert_to_tensor(self._b),
+        )
+        return *constrained, *self._q_parameters()
+
+    def _forward_and_log_det(
+        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        constrained, q_parameters = parameters[:5], parameters[5:]
+        move, fldj = math.sylvester.forward(
+            self._project(x, q_parameters), *constrained
+        )
+        return x + self._embed(move, q_parameters), fldj
+
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        constrained, q_parameters = parameters[:5], parameters[5:]
+        move, ildj = math.sylvester.inverse(
+            self._project(y, q_parameters), *constrained
+        )
+        return y - self._embed(move, q_parameters), ildj
+
+
+def _packed_shape(event_shape: Any) -> Any:
+    """Shape of a packed triangle with a row for each coordinate."""
+    shape = ps.convert_to_shape_tensor(event_shape)
+    packed_size = shape[-1:] * (shape[-1:] + 1) // 2
+    return ps.concat([shape[:-1], packed_size], axis=0)
+
+
+def check_units(r1: Any, r2: Any, b: Any) -> int:
+    """M. Raises ValueError unless the triangles and `b` are of one M >= 1."""
+    num_units, others = _num_units("r1", r1), _num_units("r2", r2)
+    if num_units != others:
+        raise ValueError(
+            "`r1` and `r2` must have triangles of one size M; got "
+            f"M = {num_units} from {tf.TensorShape(r1.shape)} and "
+            f"M = {others} from {tf.TensorShape(r2.shape)}."
+        )
+    shape = tf.TensorShape(b.shape)
+    if not shape.rank or shape[-1] != num_units:
+        raise ValueError(
+            f"`b` must have shape [..., {num_units}], as `r1` has "
+            f"{num_units} rows; got {shape}."
+        )
+    return num_units
+
+
+def _num_units(name: str, packed: Any) -> int:
+    shape = tf.TensorShape(packed.shape)
+    size = shape[-1] if shape.rank else None
+    num_units = None if size is None else math.sylvester.num_units(size)
+    if num_units is None:
+        raise ValueError(
+            f"`{name}` must have shape [..., M (M + 1) / 2], a packed triangle "
+            f"of known size M >= 1; got {shape}."
+        )
+    return num_units
