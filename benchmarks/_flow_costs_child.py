@@ -52,8 +52,9 @@ class FlowAtSize:
           event_size: D.
           num_flow_steps: K.
           batch: how many points are mapped at once.
-          weight_noise: times `1 / sqrt(D)` the standard deviation of what is
-            added to the initial weights, as many flows start at the identity.
+          weight_noise: over the square root of D, or of a weight's longest
+            axis if that is longer, the standard deviation of what is added to
+            the initial weights, as many flows start at the identity.
         """
         settings = _settings(flow, event_size, num_flow_steps)
         layer: Any = make_flow(settings, seed=0)
@@ -61,7 +62,8 @@ class FlowAtSize:
         self._layer = layer
         for i, weight in enumerate(layer.trainable_weights):
             noise = tf.random.stateless_normal(weight.shape, [i, 1])
-            scale = weight_noise / math.sqrt(event_size)
+            widest = max([event_size, *weight.shape[1:]])
+            scale = weight_noise / math.sqrt(widest)
             weight.assign_add(scale * tf.cast(noise, weight.dtype))
         self._x = tf.random.stateless_normal([batch, event_size], [0, 2])
         self._y = tf.zeros_like(self._x)

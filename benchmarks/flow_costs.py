@@ -56,7 +56,7 @@ class Settings(NamedTuple):
     event_sizes: tuple[int, ...] = (2, 40, 64, 256)
     num_flow_steps: int = 8
     batch: int = 256
-    # Standard deviation of what is added to the weights, times sqrt(D).
+    # Of what is added to the weights, see `_flow_costs_child.FlowAtSize`.
     weight_noise: float = 0.3
     num_repeats: int = 30
     num_signals: int = 8
