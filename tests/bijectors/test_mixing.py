@@ -53,8 +53,7 @@ def test_gradient_of_a_permutation(batch):
 
     orders = np.broadcast_to(flow.permutation, [2, B, D])
     moved = np.take_along_axis(np.broadcast_to(x, [2, B, D]), orders, -1)
-    for power, mode in ((1, run), (1, tf.function(run, jit_compile=True))):
-        del power
+    for mode in (run, tf.function(run, jit_compile=True)):
         first, second = mode(x)
         for found, values in ((first, 3 * moved**2), (second, 6 * moved)):
             expected = np.zeros(D)

@@ -65,6 +65,13 @@ def test_every_variant_can_be_run(name):
 def test_there_is_a_config_for_every_data_set():
     assert set(NAMES) == set(image_sources.IMAGE_SETS)
     assert image_defaults.FLOWS == ("none", *flows.FLOWS)
+    assert image_defaults.COUPLINGS == flows.COUPLINGS
+
+
+def test_only_the_context_of_couplings_learns_at_full_speed():
+    for flow in flows.FLOWS:
+        scale = get_config("mnist", f"flow={flow},K=5").posterior.context_scale
+        assert scale == (1.0 if flow in flows.COUPLINGS else 0.2)
 
 
 def test_variant_sets_flow_length_and_layers():
