@@ -4,6 +4,7 @@ import functools
 
 import tensorflow_probability as tfp
 
+from tests.bijectors.autoregressive_cases import autoregressive_cases
 from tests.bijectors.coupling_cases import coupling_cases
 from tests.bijectors.sylvester_cases import householder_cases, sylvester_cases
 from tfp_flows.bijectors import (
@@ -13,6 +14,8 @@ from tfp_flows.bijectors import (
     CircularConvolution2D,
     ConvolutionCoupling,
     DataAdaptiveConvolution,
+    InverseAutoregressive,
+    MaskedAutoregressive,
     MLPConditioner,
     Planar,
     Radial,
@@ -102,6 +105,13 @@ _conf = functools.partial(
     identity_at=(),
 )
 
+_iaf, _maf = (
+    functools.partial(
+        autoregressive_cases, bijector_class=bijector_class, num_outputs=2
+    )
+    for bijector_class in (InverseAutoregressive, MaskedAutoregressive)
+)
+
 _circular, _circular_2d = (
     functools.partial(
         _cases,
@@ -173,6 +183,18 @@ CASES = [
     *_conf("scan-conf", event_sizes=(2, 8), mixing=("permutation",)),
     *householder_cases(),
     *sylvester_cases(),
+    *_iaf("iaf", event_sizes=(2, 3, 8, 64)),
+    *_iaf(
+        "iaf-gated",
+        event_sizes=(2, 3),
+        update="gated",
+        identity_at=(),
+        order=lambda d: [*range(1, d), 0],
+    ),
+    *_iaf("iaf-context", event_sizes=(3,), context_size=2),
+    *_iaf("scan-iaf", event_sizes=(2, 8), num_members=3, identity_at=()),
+    *_maf("maf", event_sizes=(2, 3, 8, 64)),
+    *_maf("scan-maf", event_sizes=(2, 8), num_members=3, identity_at=()),
     BijectorCase(
         "scan-gated-circular-8",
         _gated,

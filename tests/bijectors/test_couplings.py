@@ -161,7 +161,9 @@ def test_a_context_is_an_amortized_bias_of_the_first_layer(name):
     x = _points(3, 6, D)
     y = flow.forward(x)
     np.testing.assert_allclose(amortized.forward(x), y, rtol=1e-10)
-    other = coupling(with_context, flow.conditioner_parameters, -context)
+    other = coupling(
+        with_context, flow.conditioner_parameters, context=-context
+    )
     assert np.abs(other.forward(x) - y).max(axis=(0, 2)).min() > 1e-3
 
 

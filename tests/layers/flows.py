@@ -7,6 +7,8 @@ from tfp_flows.layers import (
     CONFFlow,
     DataAdaptiveFlow,
     HouseholderFlow,
+    IAFFlow,
+    MAFFlow,
     NICEFlow,
     PlanarFlow,
     RadialFlow,
@@ -36,6 +38,10 @@ LAYERS = {
         SylvesterFlow, kind="householder", num_householder_reflections=2
     ),
     "sylvester_triangular": functools.partial(SylvesterFlow, kind="triangular"),
+    "iaf": functools.partial(IAFFlow, **HIDDEN),
+    "iaf_gated": functools.partial(IAFFlow, update="gated", **HIDDEN),
+    "iaf_inverted": functools.partial(IAFFlow, inverted=True, **HIDDEN),
+    "maf": functools.partial(MAFFlow, **HIDDEN),
 }
 # Those that are the identity at the start.
 IDENTITIES = {
@@ -43,5 +49,7 @@ IDENTITIES = {
     "radial": RadialFlow,
     "nice": functools.partial(NICEFlow, mixing="none", scaling=True, **HIDDEN),
     "real_nvp": functools.partial(RealNVPFlow, mixing="none", **HIDDEN),
+    "iaf": functools.partial(IAFFlow, mixing="none", **HIDDEN),
+    "maf": functools.partial(MAFFlow, mixing="none", **HIDDEN),
     **{name: LAYERS[name] for name in LAYERS if name.startswith("sylvester")},
 }

@@ -18,6 +18,9 @@ from tfp_flows.bijectors.data_adaptive_convolution import (
 )
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.householder import Householder
+from tfp_flows.bijectors.inverse_autoregressive import InverseAutoregressive
+from tfp_flows.bijectors.made_conditioner import MADEConditioner
+from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.orthogonal import Orthogonal
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.planar import Planar
@@ -40,7 +43,10 @@ __all__ = [
     "FlowBijector",
     "FunctionConditioner",
     "Householder",
+    "InverseAutoregressive",
+    "MADEConditioner",
     "MLPConditioner",
+    "MaskedAutoregressive",
     "Orthogonal",
     "Permutation",
     "Planar",

@@ -152,11 +152,20 @@ class ConditionedBijector(OnePassBijector):
     def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
         return (
             *(self._constrain(name, self._tensor(name)) for name in self._own),
-            *map(
-                tf.convert_to_tensor,
-                (self._conditioner_parameters or {}).values(),
-            ),
+            *self._constrained_weights(),
         )
+
+    def _constrained_weights(self) -> tuple[tf.Tensor, ...]:
+        if not isinstance(self._conditioner, Conditioner):
+            return ()
+        names = tuple(self._conditioner_parameters or ())
+        weights = self._conditioner.constrain(
+            {
+                name: tf.convert_to_tensor(weight)
+                for name, weight in (self._conditioner_parameters or {}).items()
+            }
+        )
+        return tuple(weights[name] for name in names)
 
     def _tensor(self, name: str) -> tf.Tensor:
         return tf.convert_to_tensor(getattr(self, f"_{name}"))
@@ -182,7 +191,7 @@ class ConditionedBijector(OnePassBijector):
 
         def conditioner(x: tf.Tensor) -> tf.Tensor:
             if isinstance(self._conditioner, Conditioner):
-                return self._conditioner(x, weights, context)
+                return self._conditioner.constrained_call(x, weights, context)
             if context is None:
                 return self._conditioner(x)
             return self._conditioner(x, context)

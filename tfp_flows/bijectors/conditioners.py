@@ -44,6 +44,21 @@ class Conditioner(abc.ABC):
           context: `[..., C]`, or None.
         """
 
+    def constrain(
+        self, parameters: Mapping[str, tf.Tensor]
+    ) -> Mapping[str, tf.Tensor]:
+        """What `constrained_call` takes; computed once for all members."""
+        return parameters
+
+    def constrained_call(
+        self,
+        x: tf.Tensor,
+        parameters: Mapping[str, tf.Tensor],
+        context: tf.Tensor | None,
+    ) -> tf.Tensor:
+        """The outputs, of parameters that `constrain` returned."""
+        return self(x, parameters, context)
+
 
 def interned(conditioner: Conditioner) -> Conditioner:
     """The first conditioner that equals this one.

@@ -4,7 +4,13 @@ from tfp_flows._backend import require_tensorflow_backend
 
 require_tensorflow_backend("tfp_flows.layers")
 
+from tfp_flows.layers.autoregressive_flow import (  # noqa: E402
+    AutoregressiveFlow,
+)
 from tfp_flows.layers.circular_flow import CircularFlow  # noqa: E402
+from tfp_flows.layers.conditioned_flow import (  # noqa: E402
+    ConditionedFlow,
+)
 from tfp_flows.layers.conf_flow import CONFFlow  # noqa: E402
 from tfp_flows.layers.convolutional_decoder import (  # noqa: E402
     ConvolutionalDecoder,
@@ -18,6 +24,9 @@ from tfp_flows.layers.data_adaptive_flow import (  # noqa: E402
 )
 from tfp_flows.layers.flow_layer import FlowLayer  # noqa: E402
 from tfp_flows.layers.householder_flow import HouseholderFlow  # noqa: E402
+from tfp_flows.layers.iaf_flow import IAFFlow  # noqa: E402
+from tfp_flows.layers.made import MADE  # noqa: E402
+from tfp_flows.layers.maf_flow import MAFFlow  # noqa: E402
 from tfp_flows.layers.maxout import Maxout  # noqa: E402
 from tfp_flows.layers.mlp import MLP  # noqa: E402
 from tfp_flows.layers.nice_flow import NICEFlow  # noqa: E402
@@ -29,6 +38,8 @@ from tfp_flows.layers.sylvester_flow import SylvesterFlow  # noqa: E402
 from tfp_flows.layers.symmetric_flow import SymmetricFlow  # noqa: E402
 
 __all__ = [
+    "AutoregressiveFlow",
+    "ConditionedFlow",
     "CONFFlow",
     "CircularFlow",
     "ConvolutionalDecoder",
@@ -37,6 +48,9 @@ __all__ = [
     "DataAdaptiveFlow",
     "FlowLayer",
     "HouseholderFlow",
+    "IAFFlow",
+    "MADE",
+    "MAFFlow",
     "MLP",
     "Maxout",
     "NICEFlow",

@@ -41,7 +41,7 @@ class CONFFlow(CouplingFlow):
             )
         }
 
-    def _couplings(
+    def _maps(
         self, conditioner_parameters: Mapping[str, tf.Tensor], **own: tf.Tensor
     ) -> ConvolutionCoupling:
         return ConvolutionCoupling(

@@ -30,7 +30,7 @@ class DataAdaptiveFlow(CouplingFlow):
         num_moved = event_size // 2
         return event_size - num_moved, num_moved
 
-    def _couplings(
+    def _maps(
         self, conditioner_parameters: Mapping[str, tf.Tensor], **own: tf.Tensor
     ) -> DataAdaptiveConvolution:
         return DataAdaptiveConvolution(

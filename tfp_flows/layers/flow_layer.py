@@ -39,6 +39,7 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
         amortized: bool | None = None,
         seed: int | None = None,
         context_scale: float = 1.0,
+        inverted: bool = False,
         **kwargs: Any,
     ) -> None:
         """Constructs the layer.
@@ -50,6 +51,10 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
           seed: makes the initial weights reproducible. Default: None.
           context_scale: positive; slows (below 1) the learning of the context's
             part, as above, and does not change where it starts. Default: 1.
+          inverted: whether the bijector is the inverse of the K steps. Then
+            the direction in which they are computed at once serves densities
+            of given points, as a prior needs, instead of samples; of `MAFFlow`
+            it is the other way round. Default: False.
           **kwargs: those of `keras.layers.Layer`.
 
         Raises:
@@ -67,6 +72,7 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
         self.amortized = amortized
         self.seed = seed
         self.context_scale = context_scale
+        self.inverted = inverted
 
     @abc.abstractmethod
     def _parameter_specs(self, event_size: int) -> dict[str, ParameterSpec]:
@@ -128,6 +134,11 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
 
     def make_bijector(self, parameters: dict[str, tf.Tensor]) -> tfb.Bijector:
         """The flow with parameters as `parameters()` returns them."""
+        flow = self._composed(parameters)
+        return tfb.Invert(flow) if self.inverted else flow
+
+    def _composed(self, parameters: dict[str, tf.Tensor]) -> tfb.Bijector:
+        """All the steps, one after the other."""
         return Scan(self._steps(**parameters))
 
     def bijector(self, context: tf.Tensor | None = None) -> tfb.Bijector:
@@ -186,6 +197,7 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
             "amortized": self.amortized,
             "seed": self.seed,
             "context_scale": self.context_scale,
+            "inverted": self.inverted,
         }
 
     def _normal(

@@ -47,8 +47,8 @@ class HouseholderFlow(FlowLayer):
           amortized: whether the parameters depend on a context. Default: None,
             they do if the layer is built with one, as it is in a posterior.
           seed: makes the initial weights reproducible. Default: None.
-          **kwargs: `context_scale` of `FlowLayer`, and those of
-            `keras.layers.Layer`.
+          **kwargs: `context_scale` and `inverted` of `FlowLayer`, and those
+            of `keras.layers.Layer`.
 
         Raises:
           ValueError: a number is not a positive integer.

@@ -59,8 +59,8 @@ class NICEFlow(CouplingFlow):
           amortized: whether conditioners and scaling depend on a context.
             Default: None, they do if the layer is built with one.
           seed: makes the initial weights and the mixing reproducible.
-          **kwargs: `context_scale` of `FlowLayer`, and those of
-            `keras.layers.Layer`.
+          **kwargs: `context_scale` and `inverted` of `FlowLayer`, and those
+            of `keras.layers.Layer`.
 
         Raises:
           ValueError: an argument breaks its rule.
@@ -105,11 +105,10 @@ class NICEFlow(CouplingFlow):
             parameters |= self._scaling.parameters(context)
         return parameters
 
-    def make_bijector(self, parameters: dict[str, tf.Tensor]) -> tfb.Bijector:
-        """The flow with parameters as `parameters()` returns them."""
+    def _composed(self, parameters: dict[str, tf.Tensor]) -> tfb.Bijector:
         parameters = dict(parameters)
         log_scale = parameters.pop("log_scale", None)
-        flow = super().make_bijector(parameters)
+        flow = super()._composed(parameters)
         if log_scale is None:
             return flow
         return tfb.Chain([tfb.Scale(log_scale=log_scale), flow])
@@ -117,7 +116,7 @@ class NICEFlow(CouplingFlow):
     def _conditioner_sizes(self, event_size: int) -> tuple[int, int]:
         return event_size, event_size
 
-    def _couplings(
+    def _maps(
         self, conditioner_parameters: Mapping[str, tf.Tensor], **own: tf.Tensor
     ) -> AdditiveCoupling:
         return AdditiveCoupling(

@@ -28,7 +28,7 @@ class RealNVPFlow(CouplingFlow):
     def _conditioner_sizes(self, event_size: int) -> tuple[int, int]:
         return event_size, 2 * event_size
 
-    def _couplings(
+    def _maps(
         self, conditioner_parameters: Mapping[str, tf.Tensor], **own: tf.Tensor
     ) -> AffineCoupling:
         return AffineCoupling(

@@ -1,11 +1,14 @@
 """Pure functions on tensors: constraints, flow formulas, root search, noise."""
 
 from tfp_flows.math import (
+    autoregressive,
     circulant,
     constraints,
     coupling,
     householder,
+    implicit,
     linear,
+    masks,
     networks,
     noise,
     permutations,
@@ -20,11 +23,14 @@ from tfp_flows.math import (
 )
 
 __all__ = [
+    "autoregressive",
     "circulant",
     "constraints",
     "coupling",
     "householder",
+    "implicit",
     "linear",
+    "masks",
     "permutations",
     "networks",
     "noise",

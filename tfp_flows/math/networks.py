@@ -42,7 +42,11 @@ def multilayer_perceptron(
 
     Returns:
       `[..., O]`.
+
+    Raises:
+      ValueError: `context` is not what `context_kernel` takes.
     """
+    _check_context(context, parameters.get("context_kernel"))
     h = x
     for i in range(num_hidden_layers + 1):
         h = _times(h, parameters[f"kernel_{i}"]) + parameters[f"bias_{i}"]
@@ -51,6 +55,27 @@ def multilayer_perceptron(
         if i < num_hidden_layers:
             h = ACTIVATIONS[activation](h)
     return h
+
+
+def _check_context(context: tf.Tensor | None, kernel: tf.Tensor | None) -> None:
+    if kernel is None:
+        if context is None:
+            return
+        raise ValueError(
+            "`context` must be None for a network without `context_kernel`; "
+            f"got shape {context.shape}."
+        )
+    size = kernel.shape[-2]
+    if context is None:
+        raise ValueError(f"`context` must have shape [..., {size}]; got None.")
+    if context.shape.rank == 0 or (
+        context.shape.rank
+        and size is not None
+        and context.shape[-1] not in (size, None)
+    ):
+        raise ValueError(
+            f"`context` must have shape [..., {size}]; got {context.shape}."
+        )
 
 
 def _times(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows._tfp import ps
-from tfp_flows.math import linear, planar, root_finding, stable
+from tfp_flows.math import implicit, linear, planar, root_finding, stable
 
 __all__ = [
     "ConstrainedSylvester",
@@ -160,7 +160,7 @@ def inverse(
             descending=False,
         )
 
-    v = _implicit(v, update, pull_back, [w, r1, r2, b])
+    v = implicit.attach(v, update, pull_back, [w, r1, r2, b])
     move, fldj = forward(v, r1, r2, b, c, q)
     return move, -fldj
 
@@ -237,7 +237,7 @@ def _solve(
         )
 
     x = _solution(r, left, right, g, slope, descending)
-    return _implicit(x, update, pull_back, [r, left, right, g])
+    return implicit.attach(x, update, pull_back, [r, left, right, g])
 
 
 def _solution(
@@ -314,39 +314,3 @@ def _substitute(
         maximum_iterations=size,
     )
     return x
-
-
-def _implicit(
-    x: tf.Tensor,
-    update: Callable[..., tf.Tensor],
-    pull_back: Callable[..., tf.Tensor],
-    sources: Sequence[tf.Tensor],
-) -> tf.Tensor:
-    """`x` in value; in its derivatives the solution of `x = update(x, ...)`.
-
-    Derivatives of every order are right, and none passes through the search.
-
-    Args:
-      x: the solution, `[..., M]`, without gradients.
-      update: `update(x, *sources)`.
-      pull_back: `pull_back(x_bar, x, *sources)`, the solution `u` of
-        `u - (d update / d x)' u = x_bar`.
-      sources: what the solution depends on.
-    """
-
-    @tf.custom_gradient
-    def attached(
-        x: tf.Tensor, *sources: tf.Tensor
-    ) -> tuple[tf.Tensor, Callable]:
-        def gradient(x_bar: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            again = _implicit(x, update, pull_back, sources)
-            u = pull_back(x_bar, again, *sources)
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(sources)
-                value = update(again, *sources)
-            bars = tape.gradient(value, sources, output_gradients=u)
-            return tf.zeros_like(x), *bars
-
-        return tf.identity(x), gradient
-
-    return attached(x, *sources)

@@ -4,9 +4,10 @@ from tfp_flows._backend import require_tensorflow_backend
 
 require_tensorflow_backend("tfp_flows.models")
 
+from tfp_flows.models.bernoulli_made import BernoulliMADE  # noqa: E402
 from tfp_flows.models.dlgm import DLGM  # noqa: E402
 from tfp_flows.models.marginal_likelihood import (  # noqa: E402
     LogMarginalLikelihood,
 )
 
-__all__ = ["DLGM", "LogMarginalLikelihood"]
+__all__ = ["BernoulliMADE", "DLGM", "LogMarginalLikelihood"]

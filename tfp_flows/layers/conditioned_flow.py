@@ -1,0 +1,173 @@
+"""The base class of the flow layers whose steps have a conditioner."""
+
+import abc
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import (
+    MLPConditioner,
+    Orthogonal,
+    Permutation,
+)
+from tfp_flows.layers import initializers
+from tfp_flows.layers.flow_layer import FlowLayer
+from tfp_flows.layers.parameter_head import ParameterSpec
+
+__all__ = ["ConditionedFlow"]
+
+tfb = tfp.bijectors
+
+
+class ConditionedFlow(FlowLayer):
+    """K maps with a network each, before each of which coordinates are mixed.
+
+    Each step has a conditioner of its own, a multilayer perceptron whose last
+    layer starts at zero. *Amortized*, its first layer has a bias for every
+    example, a linear function of the context: the context enters the network
+    beside the coordinates, and all other weights are shared.
+
+    A random mixing is drawn once, from the seed, and saved with the weights.
+    """
+
+    # What may stand before each step.
+    MIXINGS: tuple[str, ...] = ("orthogonal", "permutation", "reverse", "none")
+    DEFAULT_MIXING = "permutation"
+
+    def __init__(
+        self,
+        num_flow_steps: int,
+        hidden_units: Sequence[int] = (64, 64),
+        activation: str = "gelu",
+        mixing: str | None = None,
+        amortized: bool | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Constructs the layer.
+
+        Args:
+          num_flow_steps: K, the number of steps, at least 1.
+          hidden_units: sizes of the hidden layers of each conditioner.
+          activation: that of `MLPConditioner`. Default: "gelu".
+          mixing: what stands before each step, one of the layer's `MIXINGS`:
+            "orthogonal" (a random orthogonal matrix), "permutation" (a random
+            one), "reverse" (of the order of the coordinates) or "none".
+            Default: None, the layer's `DEFAULT_MIXING`.
+          amortized: whether the conditioners depend on a context. Default:
+            None, they do if the layer is built with one.
+          seed: makes the initial weights and the mixing reproducible.
+          **kwargs: `context_scale` and `inverted` of `FlowLayer`, and those
+            of `keras.layers.Layer`.
+
+        Raises:
+          ValueError: an argument breaks its rule.
+        """
+        mixing = self.DEFAULT_MIXING if mixing is None else mixing
+        if mixing not in self.MIXINGS:
+            raise ValueError(
+                f"`mixing` must be one of {', '.join(self.MIXINGS)}; got "
+                f"{mixing!r}."
+            )
+        super().__init__(
+            num_flow_steps, amortized=amortized, seed=seed, **kwargs
+        )
+        # Checks both arguments.
+        network = MLPConditioner(tuple(hidden_units), activation)
+        self.hidden_units = tuple(network.hidden_units)
+        self.activation = network.activation
+        self.mixing = mixing
+
+    @abc.abstractmethod
+    def _conditioner_shapes(
+        self, event_size: int
+    ) -> Mapping[str, tuple[int, ...]]:
+        """The shapes of the parameters of one conditioner, by name."""
+
+    @abc.abstractmethod
+    def _maps(
+        self,
+        conditioner_parameters: Mapping[str, tf.Tensor],
+        **own: tf.Tensor,
+    ) -> tfb.Bijector:
+        """All the steps without the mixing, of batch shape `[K, ...]`."""
+
+    def _own_specs(self, event_size: int) -> dict[str, ParameterSpec]:
+        """Parameters of a step beside those of its conditioner."""
+        del event_size
+        return {}
+
+    def _parameter_specs(self, event_size: int) -> dict[str, ParameterSpec]:
+        specs = self._conditioner_specs(self._conditioner_shapes(event_size))
+        self._conditioner_names = tuple(specs)
+        specs |= self._own_specs(event_size)
+        if self.mixing == "orthogonal":
+            specs["mixing"] = ParameterSpec(
+                (event_size, event_size),
+                initializers.stacked_orthogonal(self._seed(90)),
+                trainable=False,
+            )
+        if self.mixing == "permutation":
+            specs["mixing"] = ParameterSpec(
+                (event_size,),
+                initializers.stacked_permutation(self._seed(90)),
+                trainable=False,
+                dtype="int32",
+            )
+        return specs
+
+    def _conditioner_specs(
+        self, shapes: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, ParameterSpec]:
+        zeros = keras.initializers.Zeros()
+        last = len(self.hidden_units)
+        specs = {}
+        for offset, (name, shape) in enumerate(shapes.items()):
+            is_kernel, is_last = len(shape) == 2, name.endswith(f"_{last}")
+            initial = zeros
+            if is_kernel and not is_last:
+                initial = self._normal(1.0 / math.sqrt(shape[0]), 2 * offset)
+            context = None
+            if name == "bias_0":
+                # Zero if it is the last one too: the identity at the start.
+                context = (
+                    zeros
+                    if is_last
+                    else self._context_kernel(10.0, 2 * offset + 1)
+                )
+            specs[name] = ParameterSpec(shape, initial, context)
+        return specs
+
+    def _steps(self, **parameters: tf.Tensor) -> tfb.Bijector:
+        conditioner_parameters = {
+            name: parameters.pop(name) for name in self._conditioner_names
+        }
+        mixing = parameters.pop("mixing", None)
+        parts = [self._maps(conditioner_parameters, **parameters)]
+        # Chain applies the last of its list first.
+        if self.mixing == "reverse":
+            parts.append(self._reversal(conditioner_parameters))
+        elif mixing is not None:
+            mix = Orthogonal if self.mixing == "orthogonal" else Permutation
+            parts.append(mix(mixing))
+        return parts[0] if len(parts) == 1 else tfb.Chain(parts)
+
+    def _reversal(self, parameters: Mapping[str, tf.Tensor]) -> Permutation:
+        kernel = parameters["kernel_0"]
+        backwards = np.arange(kernel.shape[-2])[::-1]
+        axes = [self.num_flow_steps, *[1] * (kernel.shape.rank - 3)]
+        return Permutation(np.broadcast_to(backwards, [*axes, len(backwards)]))
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        return {
+            **super().get_config(),
+            "hidden_units": self.hidden_units,
+            "activation": self.activation,
+            "mixing": self.mixing,
+        }
