@@ -90,31 +90,26 @@ def invert(
         return _loop(size, body, tf.zeros_like(y))
 
     def update(x: tf.Tensor, y: tf.Tensor, *sources: tf.Tensor) -> tf.Tensor:
-        value, log_derivative = forward(x, conditioner(x, *sources))
-        step = tf.stop_gradient(tf.exp(-log_derivative))
-        return x + step * (y - value)
+        return x + (y - forward(x, conditioner(x, *sources))[0])
 
     def pull_back(
-        x_bar: tf.Tensor, x: tf.Tensor, *sources: tf.Tensor
+        x_bar: tf.Tensor, x: tf.Tensor, y: tf.Tensor, *sources: tf.Tensor
     ) -> tf.Tensor:
+        del y
         with tf.GradientTape(
             persistent=True, watch_accessed_variables=False
         ) as tape:
             tape.watch(x)
-            value = update(x, *sources)
+            value, log_derivative = forward(x, conditioner(x, *sources))
+        inverse_diagonal = tf.exp(-log_derivative)
 
-        # d update / d x is triangular with a diagonal of zeros: its D-th
-        # power is zero, and so the series ends.
+        # Each round settles one more coordinate of J' u = x_bar, J triangular.
         def body(k: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            product = tape.gradient(
-                value,
-                x,
-                output_gradients=u,
-                unconnected_gradients=tf.UnconnectedGradients.ZERO,
-            )
-            return k + 1, tf.ensure_shape(x_bar + product, u.shape)
+            product = tape.gradient(value, x, output_gradients=u)
+            u += inverse_diagonal * (x_bar - product)
+            return k + 1, tf.ensure_shape(u, x.shape)
 
-        return _loop(size - 1, body, x_bar)
+        return _loop(size - 1, body, inverse_diagonal * x_bar)
 
     found = search(*map(tf.stop_gradient, (y, *sources)))
     return implicit.attach(found, update, pull_back, [y, *sources])
