@@ -22,7 +22,7 @@ from ml_collections import config_dict
 from benchmarks._long_flow_child import versions
 from configs import image_defaults
 from tfp_flows.bijectors import CircularConvolution
-from trainers.flows import FLOWS, make_flow
+from trainers.flows import AUTOREGRESSIVE, FLOWS, make_flow
 
 __all__ = ["FlowAtSize", "convolution", "flows", "main"]
 
@@ -132,6 +132,11 @@ def _settings(
     settings = image_defaults.get_config("mnist", None).posterior
     settings.flow = flow
     settings.num_flow_steps = num_flow_steps
+    if flow in AUTOREGRESSIVE:  # a unit for each coordinate at least
+        settings.conditioner_hidden_units = tuple(
+            max(units, event_size)
+            for units in settings.conditioner_hidden_units
+        )
     settings.num_orthogonal_columns = min(
         settings.num_orthogonal_columns, event_size
     )

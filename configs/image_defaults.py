@@ -4,6 +4,8 @@ The argument behind the colon of `--config=configs/mnist.py:...`:
 
     flow=none|planar|...      the posterior's flow, one of `FLOWS`
     K=<flow steps>            its length
+    prior=none|planar|...     p(z): standard normal, or one of `FLOWS`
+    prior_K=<flow steps>      its length, 4 if not given
     L=<stochastic layers>     each with `model.latent_size` latents
     recipe=modern|paper       optimizer, networks and schedule
     runlocal                  a few hundred steps, to see that all works
@@ -35,9 +37,13 @@ FLOWS = (
     "sylvester_orthogonal",
     "sylvester_householder",
     "sylvester_triangular",
+    "maf",
+    "iaf",
+    "iaf_gated",
 )
 # Those whose context enters a network, beside the latents.
 COUPLINGS = ("nice_ortho", "nice_perm", "real_nvp", "data_adaptive", "conf")
+AUTOREGRESSIVE = ("maf", "iaf", "iaf_gated")
 RECIPES = ("modern", "paper")
 
 
@@ -58,13 +64,20 @@ def get_config(
     """
     variant = variants.parse_variant(
         arg,
-        choices={"flow": FLOWS, "recipe": RECIPES},
-        positive_ints=("K", "L"),
+        choices={"flow": FLOWS, "prior": FLOWS, "recipe": RECIPES},
+        positive_ints=("K", "prior_K", "L"),
         switches=("runlocal",),
     )
-    if variant.get("flow") == "none" and "K" in variant:
+    for flow, length in (("flow", "K"), ("prior", "prior_K")):
+        if variant.get(flow) == "none" and length in variant:
+            raise ValueError(
+                f"`{length}` must not be given with {flow}=none; got "
+                f"{variant[length]}."
+            )
+    if "prior_K" in variant and "prior" not in variant:
         raise ValueError(
-            f"`K` must not be given with flow=none; got {variant['K']}."
+            "`prior` must be given with prior_K; got prior_K="
+            f"{variant['prior_K']} alone."
         )
     config = _modern(dataset)
     if variant.get("recipe") == "paper":
@@ -79,9 +92,16 @@ def get_config(
     if (
         config.training.recipe == "modern"
         and config.posterior.num_flow_steps
-        and config.posterior.flow not in COUPLINGS
+        and config.posterior.flow not in COUPLINGS + AUTOREGRESSIVE
     ):
         config.posterior.context_scale = 1 / config.posterior.num_flow_steps
+    config.prior.flow = variant.get("prior", "none")
+    if config.prior.flow != "none":
+        config.prior.num_flow_steps = variant.get("prior_K", 4)
+    for group in (config.posterior, config.prior):
+        if group.flow in AUTOREGRESSIVE:
+            # Masks leave a coordinate half of these units on average.
+            group.conditioner_hidden_units = (256, 256)
     config.model.num_stochastic_layers = variant.get("L", 1)
     if variant.get("runlocal"):
         _shrink(config)
@@ -115,18 +135,20 @@ def _modern(dataset: str) -> config_dict.ConfigDict:
     config.posterior.base = "diagonal"  # covariance of q_0
     config.posterior.flow = "planar"  # see FLOWS
     config.posterior.num_flow_steps = 40  # K; 0 without a flow
-    # Hidden layers of each coupling's network (nice_*, real_nvp, conf, ...).
-    config.posterior.conditioner_hidden_units = (64, 64)
-    config.posterior.conditioner_activation = "gelu"  # in these layers
-    config.posterior.num_orthogonal_columns = 8  # M of sylvester_orthogonal
-    # H of each step of sylvester_householder.
-    config.posterior.num_householder_reflections = 4
+    _add_flow_settings(config.posterior)
     # Slows the learning of the amortized part of the flow's parameters, see
     # `layers.FlowLayer`; recipe=modern sets it to 1 / K, but for couplings. On
     # MNIST with planar, K = 40, and 8,000 steps in all, the validation ELBO was
     # 0.3 nats higher than with 1, and 3 nats higher after 3,000 steps; with
     # nice_ortho, K = 10, and 6,000 steps, 0.4 nats lower.
     config.posterior.context_scale = 1.0
+
+    # p(z): standard normal, or a flow in the direction in which the density of
+    # a point is the fast one.
+    config.prior = config_dict.ConfigDict()
+    config.prior.flow = "none"  # see FLOWS
+    config.prior.num_flow_steps = 0  # K; 0 without a flow
+    _add_flow_settings(config.prior)
 
     config.training = config_dict.ConfigDict()
     config.training.seed = 0  # of initial weights, data order and all noise
@@ -171,6 +193,15 @@ def _modern(dataset: str) -> config_dict.ConfigDict:
     config.evaluation.num_images = 2_000  # first test images, for iwae_S
     config.evaluation.batch_size = 100  # images at once: bounds the memory
     return config
+
+
+def _add_flow_settings(group: config_dict.ConfigDict) -> None:
+    # Hidden layers of the network of each step: nice_*, real_nvp, iaf, ...
+    group.conditioner_hidden_units = (64, 64)
+    group.conditioner_activation = "gelu"  # in these layers
+    group.num_orthogonal_columns = 8  # M of sylvester_orthogonal
+    # H of each step of sylvester_householder.
+    group.num_householder_reflections = 4
 
 
 def _change_to_paper(config: config_dict.ConfigDict) -> None:

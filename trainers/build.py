@@ -31,9 +31,7 @@ _CHOICES = {
     # Training, validation and test images are all made binary.
     "model.likelihood": ("bernoulli",),
     "model.activation": _ACTIVATIONS,
-    "posterior.conditioner_activation": tuple(ACTIVATIONS),
     "posterior.base": ("diagonal", "low_rank", "full"),
-    "posterior.flow": ("none", *flows.FLOWS),
     "training.gradient_estimator": (
         "reparameterized",
         "sticking_the_landing",
@@ -46,8 +44,6 @@ _POSITIVE_INTEGERS = (
     "model.latent_size",
     "model.num_stochastic_layers",
     "model.maxout_window",
-    "posterior.num_orthogonal_columns",
-    "posterior.num_householder_reflections",
     "training.num_steps",
     "training.batch_size",
     "training.num_importance_samples",
@@ -90,30 +86,8 @@ def check_config(config: config_dict.ConfigDict) -> None:
             _refuse(config, key, "not be negative, and finite")
     if config.training.seed >= 2**31:
         _refuse(config, "training.seed", "be less than 2**31")
-    num_flow_steps = config.posterior.num_flow_steps
-    if config.posterior.flow == "none":
-        if num_flow_steps != 0:
-            _refuse(config, "posterior.num_flow_steps", "be 0 without a flow")
-    elif num_flow_steps < 1:
-        _refuse(config, "posterior.num_flow_steps", "be at least 1")
-    latent_size = config.model.latent_size * config.model.num_stochastic_layers
-    if config.posterior.flow in flows.COUPLINGS and latent_size < 2:
-        _refuse(config, "model.latent_size", "be at least 2 for a coupling")
-    if (
-        config.posterior.flow == "sylvester_orthogonal"
-        and config.posterior.num_orthogonal_columns > latent_size
-    ):
-        _refuse(
-            config,
-            "posterior.num_orthogonal_columns",
-            f"be at most the number of latents, {latent_size}",
-        )
-    if any(n < 1 for n in config.posterior.conditioner_hidden_units):
-        _refuse(
-            config,
-            "posterior.conditioner_hidden_units",
-            "hold integers that are at least 1",
-        )
+    for group in ("posterior", "prior"):
+        _check_flow(config, group)
     window = config.model.maxout_window
     for key in ("model.hidden_units", "model.stochastic_hidden_units"):
         units = _get(config, key)
@@ -136,6 +110,47 @@ def check_config(config: config_dict.ConfigDict) -> None:
             "training.gradient_estimator",
             "be doubly_reparameterized or reparameterized for several "
             "importance samples, of which it is a biased one",
+        )
+
+
+def _check_flow(config: config_dict.ConfigDict, group: str) -> None:
+    """Refuses settings of which no flow over the latents can be made."""
+    settings = config[group]
+    known = {
+        "flow": ("none", *flows.FLOWS),
+        "conditioner_activation": tuple(ACTIVATIONS),
+    }
+    for name, values in known.items():
+        if settings[name] not in values:
+            _refuse(config, f"{group}.{name}", f"be one of {', '.join(values)}")
+    for name in ("num_orthogonal_columns", "num_householder_reflections"):
+        if not settings[name] >= 1:
+            _refuse(config, f"{group}.{name}", "be at least 1")
+    if settings.flow == "none":
+        if settings.num_flow_steps != 0:
+            _refuse(config, f"{group}.num_flow_steps", "be 0 without a flow")
+    elif settings.num_flow_steps < 1:
+        _refuse(config, f"{group}.num_flow_steps", "be at least 1")
+    latent_size = config.model.latent_size * config.model.num_stochastic_layers
+    if settings.flow in flows.COUPLINGS and latent_size < 2:
+        _refuse(config, "model.latent_size", "be at least 2 for a coupling")
+    if (
+        settings.flow == "sylvester_orthogonal"
+        and settings.num_orthogonal_columns > latent_size
+    ):
+        _refuse(
+            config,
+            f"{group}.num_orthogonal_columns",
+            f"be at most the number of latents, {latent_size}",
+        )
+    units = settings.conditioner_hidden_units
+    least = latent_size if settings.flow in flows.AUTOREGRESSIVE else 1
+    if any(n < least for n in units):
+        what = ", the number of latents" if least > 1 else ""
+        _refuse(
+            config,
+            f"{group}.conditioner_hidden_units",
+            f"hold integers that are at least {least}{what}",
         )
 
 
@@ -182,6 +197,7 @@ def build_model(config: config_dict.ConfigDict) -> models.DLGM:
             name="decoder",
         ),
         likelihood=config.model.likelihood,
+        prior=_prior(config),
         stochastic_layers=_stochastic_layers(config),
         annealing=build_annealing(config),
         num_importance_samples=config.training.num_importance_samples,
@@ -241,6 +257,20 @@ def _mlp(
         activation=config.model.activation,
         maxout_window=config.model.maxout_window,
         name=name,
+    )
+
+
+def _prior(
+    config: config_dict.ConfigDict,
+) -> posteriors.FlowPosterior | None:
+    """p(z), a flow behind a Gaussian with weights; None: standard normal."""
+    if config.prior.flow == "none":
+        return None
+    return posteriors.FlowPosterior(
+        config.model.latent_size * config.model.num_stochastic_layers,
+        flow=flows.make_prior_flow(config.prior, amortized=False),
+        amortized=False,
+        name="prior",
     )
 
 

@@ -192,6 +192,8 @@ def evaluate(run: train_images.ImageRun, workdir: str) -> dict[str, Any]:
         "dataset": config.data.dataset,
         "flow": config.posterior.flow,
         "num_flow_steps": config.posterior.num_flow_steps,
+        "prior": config.prior.flow,
+        "num_prior_steps": config.prior.num_flow_steps,
         "num_stochastic_layers": config.model.num_stochastic_layers,
         "recipe": config.training.recipe,
         "seed": config.training.seed,

@@ -9,7 +9,7 @@ class Entry(NamedTuple):
     """One flow: its classes, its paper and what it costs.
 
     `cost` is that of one step for one point, in D coordinates, with W hidden
-    units in a coupling's network, H reflections and M columns.
+    units in a network's layer, H reflections and M columns.
     """
 
     bijectors: tuple[str, ...]  # those of `tfp_flows.bijectors` in one step
@@ -27,6 +27,9 @@ _SYLVESTER = "van den Berg et al. 2018"
 _SEARCHES = (
     "back-substitution, {} root searches on a scalar, implicit gradients"
 )
+_IAF = "Kingma et al. 2016"
+_PASSES = "D passes in one loop, implicit gradients"
+_NETWORK = "O(D W + W^2), D times that for the inverse"
 
 # In the order, and with the names, of `trainers.flows.FLOWS`.
 CATALOGUE: dict[str, Entry] = {
@@ -133,5 +136,29 @@ CATALOGUE: dict[str, Entry] = {
         log_det="closed form, on D scalars",
         inverse=_SEARCHES.format("D"),
         cost="O(D^2)",
+    ),
+    "maf": Entry(
+        bijectors=("MaskedAutoregressive", "Permutation"),
+        layer="MAFFlow",
+        paper="Papamakarios et al. 2017",
+        log_det="closed form",
+        inverse="closed form; forward: D passes in one loop",
+        cost="O(D W + W^2), D times that forward",
+    ),
+    "iaf": Entry(
+        bijectors=("InverseAutoregressive", "Permutation"),
+        layer="IAFFlow",
+        paper=_IAF,
+        log_det="closed form",
+        inverse=_PASSES,
+        cost=_NETWORK,
+    ),
+    "iaf_gated": Entry(
+        bijectors=("InverseAutoregressive", "Permutation"),
+        layer="IAFFlow",
+        paper=_IAF,
+        log_det="closed form",
+        inverse=_PASSES,
+        cost=_NETWORK,
     ),
 }

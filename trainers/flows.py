@@ -7,7 +7,13 @@ from ml_collections import config_dict
 
 from tfp_flows import layers
 
-__all__ = ["COUPLINGS", "FLOWS", "make_flow"]
+__all__ = [
+    "AUTOREGRESSIVE",
+    "COUPLINGS",
+    "FLOWS",
+    "make_flow",
+    "make_prior_flow",
+]
 
 Settings: TypeAlias = config_dict.ConfigDict
 _Make: TypeAlias = Callable[..., layers.FlowLayer]
@@ -22,15 +28,17 @@ def _steps(make: Callable[..., layers.FlowLayer]) -> _Make:
     return build
 
 
-def _couplings(
-    make: Callable[..., layers.FlowLayer], mixing: str = "permutation"
+def _conditioned(
+    make: Callable[..., layers.ConditionedFlow], **own: Any
 ) -> _Make:
+    """A flow of steps with a network each."""
+
     def build(settings: Settings, **shared: Any) -> layers.FlowLayer:
         return make(
             settings.num_flow_steps,
             hidden_units=tuple(settings.conditioner_hidden_units),
             activation=settings.conditioner_activation,
-            mixing=mixing,
+            **own,
             **shared,
         )
 
@@ -53,21 +61,28 @@ def _sylvester(kind: str) -> _Make:
 FLOWS: dict[str, _Make] = {
     "planar": _steps(layers.PlanarFlow),
     "radial": _steps(layers.RadialFlow),
-    "nice_ortho": _couplings(layers.NICEFlow, "orthogonal"),
-    "nice_perm": _couplings(layers.NICEFlow),
-    "real_nvp": _couplings(layers.RealNVPFlow),
+    "nice_ortho": _conditioned(layers.NICEFlow, mixing="orthogonal"),
+    "nice_perm": _conditioned(layers.NICEFlow, mixing="permutation"),
+    "real_nvp": _conditioned(layers.RealNVPFlow),
     "circular": _steps(layers.CircularFlow),
     "symmetric": _steps(layers.SymmetricFlow),
-    "data_adaptive": _couplings(layers.DataAdaptiveFlow),
-    "conf": _couplings(layers.CONFFlow),
+    "data_adaptive": _conditioned(layers.DataAdaptiveFlow),
+    "conf": _conditioned(layers.CONFFlow),
     "householder": _steps(layers.HouseholderFlow),
     "sylvester_orthogonal": _sylvester("orthogonal"),
     "sylvester_householder": _sylvester("householder"),
     "sylvester_triangular": _sylvester("triangular"),
+    "maf": _conditioned(layers.MAFFlow),
+    "iaf": _conditioned(layers.IAFFlow),
+    "iaf_gated": _conditioned(layers.IAFFlow, update="gated"),
 }
 
 # Those that split the latents, so that they need two of them.
 COUPLINGS = ("nice_ortho", "nice_perm", "real_nvp", "data_adaptive", "conf")
+# Those whose networks have a unit for each latent at least.
+AUTOREGRESSIVE = ("maf", "iaf", "iaf_gated")
+# Those whose inverse is computed at once; of all others it is the forward map.
+_FAST_INVERSES = ("maf",)
 
 
 def make_flow(settings: Settings, **shared: Any) -> layers.FlowLayer | None:
@@ -81,3 +96,16 @@ def make_flow(settings: Settings, **shared: Any) -> layers.FlowLayer | None:
     if settings.flow == "none":
         return None
     return FLOWS[settings.flow](settings, **shared)
+
+
+def make_prior_flow(
+    settings: Settings, **shared: Any
+) -> layers.FlowLayer | None:
+    """The same for a group `prior`: the density of a point is the fast one.
+
+    Args:
+      settings: as in `make_flow`.
+      **shared: arguments of `FlowLayer`.
+    """
+    inverted = settings.flow not in _FAST_INVERSES
+    return make_flow(settings, inverted=inverted, **shared)

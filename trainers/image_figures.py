@@ -123,7 +123,8 @@ def save_all(
     """
     name = (
         f"{results['dataset']}, flow {results['flow']}, "
-        f"K = {results['num_flow_steps']}, seed {results['seed']}"
+        f"K = {results['num_flow_steps']}, prior {results['prior']}, "
+        f"seed {results['seed']}"
     )
 
     def path(stem: str) -> str:

@@ -65,8 +65,8 @@ def _numbers(case: dict[str, Any] | None) -> list[str]:
 def _catalogue_caption(run: dict[str, Any] | None) -> str:
     cost = (
         "Names as in configs and behind `flow=`. Cost of one step for one "
-        "point: W hidden units in a coupling's network, H reflections, M "
-        "columns. "
+        "point: W units in a hidden layer of a step's network, H reflections, "
+        "M columns. "
     )
     if run is None:
         return cost + (

@@ -44,8 +44,12 @@ _REFERENCES = {
 
 
 class _Difference(NamedTuple):
-    """Of two models, image by image: the flow's minus that without one."""
+    """Of two models, image by image: the flow's minus that without one.
 
+    The flow is `of` the "posterior", or of the "prior".
+    """
+
+    of: str
     without: dict[str, Any]
     with_flow: dict[str, Any]
     elbo: np.ndarray
@@ -71,23 +75,46 @@ def _experiment(run: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
+def _posterior(run: dict[str, Any]) -> tuple[str, int]:
+    return run["flow"], run["num_flow_steps"]
+
+
+def _prior(run: dict[str, Any]) -> tuple[str, int]:
+    return run.get("prior", "none"), run.get("num_prior_steps", 0)
+
+
 def _differences(runs: Results) -> list[_Difference]:
-    """All pairs of a flow and no flow with values for every image."""
+    """All pairs of a flow and no flow with values for every image.
+
+    First those of posteriors, of runs with a standard normal prior, then those
+    of priors, of runs with equal posteriors.
+    """
     runs = [run for run in runs if "per_image" in run]
+    none = ("none", 0)
     pairs = []
-    for with_flow in (run for run in runs if run["flow"] != "none"):
-        for without in (run for run in runs if run["flow"] == "none"):
-            if _experiment(without) == _experiment(with_flow):
-                a, b = without["per_image"], with_flow["per_image"]
-                iwae = _iwae(without)
-                pairs.append(
-                    _Difference(
-                        without,
-                        with_flow,
-                        _minus(b["elbo"], a["elbo"]),
-                        _minus(b[iwae], a[iwae]),
+    for of, part, other in (
+        ("posterior", _posterior, _prior),
+        ("prior", _prior, _posterior),
+    ):
+        for with_flow in (run for run in runs if part(run) != none):
+            if of == "posterior" and other(with_flow) != none:
+                continue
+            for without in (run for run in runs if part(run) == none):
+                if (*_experiment(without), other(without)) == (
+                    *_experiment(with_flow),
+                    other(with_flow),
+                ):
+                    a, b = without["per_image"], with_flow["per_image"]
+                    iwae = _iwae(without)
+                    pairs.append(
+                        _Difference(
+                            of,
+                            without,
+                            with_flow,
+                            _minus(b["elbo"], a["elbo"]),
+                            _minus(b[iwae], a[iwae]),
+                        )
                     )
-                )
     return pairs
 
 
@@ -107,9 +134,13 @@ def _measured(run: dict[str, Any], name: str, sign: int = 1) -> str:
 
 
 def _flow(run: dict[str, Any]) -> str:
-    if run["flow"] == "none":
-        return "none"
-    return f"{run['flow']}, K = {run['num_flow_steps']}"
+    """The posterior's flow and, if there is one, the prior's."""
+    posterior, prior = _name(*_posterior(run)), _name(*_prior(run))
+    return posterior if prior == "none" else f"{posterior}; prior {prior}"
+
+
+def _name(flow: str, num_steps: int) -> str:
+    return "none" if flow == "none" else f"{flow}, K = {num_steps}"
 
 
 def _runs(results: Results) -> list[dict[str, Any]]:
@@ -143,9 +174,13 @@ def digits(results: Results) -> str:
     Returns:
       A Markdown table and its caption.
     """
-    pairs = _differences(
-        [run for run in _runs(results) if run["dataset"] == "digits"]
-    )
+    pairs = [
+        pair
+        for pair in _differences(
+            [run for run in _runs(results) if run["dataset"] == "digits"]
+        )
+        if pair.of == "posterior"
+    ]
     if not pairs:
         return "Not measured: no pair of runs with a flow and without."
     pairs.sort(key=lambda p: (_flow(p.with_flow), p.with_flow["seed"]))
@@ -179,7 +214,7 @@ def digits(results: Results) -> str:
             )
         if len(group) > 1:
             rows.append([flow, "all", *_overall(group)])
-    runs = [run for pair in pairs for run in pair[:2]]
+    runs = [run for pair in pairs for run in (pair.without, pair.with_flow)]
     caption = (
         f"Nats per image, higher is better, after {first['num_steps']:,} steps "
         "([config](configs/digits.py)): means over the "
@@ -231,6 +266,7 @@ def mnist(results: Results) -> str:
             run["num_stochastic_layers"],
             run["num_flow_steps"],
             run["flow"],
+            _prior(run),
             run["seed"],
         )
     )
@@ -307,9 +343,10 @@ def _steps(run: dict[str, Any]) -> str:
 
 def _sentence(pair: _Difference) -> str:
     run = pair.with_flow
+    without = "no flow" if pair.of == "posterior" else "a standard normal prior"
     return (
         f"{run['dataset']}, {run['recipe']}, seed {run['seed']}, {_flow(run)} "
-        "minus no flow, paired over the same images and noise: ELBO "
+        f"minus {without}, paired over the same images and noise: ELBO "
         f"{_mean(pair.elbo)}, ln p(x) {_mean(pair.iwae)}."
     )
 

@@ -347,10 +347,13 @@ def train(
     loop = _Loop(run, workdir)
     settings = run.config.training
     logging.info(
-        "%s, %s flow of %d steps: %d parameters; step %d of %d.",
+        "%s, %s flow of %d steps, %s prior of %d: %d parameters; step %d of "
+        "%d.",
         run.config.data.dataset,
         run.config.posterior.flow,
         run.config.posterior.num_flow_steps,
+        run.config.prior.flow,
+        run.config.prior.num_flow_steps,
         run.num_parameters,
         run.step,
         settings.num_steps,

@@ -21,6 +21,7 @@ GROUPS = {
     "data",
     "model",
     "posterior",
+    "prior",
     "training",
     "optimizer",
     "evaluation",
@@ -32,6 +33,9 @@ ARGS = (
     "flow=radial,K=7,L=2",
     "flow=conf,K=10",
     "flow=sylvester_orthogonal,K=8",
+    "flow=iaf,K=4",
+    "flow=none,prior=iaf,prior_K=2",
+    "flow=maf,K=2,prior=planar,L=2",
     "recipe=paper,flow=planar,K=80",
     "recipe=paper,flow=none,runlocal",
     "runlocal",
@@ -66,12 +70,14 @@ def test_there_is_a_config_for_every_data_set():
     assert set(NAMES) == set(image_sources.IMAGE_SETS)
     assert image_defaults.FLOWS == ("none", *flows.FLOWS)
     assert image_defaults.COUPLINGS == flows.COUPLINGS
+    assert image_defaults.AUTOREGRESSIVE == flows.AUTOREGRESSIVE
 
 
-def test_only_the_context_of_couplings_learns_at_full_speed():
+def test_only_the_context_of_networks_learns_at_full_speed():
     for flow in flows.FLOWS:
         scale = get_config("mnist", f"flow={flow},K=5").posterior.context_scale
-        assert scale == (1.0 if flow in flows.COUPLINGS else 0.2)
+        has_network = flow in flows.COUPLINGS + flows.AUTOREGRESSIVE
+        assert scale == (1.0 if has_network else 0.2)
 
 
 def test_variant_sets_flow_length_and_layers():
@@ -83,6 +89,21 @@ def test_variant_sets_flow_length_and_layers():
     assert config.posterior.flow == "none"
     assert config.posterior.num_flow_steps == 0
     assert get_config("mnist", "K=3").posterior.num_flow_steps == 3
+
+
+def test_variant_sets_the_prior():
+    for arg, flow, length in (
+        (None, "none", 0),
+        ("prior=none", "none", 0),
+        ("prior=iaf", "iaf", 4),
+        ("flow=none,prior=planar,prior_K=7", "planar", 7),
+    ):
+        prior = get_config("mnist", arg).prior
+        assert (prior.flow, prior.num_flow_steps) == (flow, length)
+    without = get_config("mnist", "flow=iaf,K=3")
+    with_prior = get_config("mnist", "flow=iaf,K=3,prior=iaf")
+    for group in GROUPS - {"prior"}:
+        assert with_prior[group] == without[group]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -141,6 +162,12 @@ def test_digits_are_evaluated_as_the_issue_says():
         ("K=0", "`K` must be a positive integer; got '0'"),
         ("L=x", "`L` must be a positive integer; got 'x'"),
         ("flow=none,K=4", "`K` must not be given with flow=none; got 4"),
+        ("prior=x", "`prior` must be one of none, planar, .*; got 'x'"),
+        (
+            "prior=none,prior_K=4",
+            "`prior_K` must not be given with prior=none; got 4",
+        ),
+        ("prior_K=4", "`prior` must be given with prior_K; got prior_K=4"),
         ("depth=2", "one of flow=.*, recipe=.*, K=.*, L=.*runlocal; got 'dep"),
     ],
 )
@@ -159,14 +186,17 @@ def test_command_in_the_header_names_a_variant_that_exists(name):
 
 
 def test_every_key_is_explained():
-    source = inspect.getsource(image_defaults._modern)
-    lines = source.splitlines()
-    explained = {
-        match.groups()
-        for before, line in zip(lines, lines[1:], strict=False)
-        if (match := re.match(r"    config\.(\w+)\.(\w+) = .*", line))
-        and ("#" in line or before.strip().startswith("#"))
-    }
+    explained = set()
+    for function in (image_defaults._modern, image_defaults._add_flow_settings):
+        lines = inspect.getsource(function).splitlines()
+        for before, line in zip(lines, lines[1:], strict=False):
+            match = re.match(r"    (?:config\.)?(\w+)\.(\w+) = .*", line)
+            if match and ("#" in line or before.strip().startswith("#")):
+                group, key = match.groups()
+                groups = (
+                    ("posterior", "prior") if group == "group" else (group,)
+                )
+                explained |= {(g, key) for g in groups}
     unexplained = keys(get_config("mnist")) - explained
     # Values whose name and comment above say it all.
     assert unexplained <= {("data", "dataset")} | {

@@ -88,6 +88,17 @@ def test_flow_is_the_one_asked_for(arg, flow, steps):
     )
 
 
+def test_prior_is_the_one_asked_for_in_its_fast_direction():
+    assert build.build_model(digits.get_config("flow=none")).prior is None
+    for name, inverted in (("iaf", True), ("maf", False), ("planar", True)):
+        config = digits.get_config(f"flow=none,prior={name},prior_K=2")
+        prior = build.build_model(config).prior
+        assert prior.latent_size == config.model.latent_size
+        assert prior.distribution().batch_shape == []
+        (flow,) = prior.flows
+        assert (flow.num_flow_steps, flow.inverted) == (2, inverted)
+
+
 def test_stochastic_layers_have_their_own_latents():
     config = digits.get_config("flow=planar,K=2,L=3")
     config.model.update({"latent_size": 5, "stochastic_hidden_units": (7,)})
@@ -212,6 +223,9 @@ def test_annealing_has_the_length(name, kind):
         ("posterior.num_householder_reflections", 0, "at least 1; got 0"),
         ("posterior.conditioner_activation", "sin", "one of elu, .*'sin'"),
         ("posterior.conditioner_hidden_units", (8, 0), r"integers .*\(8, 0\)"),
+        ("prior.flow", "nice", "one of none, planar, .*; got 'nice'"),
+        ("prior.num_flow_steps", 2, "be 0 without a flow; got 2"),
+        ("prior.num_orthogonal_columns", 0, "at least 1; got 0"),
     ],
 )
 def test_bad_setting_is_refused(key, value, message):
@@ -235,6 +249,14 @@ def test_settings_that_exclude_each_other():
     config = digits.get_config("flow=sylvester_orthogonal,K=2")
     config.posterior.num_orthogonal_columns = 11
     with pytest.raises(errors.InputError, match="latents, 10; got 11"):
+        build.check_config(config)
+    config = digits.get_config("flow=none,prior=iaf")
+    config.prior.conditioner_hidden_units = (16, 9)
+    with pytest.raises(
+        errors.InputError,
+        match=r"`prior.conditioner_hidden_units` must .* at least 10, the "
+        r"number of latents; got \(16, 9\)",
+    ):
         build.check_config(config)
     config = binarized_mnist.get_config("recipe=paper")
     config.model.hidden_units = (402,)

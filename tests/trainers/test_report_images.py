@@ -197,6 +197,27 @@ def test_mnist_pair_has_its_difference():
     ]
 
 
+def test_a_prior_is_compared_at_an_equal_posterior():
+    images = {"elbo": np.float32([1, 2, 3]), "iwae_500": np.float32([0, 0])}
+    better = {"elbo": np.float32([2, 3, 4]), "iwae_500": np.float32([1, 3])}
+    prior = {"prior": "iaf", "num_prior_steps": 4}
+    runs = [
+        result(per_image=images),
+        result("iaf", 4, per_image=images),
+        result("iaf", 4, per_image=better, **prior),
+    ]
+    text = report_images.mnist(runs)
+    sentences = [line for line in text.splitlines() if "minus" in line]
+    assert sentences == [
+        "mnist, modern, seed 0, iaf, K = 4 minus no flow, paired over the same "
+        "images and noise: ELBO +0.000 ± 0.000, ln p(x) +0.000 ± 0.000.",
+        "mnist, modern, seed 0, iaf, K = 4; prior iaf, K = 4 minus a standard "
+        "normal prior, paired over the same images and noise: ELBO +1.000 ± "
+        "0.000, ln p(x) +2.000 ± 1.000.",
+    ]
+    assert "| iaf, K = 4; prior iaf, K = 4 |" in text
+
+
 def test_published_figures_stand_apart():
     text = report_images.mnist([result()])
     ours, _, references = text.partition("| published")
