@@ -109,6 +109,31 @@ def test_bijector_follows_the_weights():
     assert np.abs(layer.bijector().forward(x) - before).max() > 0.1
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_trainable_bijector_owns_its_variables(name):
+    """Those that Keras trained, and what TFP trains no weight of the layer."""
+    layer = LAYERS[name](K, seed=0)
+    layer.build((None, D))
+    flow, x = layer.trainable_bijector(), _points(5, D)
+    np.testing.assert_array_equal(flow.forward(x), layer(x))
+    shapes = sorted(tuple(v.shape) for v in flow.trainable_variables)
+    assert shapes == sorted(tuple(w.shape) for w in layer.trainable_weights)
+    before = [w.numpy() for w in layer.weights]
+    rng = np.random.default_rng(1)
+    for variable in flow.trainable_variables:
+        variable.assign_add(0.3 * rng.normal(size=variable.shape))
+    assert np.abs(flow.forward(x) - layer(x)).max() > 1e-3
+    for weight, value in zip(layer.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_a_trainable_bijector_of_an_amortized_layer_is_refused():
+    layer = LAYERS["planar"](K)
+    layer.build((None, D), (None, 2))
+    with pytest.raises(ValueError, match="`context` must be given"):
+        layer.trainable_bijector()
+
+
 @pytest.mark.parametrize("num_flow_steps", [0, -1, 2.0, "8"])
 def test_bad_number_of_steps(num_flow_steps):
     with pytest.raises(

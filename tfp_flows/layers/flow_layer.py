@@ -104,8 +104,10 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
                 f"`context_shape` must be given, as `{self.name}` has "
                 "amortized=True; got None."
             )
+        specs = self._parameter_specs(event_size)
+        self._fixed = tuple(n for n, s in specs.items() if not s.trainable)
         self._head = ParameterHead(
-            self._parameter_specs(event_size),
+            specs,
             self.num_flow_steps,
             context_scale=self.context_scale,
             dtype=self.dtype_policy,
@@ -170,6 +172,25 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
             {
                 name: tf.constant(keras.ops.convert_to_numpy(tensor))
                 for name, tensor in self.parameters(context).items()
+            }
+        )
+
+    def trainable_bijector(self) -> tfb.Bijector:
+        """The flow on `tf.Variable`s of its own, which start at the weights.
+
+        For TFP models that train it themselves, as
+        `tfp.vi.fit_surrogate_posterior` does: the bijector owns the variables,
+        and the layer is no longer needed. Call it eagerly.
+
+        Raises:
+          ValueError: the layer is not built, or its parameters are amortized.
+        """
+        return self.make_bijector(
+            {
+                name: tf.constant(keras.ops.convert_to_numpy(tensor))
+                if name in self._fixed
+                else tf.Variable(tensor, name=name)
+                for name, tensor in self.parameters().items()
             }
         )
 

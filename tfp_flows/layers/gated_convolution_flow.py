@@ -52,9 +52,11 @@ class GatedConvolutionFlow(FlowLayer):
         }
 
     def _steps(self, **parameters: tf.Tensor) -> tfb.Bijector:
-        log_scale = bounded(
-            parameters["unconstrained_log_scale"], MAX_LOG_SCALE
-        )
+        log_scale = parameters["unconstrained_log_scale"]
+        if isinstance(log_scale, tf.Variable):  # stays one, for TFP to train
+            log_scale = tfp.util.DeferredTensor(log_scale, _bounded_log_scale)
+        else:
+            log_scale = _bounded_log_scale(log_scale)
         # Chain applies the last of its list first.
         return tfb.Chain(
             [
@@ -64,3 +66,7 @@ class GatedConvolutionFlow(FlowLayer):
                 tfb.Scale(log_scale=log_scale),
             ]
         )
+
+
+def _bounded_log_scale(x: tf.Tensor) -> tf.Tensor:
+    return bounded(x, MAX_LOG_SCALE)
