@@ -14,13 +14,19 @@ from tfp_flows.bijectors import (
     CircularConvolution2D,
     ConvolutionCoupling,
     DataAdaptiveConvolution,
+    DeepSigmoidal,
     InverseAutoregressive,
+    LULinear,
     MaskedAutoregressive,
     MLPConditioner,
+    NeuralAutoregressive,
     Planar,
     Radial,
+    RationalQuadraticSpline,
     Scan,
     SLog,
+    SplineAutoregressive,
+    SplineCoupling,
     SymmetricConvolution,
 )
 from tfp_flows.layers.gated_convolution_flow import MAX_EXPONENT
@@ -112,6 +118,25 @@ _iaf, _maf = (
     for bijector_class in (InverseAutoregressive, MaskedAutoregressive)
 )
 
+NUM_BINS, NUM_SIGMOIDS = 4, 3
+_spline_autoregressive = functools.partial(
+    autoregressive_cases,
+    bijector_class=SplineAutoregressive,
+    num_outputs=3 * NUM_BINS - 1,
+    num_bins=NUM_BINS,
+)
+_spline_coupling = functools.partial(
+    coupling_cases,
+    bijector_class=SplineCoupling,
+    sizes=lambda d: (d - d // 2, (3 * NUM_BINS - 1) * (d // 2)),
+    num_bins=NUM_BINS,
+)
+_naf = functools.partial(
+    autoregressive_cases,
+    bijector_class=NeuralAutoregressive,
+    num_sigmoids=NUM_SIGMOIDS,
+)
+
 _circular, _circular_2d = (
     functools.partial(
         _cases,
@@ -146,6 +171,12 @@ CASES = [
     *_symmetric("symmetric", event_sizes=(3, 64)),
     *_symmetric("symmetric", event_sizes=(1, 2, 8), rolled=False),
     *_cases("s-log", SLog),
+    *_cases(
+        "deep-sigmoidal",
+        DeepSigmoidal,
+        event_sizes=(1, 3, 8),
+        identity_at=["unconstrained_slopes", "offsets"],
+    ),
     *_additive("additive", event_sizes=SPLITTABLE),
     *_additive(
         "nice-ortho",
@@ -195,6 +226,50 @@ CASES = [
     *_iaf("scan-iaf", event_sizes=(2, 8), num_members=3, identity_at=()),
     *_maf("maf", event_sizes=(2, 3, 8, 64)),
     *_maf("scan-maf", event_sizes=(2, 8), num_members=3, identity_at=()),
+    *_cases("lu-linear", LULinear, (1, 2, 8), ["lower_upper"], True, 0.3),
+    *_cases("lu-linear", LULinear, (64,), ["lower_upper"], False, 0.1),
+    *_cases(
+        "spline",
+        RationalQuadraticSpline,
+        event_sizes=(1, 3, 8),
+        identity_at=[
+            "unconstrained_widths",
+            "unconstrained_heights",
+            "unconstrained_slopes",
+        ],
+    ),
+    *_spline_coupling("spline-coupling", event_sizes=SPLITTABLE),
+    *_spline_coupling(
+        "scan-spline-coupling",
+        event_sizes=(2, 8),
+        mixing=("permutation",),
+        identity_at=(),
+    ),
+    *_spline_autoregressive("spline-autoregressive", event_sizes=(2, 3, 8, 64)),
+    *_spline_autoregressive(
+        "spline-autoregressive-context", event_sizes=(3,), context_size=2
+    ),
+    *_spline_autoregressive(
+        "scan-spline-autoregressive",
+        event_sizes=(2, 8),
+        num_members=3,
+        identity_at=(),
+    ),
+    *_naf("naf", num_outputs=3 * NUM_SIGMOIDS, event_sizes=(2, 3, 8, 64)),
+    *_naf(
+        "naf-two-layers",
+        num_outputs=6 * NUM_SIGMOIDS,
+        num_layers=2,
+        event_sizes=(3,),
+        context_size=2,
+    ),
+    *_naf(
+        "scan-naf",
+        num_outputs=3 * NUM_SIGMOIDS,
+        event_sizes=(2, 8),
+        num_members=3,
+        identity_at=(),
+    ),
     BijectorCase(
         "scan-gated-circular-8",
         _gated,

@@ -1,5 +1,7 @@
 """What is particular to autoregressive maps; the kit tests the rest."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,8 +13,10 @@ from tfp_flows.bijectors import (
     InverseAutoregressive,
     MADEConditioner,
     MaskedAutoregressive,
+    NeuralAutoregressive,
     Permutation,
     Scan,
+    SplineAutoregressive,
 )
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -29,6 +33,8 @@ FLOWS = {
         2,
     ),
     "maf": (MaskedAutoregressive, 2),
+    "spline": (functools.partial(SplineAutoregressive, num_bins=3), 8),
+    "naf": (functools.partial(NeuralAutoregressive, num_sigmoids=2), 6),
 }
 
 

@@ -94,3 +94,93 @@ def test_gradients_are_those_of_the_implicit_function():
     # d2s/dt2 = -f'' / f'**3 with f'' = -2 c h (1 - h**2).
     second = 2 * c * h * (1 - h**2) / slope**3
     np.testing.assert_allclose(outer.gradient(ds_dt, t), second, rtol=1e-9)
+
+
+# name -> (value and slope at a distance from the root, half the width of the
+# bracket). Newton's method alone runs away from the root of the first, is slow
+# on the second, jumps about the third, and knows no slope of the fourth.
+INCREASING = {
+    "flat ends": (lambda d: (tf.atan(d), 1 / (1 + d**2)), 1e4),
+    "flat middle": (lambda d: (d**3, 3 * d**2), 1e3),
+    "steep middle": (
+        lambda d: (
+            tf.sign(d) * tf.abs(d) ** (1 / 3),
+            tf.abs(d) ** (-2 / 3) / 3,
+        ),
+        1e3,
+    ),
+    "a step": (lambda d: (tf.tanh(1e4 * d), tf.zeros_like(d)), 1e2),
+    "straight": (lambda d: (2 * d, tf.fill(tf.shape(d), 2.0)), 1e4),
+}
+
+
+def _monotone_roots(mode, dtype):
+    """Roots found, their places, and the names, one row per function."""
+    rng = np.random.default_rng(0)
+    expected, found = [], []
+    for function, width in INCREASING.values():
+        root = rng.normal(size=500).astype(dtype)
+        low = root - width * rng.uniform(size=500).astype(dtype)
+        high = root + width * rng.uniform(size=500).astype(dtype)
+
+        def solve(root, low, high, function=function):
+            def value_and_slope(x):
+                value, slope = function(x - root)
+                return value, tf.cast(slope, x.dtype)
+
+            return root_finding.monotone_root(value_and_slope, low, high)
+
+        if mode == "vectorized":
+            body = solve
+
+            def solve(*columns, body=body):
+                return tf.vectorized_map(lambda a: body(*a), columns)
+
+        if mode != "eager":
+            solve = tf.function(
+                solve, jit_compile=mode != "graph", autograph=False
+            )
+        found.append(solve(*map(tf.constant, (root, low, high))).numpy())
+        expected.append(root)
+    return np.array(found), np.array(expected)
+
+
+def _check_monotone_roots(mode, dtype):
+    found, expected = _monotone_roots(mode, dtype)
+    eps = np.finfo(dtype).eps
+    for name, x, root in zip(INCREASING, found, expected, strict=True):
+        assert np.isfinite(x).all(), name
+        # Of a triple root only a third of the digits show in the value.
+        limit = 1e-6 if name == "flat middle" else 4 * eps
+        assert (np.abs(x - root) <= limit * (1 + np.abs(root))).all(), name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla", "vectorized"])
+def test_monotone_root_finds_the_root_of_any_increasing_function(mode, dtype):
+    _check_monotone_roots(mode, dtype)
+
+
+def test_too_few_steps_of_a_monotone_search_do_not_pass(monkeypatch):
+    monkeypatch.setattr(root_finding, "MAX_MONOTONE_STEPS", 30)
+    with pytest.raises(AssertionError):
+        _check_monotone_roots("graph", np.float64)
+
+
+def test_a_search_ends_where_all_roots_are_found():
+    counts = []
+
+    def function(x):
+        counts.append(1)
+        return x - 3.0, tf.ones_like(x)
+
+    low, high = tf.constant([-10.0, 2.0]), tf.constant([20.0, 3.5])
+    x = root_finding.monotone_root(function, low, high)
+    np.testing.assert_array_equal(x, [3.0, 3.0])
+    assert len(counts) <= 3
+    # A bracket of one point; a tolerance that the first point meets.
+    x = root_finding.monotone_root(function, low * 0 + 3, low * 0 + 3)
+    np.testing.assert_array_equal(x, [3.0, 3.0])
+    counts.clear()
+    root_finding.monotone_root(function, low, high, tolerance=5.0)
+    assert len(counts) == 1

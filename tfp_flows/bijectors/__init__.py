@@ -16,17 +16,25 @@ from tfp_flows.bijectors.convolution_coupling import ConvolutionCoupling
 from tfp_flows.bijectors.data_adaptive_convolution import (
     DataAdaptiveConvolution,
 )
+from tfp_flows.bijectors.deep_sigmoidal import DeepSigmoidal
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.householder import Householder
 from tfp_flows.bijectors.inverse_autoregressive import InverseAutoregressive
+from tfp_flows.bijectors.lu_linear import LULinear
 from tfp_flows.bijectors.made_conditioner import MADEConditioner
 from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
+from tfp_flows.bijectors.neural_autoregressive import NeuralAutoregressive
 from tfp_flows.bijectors.orthogonal import Orthogonal
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.planar import Planar
 from tfp_flows.bijectors.radial import Radial
+from tfp_flows.bijectors.rational_quadratic_spline import (
+    RationalQuadraticSpline,
+)
 from tfp_flows.bijectors.s_log import SLog
 from tfp_flows.bijectors.scan import Scan
+from tfp_flows.bijectors.spline_autoregressive import SplineAutoregressive
+from tfp_flows.bijectors.spline_coupling import SplineCoupling
 from tfp_flows.bijectors.sylvester_householder import SylvesterHouseholder
 from tfp_flows.bijectors.sylvester_orthogonal import SylvesterOrthogonal
 from tfp_flows.bijectors.sylvester_triangular import SylvesterTriangular
@@ -40,19 +48,25 @@ __all__ = [
     "Conditioner",
     "ConvolutionCoupling",
     "DataAdaptiveConvolution",
+    "DeepSigmoidal",
     "FlowBijector",
     "FunctionConditioner",
     "Householder",
     "InverseAutoregressive",
+    "LULinear",
     "MADEConditioner",
     "MLPConditioner",
     "MaskedAutoregressive",
+    "NeuralAutoregressive",
     "Orthogonal",
     "Permutation",
     "Planar",
     "Radial",
+    "RationalQuadraticSpline",
     "SLog",
     "Scan",
+    "SplineAutoregressive",
+    "SplineCoupling",
     "SylvesterHouseholder",
     "SylvesterOrthogonal",
     "SylvesterTriangular",

@@ -1,10 +1,12 @@
 """What the couplings share that move the last half as one signal."""
 
+import abc
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from tfp_flows._tfp import ps
 from tfp_flows.bijectors._conditioned import (
     ConditionedBijector,
     check_output_size,
@@ -16,16 +18,18 @@ __all__ = ["SplitCoupling"]
 class SplitCoupling(ConditionedBijector):
     """A coupling that moves the last `D // 2` coordinates by the others."""
 
-    # Outputs of the conditioner for each moved coordinate.
-    _outputs_each: int
+    @property
+    @abc.abstractmethod
+    def _outputs_each(self) -> int:
+        """P, the outputs of the conditioner for each moved coordinate."""
 
     def _event_size(self) -> int | None:
         return None
 
     def _split(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor], dict[str, tf.Tensor]]:
-        """The fixed and the moved part, outputs, and own parameters."""
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
+        """Fixed and moved part, outputs `[..., P, M]`, and own parameters."""
         event_size = x.shape[-1]
         if event_size is None or event_size < 2:
             raise ValueError(
@@ -38,7 +42,11 @@ class SplitCoupling(ConditionedBijector):
         fixed, moved = tf.split(x, [event_size - num_moved, num_moved], axis=-1)
         output = conditioner(fixed)
         check_output_size(output, self._outputs_each * num_moved)
-        return fixed, moved, tf.split(output, self._outputs_each, -1), own
+        shape = [self._outputs_each, num_moved]
+        output = tf.reshape(
+            output, ps.concat([ps.shape(output)[:-1], shape], axis=0)
+        )
+        return fixed, moved, output, own
 
 
 def joined(fixed: tf.Tensor, moved: tf.Tensor) -> tf.Tensor:

@@ -106,8 +106,6 @@ class ConvolutionCoupling(SplitCoupling):
         positive and bounded; `a` does not depend on `x_1`.
     """
 
-    _outputs_each = 3
-
     def __init__(
         self,
         conditioner: ConditionerLike,
@@ -201,6 +199,10 @@ class ConvolutionCoupling(SplitCoupling):
             return math.constraints.positive(value)
         return value
 
+    @property
+    def _outputs_each(self) -> int:
+        return 3
+
     def _forward_and_log_det(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -232,8 +234,8 @@ class ConvolutionCoupling(SplitCoupling):
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor, _Map]:
         """The two parts, and the map of the second."""
-        fixed, moved, outputs, own = self._split(x, parameters)
-        log_scale, spectrum, shift = outputs
+        fixed, moved, output, own = self._split(x, parameters)
+        log_scale, spectrum, shift = tf.unstack(output, axis=-2)
         slope = own["unconstrained_slope"]
         check_slope_size(slope, moved)
         return (

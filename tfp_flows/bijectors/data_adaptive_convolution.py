@@ -84,8 +84,6 @@ class DataAdaptiveConvolution(SplitCoupling):
         gives the spectrum, bounded away from zero, not the kernel.
     """
 
-    _outputs_each = 1
-
     def __init__(
         self,
         conditioner: ConditionerLike,
@@ -134,6 +132,10 @@ class DataAdaptiveConvolution(SplitCoupling):
         """The bound on the logarithm of the response's magnitude."""
         return self._max_log_magnitude
 
+    @property
+    def _outputs_each(self) -> int:
+        return 1
+
     def _forward_and_log_det(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -151,6 +153,7 @@ class DataAdaptiveConvolution(SplitCoupling):
     def _response_at(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor, math.circulant.Response]:
-        fixed, moved, (spectrum,), _ = self._split(x, parameters)
+        fixed, moved, output, _ = self._split(x, parameters)
+        spectrum = tf.squeeze(output, axis=-2)
         response = math.circulant.response(spectrum, self._max_log_magnitude)
         return fixed, moved, response

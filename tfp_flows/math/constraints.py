@@ -17,6 +17,7 @@ __all__ = [
     "planar",
     "positive",
     "radial",
+    "weights",
 ]
 
 PLANAR_CONSTRAINTS = ("identity", "paper")
@@ -74,6 +75,22 @@ def positive(x: tf.Tensor, power: float = 1.0) -> tf.Tensor:
     `tiny` is the smallest normal number of the dtype.
     """
     return tf.maximum(tf.math.softplus(x), _tiny(x.dtype) ** power)
+
+
+def weights(logits: tf.Tensor, minimum: float) -> tf.Tensor:
+    """`softmax(logits)` over axis -2, mixed with the uniform weights.
+
+        (softmax(logits) + minimum / N) / (1 + minimum),  N logits
+
+    Args:
+      logits: `[..., N, D]`.
+      minimum: the smallest weight over the mean one, nearly.
+    """
+    # tf.nn.softmax transposes for an axis that is not the last.
+    top = tf.stop_gradient(tf.reduce_max(logits, axis=-2, keepdims=True))
+    e = tf.exp(logits - top)
+    e += minimum * tf.reduce_mean(e, axis=-2, keepdims=True)
+    return e / tf.reduce_sum(e, axis=-2, keepdims=True)
 
 
 def planar(

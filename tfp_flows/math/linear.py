@@ -1,10 +1,10 @@
-"""Products of matrices and points."""
+"""Products of matrices and points, and triangular systems."""
 
 import tensorflow as tf
 
 from tfp_flows._tfp import ps
 
-__all__ = ["times"]
+__all__ = ["solve_triangular", "times"]
 
 
 def times(
@@ -32,3 +32,29 @@ def times(
     if missing > 0:
         y = tf.reshape(y, ps.concat([[1] * missing, ps.shape(y)], axis=0))
     return y
+
+
+def solve_triangular(
+    matrix: tf.Tensor, y: tf.Tensor, *, lower: bool
+) -> tf.Tensor:
+    """The x of `matrix x = y` for every point `y`; the batch axes broadcast.
+
+    Args:
+      matrix: `[..., D, D]`, triangular.
+      y: points, `[..., D]`.
+      lower: whether the matrix is lower, else upper triangular.
+
+    Returns:
+      `[..., D]`.
+    """
+    batch = matrix.shape[:-2]
+    shape = ps.broadcast_shape(ps.shape(matrix)[:-1], ps.shape(y))
+    if any(size != 1 for size in batch):
+        right = tf.broadcast_to(y, shape)[..., tf.newaxis]
+        left = tf.broadcast_to(matrix, ps.concat([shape, shape[-1:]], axis=0))
+        solved = tf.linalg.triangular_solve(left, right, lower=lower)
+        return tf.squeeze(solved, axis=-1)
+    shared = tf.reshape(matrix, ps.shape(matrix)[-2:])
+    columns = tf.transpose(tf.reshape(y, [-1, ps.shape(y)[-1]]))
+    solved = tf.linalg.triangular_solve(shared, columns, lower=lower)
+    return tf.reshape(tf.transpose(solved), shape)

@@ -1,4 +1,10 @@
-"""Bracketed root search for `s + c * tanh(s) = t`, with implicit gradients."""
+"""Bracketed root searches: of `s + c * tanh(s) = t`, of any increasing map.
+
+The gradients of `tanh_root` are those of the implicit function. A search by
+`monotone_root` has none; `implicit.attach` gives them to its result.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -6,11 +12,16 @@ import tensorflow as tf
 from tfp_flows._tfp import GraphOrParentsInXlaContext
 from tfp_flows.math import stable
 
-__all__ = ["MAX_STEPS", "tanh_root"]
+__all__ = ["MAX_MONOTONE_STEPS", "MAX_STEPS", "monotone_root", "tanh_root"]
 
 # From the brackets below Newton's method needs at most 8 steps (measured for
 # 1 + c and |t| from 1e-250 to 1e250 in float64, 1e-30 to 1e30 in float32).
 MAX_STEPS = 12
+
+# Enough for Newton's method and bisection together, whatever the function:
+# bisection alone takes 53 steps to the last bit of float64 in a bracket as wide
+# as the root is far from 0, and Newton's method doubles the digits once near.
+MAX_MONOTONE_STEPS = 64
 
 # The search stops at a residual of this many eps of the largest term.
 _RESIDUAL_IN_EPS = 1.0
@@ -65,11 +76,7 @@ def _search(c: tf.Tensor, q: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
     low, high = _bracket(c, q, t)
     start = tf.where(c < 0.0, high, low)
 
-    # Under `tf.vectorized_map` a condition on the data would become a loop
-    # that XLA cannot compile; it compiles one that counts.
-    counts_only = not tf.executing_eagerly() and GraphOrParentsInXlaContext(
-        tf.compat.v1.get_default_graph()
-    )
+    counts_only = _counts_only()
 
     def is_active(
         s: tf.Tensor, low: tf.Tensor, high: tf.Tensor, active: tf.Tensor
@@ -97,6 +104,89 @@ def _search(c: tf.Tensor, q: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
         maximum_iterations=MAX_STEPS,
     )
     return sign * s
+
+
+def monotone_root(
+    function: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    low: tf.Tensor,
+    high: tf.Tensor,
+    tolerance: tf.Tensor | float = 0.0,
+) -> tf.Tensor:
+    """The root of an increasing function, element by element.
+
+    Newton's method, started in the middle of the bracket. Where its step
+    would leave the bracket, or is more than half the step before, the bracket
+    is halved instead, so that flat and steep parts do no harm.
+
+    No gradients: pass tensors behind `tf.stop_gradient`, also in `function`.
+
+    Args:
+      function: maps points `[...]` to `(value, slope)`, alike, both finite;
+        the root is where the value is 0. A slope may be 0.
+      low: `value <= 0` there, `[...]`.
+      high: `value >= 0` there, alike.
+      tolerance: a residual as large as its rounding, `[...]`. The search ends
+        with one more step from where the value is as small.
+
+    Returns:
+      The roots, `[...]`, after at most `MAX_MONOTONE_STEPS` steps.
+    """
+    counts_only = _counts_only()
+
+    def is_active(
+        x: tf.Tensor,
+        low: tf.Tensor,
+        high: tf.Tensor,
+        last: tf.Tensor,
+        active: tf.Tensor,
+    ) -> tf.Tensor:
+        del x, low, high, last
+        return tf.constant(True) if counts_only else tf.reduce_any(active)
+
+    def step(
+        x: tf.Tensor,
+        low: tf.Tensor,
+        high: tf.Tensor,
+        last: tf.Tensor,
+        active: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
+        value, slope = function(x)
+        low = tf.where(value <= 0.0, x, low)
+        high = tf.where(value >= 0.0, x, high)
+        found = tf.abs(value) <= tolerance
+        newton = x - value / slope
+        # Not so where the step is NaN, which 0 / 0 gives.
+        is_good = (newton >= low) & (newton <= high)
+        is_good &= tf.abs(newton - x) <= 0.5 * last
+        other = tf.where(found, x, low + 0.5 * (high - low))
+        next_x = tf.where(active, tf.where(is_good, newton, other), x)
+        last = tf.abs(next_x - x)
+        return next_x, low, high, last, active & ~found & (last > 0.0)
+
+    x, _, _, _, _ = tf.while_loop(
+        is_active,
+        step,
+        (
+            low + 0.5 * (high - low),
+            low,
+            high,
+            high - low,
+            tf.ones_like(low, tf.bool),
+        ),
+        maximum_iterations=MAX_MONOTONE_STEPS,
+    )
+    return x
+
+
+def _counts_only() -> bool:
+    """Whether a loop must not end on a condition on the data.
+
+    Under `tf.vectorized_map` such a loop would become one that XLA cannot
+    compile; it compiles one that counts.
+    """
+    return not tf.executing_eagerly() and GraphOrParentsInXlaContext(
+        tf.compat.v1.get_default_graph()
+    )
 
 
 def _bracket(
