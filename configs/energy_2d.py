@@ -50,7 +50,7 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     config.training.seed = 0  # of the initial weights and of all noise
     config.training.num_steps = 20_000  # optimizer steps
     config.training.num_samples = 256  # fresh samples a step
-    # Joint annealing, as the paper's. Without it 32 couplings lose a mode of U1.
+    # Joint annealing, as in the paper; 32 couplings lose a mode of U1 without.
     config.training.annealing_steps = 0
     if config.posterior.flow.startswith("nice"):
         config.training.annealing_steps = 10_000

@@ -40,10 +40,20 @@ FLOWS = (
     "maf",
     "iaf",
     "iaf_gated",
+    "spline_coupling",
+    "spline_autoregressive",
+    "naf",
 )
 # Those whose context enters a network, beside the latents.
-COUPLINGS = ("nice_ortho", "nice_perm", "real_nvp", "data_adaptive", "conf")
-AUTOREGRESSIVE = ("maf", "iaf", "iaf_gated")
+COUPLINGS = (
+    "nice_ortho",
+    "nice_perm",
+    "real_nvp",
+    "data_adaptive",
+    "conf",
+    "spline_coupling",
+)
+AUTOREGRESSIVE = ("maf", "iaf", "iaf_gated", "spline_autoregressive", "naf")
 RECIPES = ("modern", "paper")
 
 
@@ -202,6 +212,9 @@ def _add_flow_settings(group: config_dict.ConfigDict) -> None:
     group.num_orthogonal_columns = 8  # M of sylvester_orthogonal
     # H of each step of sylvester_householder.
     group.num_householder_reflections = 4
+    group.num_bins = 8  # of each spline
+    group.tail_bound = 3.0  # beyond which splines are the identity
+    group.num_sigmoids = 8  # H of each step of naf
 
 
 def _change_to_paper(config: config_dict.ConfigDict) -> None:

@@ -27,6 +27,7 @@ _SYLVESTER = "van den Berg et al. 2018"
 _SEARCHES = (
     "back-substitution, {} root searches on a scalar, implicit gradients"
 )
+_NSF = "Durkan et al. 2019"
 _IAF = "Kingma et al. 2016"
 _PASSES = "D passes in one loop, implicit gradients"
 _NETWORK = "O(D W + W^2), D times that for the inverse"
@@ -159,6 +160,30 @@ CATALOGUE: dict[str, Entry] = {
         paper=_IAF,
         log_det="closed form",
         inverse=_PASSES,
+        cost=_NETWORK,
+    ),
+    "spline_coupling": Entry(
+        bijectors=("SplineCoupling", "LULinear", "Permutation"),
+        layer="SplineCouplingFlow",
+        paper=_NSF,
+        log_det="closed form",
+        inverse="closed form",
+        cost="O(D W + D^2)",
+    ),
+    "spline_autoregressive": Entry(
+        bijectors=("SplineAutoregressive", "LULinear", "Permutation"),
+        layer="SplineAutoregressiveFlow",
+        paper=_NSF,
+        log_det="closed form",
+        inverse=_PASSES,
+        cost=_NETWORK,
+    ),
+    "naf": Entry(
+        bijectors=("NeuralAutoregressive", "Permutation"),
+        layer="NAFFlow",
+        paper="Huang et al. 2018",
+        log_det="closed form",
+        inverse="D passes and root searches in one loop, implicit gradients",
         cost=_NETWORK,
     ),
 }

@@ -45,6 +45,22 @@ def _conditioned(
     return build
 
 
+def _spline(make: Callable[..., layers.ConditionedFlow]) -> _Make:
+    def build(settings: Settings, **shared: Any) -> layers.FlowLayer:
+        own = {
+            "num_bins": settings.num_bins,
+            "tail_bound": settings.tail_bound,
+        }
+        return _conditioned(make, **own)(settings, **shared)
+
+    return build
+
+
+def _naf(settings: Settings, **shared: Any) -> layers.FlowLayer:
+    own = {"num_sigmoids": settings.num_sigmoids}
+    return _conditioned(layers.NAFFlow, **own)(settings, **shared)
+
+
 def _sylvester(kind: str) -> _Make:
     def build(settings: Settings, **shared: Any) -> layers.FlowLayer:
         return layers.SylvesterFlow(
@@ -75,12 +91,22 @@ FLOWS: dict[str, _Make] = {
     "maf": _conditioned(layers.MAFFlow),
     "iaf": _conditioned(layers.IAFFlow),
     "iaf_gated": _conditioned(layers.IAFFlow, update="gated"),
+    "spline_coupling": _spline(layers.SplineCouplingFlow),
+    "spline_autoregressive": _spline(layers.SplineAutoregressiveFlow),
+    "naf": _naf,
 }
 
 # Those that split the latents, so that they need two of them.
-COUPLINGS = ("nice_ortho", "nice_perm", "real_nvp", "data_adaptive", "conf")
+COUPLINGS = (
+    "nice_ortho",
+    "nice_perm",
+    "real_nvp",
+    "data_adaptive",
+    "conf",
+    "spline_coupling",
+)
 # Those whose networks have a unit for each latent at least.
-AUTOREGRESSIVE = ("maf", "iaf", "iaf_gated")
+AUTOREGRESSIVE = ("maf", "iaf", "iaf_gated", "spline_autoregressive", "naf")
 # Those whose inverse is computed at once; of all others it is the forward map.
 _FAST_INVERSES = ("maf",)
 

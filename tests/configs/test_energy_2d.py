@@ -29,6 +29,9 @@ def test_hyperparameters_are_the_same_for_every_variant():
     for target in energy_2d.TARGETS:
         for flow in energy_2d.FLOWS:
             config = energy_2d.get_config(f"target={target},flow={flow},K=2")
+            is_annealed = config.training.annealing_steps == 10_000
+            assert is_annealed == flow.startswith("nice")
+            config.training.annealing_steps = default.training.annealing_steps
             for group in ("training", "optimizer", "evaluation"):
                 assert config[group] == default[group]
 

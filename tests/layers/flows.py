@@ -9,15 +9,19 @@ from tfp_flows.layers import (
     HouseholderFlow,
     IAFFlow,
     MAFFlow,
+    NAFFlow,
     NICEFlow,
     PlanarFlow,
     RadialFlow,
     RealNVPFlow,
+    SplineAutoregressiveFlow,
+    SplineCouplingFlow,
     SylvesterFlow,
     SymmetricFlow,
 )
 
 HIDDEN = {"hidden_units": (6,)}
+SPLINE = {"num_bins": 4, **HIDDEN}
 
 LAYERS = {
     "planar": PlanarFlow,
@@ -42,6 +46,11 @@ LAYERS = {
     "iaf_gated": functools.partial(IAFFlow, update="gated", **HIDDEN),
     "iaf_inverted": functools.partial(IAFFlow, inverted=True, **HIDDEN),
     "maf": functools.partial(MAFFlow, **HIDDEN),
+    "spline_coupling": functools.partial(SplineCouplingFlow, **SPLINE),
+    "spline_autoregressive": functools.partial(
+        SplineAutoregressiveFlow, **SPLINE
+    ),
+    "naf": functools.partial(NAFFlow, num_sigmoids=3, num_layers=2, **HIDDEN),
 }
 # Those that are the identity at the start.
 IDENTITIES = {
@@ -51,5 +60,10 @@ IDENTITIES = {
     "real_nvp": functools.partial(RealNVPFlow, mixing="none", **HIDDEN),
     "iaf": functools.partial(IAFFlow, mixing="none", **HIDDEN),
     "maf": functools.partial(MAFFlow, mixing="none", **HIDDEN),
+    "spline_autoregressive": functools.partial(
+        SplineAutoregressiveFlow, mixing="none", **SPLINE
+    ),
     **{name: LAYERS[name] for name in LAYERS if name.startswith("sylvester")},
 }
+# How far off rounding leaves these, of those.
+ROUNDING = {"spline_autoregressive": 1e-6}

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tests.layers.flows import IDENTITIES, LAYERS
+from tests.layers.flows import IDENTITIES, LAYERS, ROUNDING
 from tfp_flows.layers import PlanarFlow
 
 tfd = tfp.distributions
@@ -29,8 +29,10 @@ def _layer(name, context_shape=(None, C), **kwargs):
     layer = LAYERS[name](K, seed=0, **kwargs)
     layer.build((None, D), context_shape)
     rng = np.random.default_rng(1)
+    # Networks that steep maps follow: gentler, for their inverse in float32.
+    scale = 0.2 if name.startswith(("spline", "naf")) else 0.5
     for weight in layer.trainable_weights:
-        weight.assign_add(0.5 * rng.normal(size=weight.shape))
+        weight.assign_add(scale * rng.normal(size=weight.shape))
     return layer
 
 
@@ -104,7 +106,9 @@ def test_amortized_decides(name):
 def test_starts_as_the_identity_for_every_context(name):
     layer = IDENTITIES[name](K, seed=0)
     x, context = _points(B, D), _points(B, C)
-    np.testing.assert_array_equal(layer(x, context), x)
+    np.testing.assert_allclose(
+        layer(x, context), x, rtol=0, atol=ROUNDING.get(name, 0)
+    )
     # The first gradients differ from example to example all the same.
     spreads = [
         np.std(parameter, axis=1).min()

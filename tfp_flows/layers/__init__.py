@@ -29,10 +29,17 @@ from tfp_flows.layers.made import MADE  # noqa: E402
 from tfp_flows.layers.maf_flow import MAFFlow  # noqa: E402
 from tfp_flows.layers.maxout import Maxout  # noqa: E402
 from tfp_flows.layers.mlp import MLP  # noqa: E402
+from tfp_flows.layers.naf_flow import NAFFlow  # noqa: E402
 from tfp_flows.layers.nice_flow import NICEFlow  # noqa: E402
 from tfp_flows.layers.planar_flow import PlanarFlow  # noqa: E402
 from tfp_flows.layers.radial_flow import RadialFlow  # noqa: E402
 from tfp_flows.layers.real_nvp_flow import RealNVPFlow  # noqa: E402
+from tfp_flows.layers.spline_autoregressive_flow import (  # noqa: E402
+    SplineAutoregressiveFlow,
+)
+from tfp_flows.layers.spline_coupling_flow import (  # noqa: E402
+    SplineCouplingFlow,
+)
 from tfp_flows.layers.stochastic_layer import StochasticLayer  # noqa: E402
 from tfp_flows.layers.sylvester_flow import SylvesterFlow  # noqa: E402
 from tfp_flows.layers.symmetric_flow import SymmetricFlow  # noqa: E402
@@ -53,10 +60,13 @@ __all__ = [
     "MAFFlow",
     "MLP",
     "Maxout",
+    "NAFFlow",
     "NICEFlow",
     "PlanarFlow",
     "RadialFlow",
     "RealNVPFlow",
+    "SplineAutoregressiveFlow",
+    "SplineCouplingFlow",
     "StochasticLayer",
     "SylvesterFlow",
     "SymmetricFlow",

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import (
+    LULinear,
     MLPConditioner,
     Orthogonal,
     Permutation,
@@ -36,7 +37,13 @@ class ConditionedFlow(FlowLayer):
     """
 
     # What may stand before each step.
-    MIXINGS: tuple[str, ...] = ("orthogonal", "permutation", "reverse", "none")
+    MIXINGS: tuple[str, ...] = (
+        "orthogonal",
+        "permutation",
+        "reverse",
+        "lu",
+        "none",
+    )
     DEFAULT_MIXING = "permutation"
 
     def __init__(
@@ -57,8 +64,9 @@ class ConditionedFlow(FlowLayer):
           activation: that of `MLPConditioner`. Default: "gelu".
           mixing: what stands before each step, one of the layer's `MIXINGS`:
             "orthogonal" (a random orthogonal matrix), "permutation" (a random
-            one), "reverse" (of the order of the coordinates) or "none".
-            Default: None, the layer's `DEFAULT_MIXING`.
+            one), "reverse" (of the order of the coordinates), "lu" (a random
+            permutation and a learned matrix `L U`) or "none". Default: None,
+            the layer's `DEFAULT_MIXING`.
           amortized: whether the conditioners depend on a context. Default:
             None, they do if the layer is built with one.
           seed: makes the initial weights and the mixing reproducible.
@@ -112,12 +120,16 @@ class ConditionedFlow(FlowLayer):
                 initializers.stacked_orthogonal(self._seed(90)),
                 trainable=False,
             )
-        if self.mixing == "permutation":
+        if self.mixing in ("permutation", "lu"):
             specs["mixing"] = ParameterSpec(
                 (event_size,),
                 initializers.stacked_permutation(self._seed(90)),
                 trainable=False,
                 dtype="int32",
+            )
+        if self.mixing == "lu":
+            specs["lower_upper"] = ParameterSpec(
+                (event_size, event_size), keras.initializers.Zeros()
             )
         return specs
 
@@ -148,8 +160,11 @@ class ConditionedFlow(FlowLayer):
             name: parameters.pop(name) for name in self._conditioner_names
         }
         mixing = parameters.pop("mixing", None)
+        lower_upper = parameters.pop("lower_upper", None)
         parts = [self._maps(conditioner_parameters, **parameters)]
         # Chain applies the last of its list first.
+        if lower_upper is not None:
+            parts.append(LULinear(lower_upper))
         if self.mixing == "reverse":
             parts.append(self._reversal(conditioner_parameters))
         elif mixing is not None:
