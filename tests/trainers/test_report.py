@@ -90,6 +90,19 @@ def test_every_seed_at_the_shortest_length_is_listed():
     assert lines[-1] == "| U1 | planar | 0.3000, 0.1000, 0.2000 | 0.2000 |"
 
 
+def test_nice_without_annealing_has_rows_of_its_own():
+    training = {"annealing_steps": 0}
+    runs = [
+        result(flow="nice_perm", kl=0.2),
+        result(flow="nice_perm", kl=0.7, config={"training": training}),
+        result(flow="planar", kl=0.3, config={"training": training}),
+    ]
+    text = report_energies.energies(runs)
+    assert "| nice_perm | 0.2000 |" in text
+    assert "| nice_perm, not annealed | 0.7000 |" in text
+    assert "| planar | 0.3000 |" in text
+
+
 def test_dirty_checkout_is_not_hidden():
     assert "0123456789 (dirty)" in report_energies.energies(
         [result(dirty=True)]
