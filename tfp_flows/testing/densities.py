@@ -16,10 +16,10 @@ tfd = tfp.distributions
 # finer grid.
 GENTLE = 0.5
 
-# Grid of the integral in two dimensions: 12 standard deviations of the base.
+# Grids of the integral: 12 standard deviations of the base. The finer one is
+# for densities with kinks, whose integral on a grid is off by its square.
 GRID_LIMIT = 12.0
-GRID_STEP = 0.1
-GRID_STEP_1D = 0.002
+GRID_STEPS = {1: (0.002,), 2: (0.1, 0.04)}
 
 NUM_IMPORTANCE_SAMPLES = 50_000
 
@@ -42,13 +42,16 @@ def check_density(case: BijectorCase, findings: Findings) -> None:
 
 
 def _integrate(case: BijectorCase, num_axes: int, findings: Findings) -> None:
-    step = GRID_STEP if num_axes == 2 else GRID_STEP_1D
-    axis = np.arange(-GRID_LIMIT, GRID_LIMIT + step / 2, step)
-    grid = np.stack(np.meshgrid(*[axis] * num_axes), -1).reshape(-1, num_axes)
     # Two maps: one batch axis behind that of the grid.
     parameters = case.parameters("density", (2,), GENTLE)
-    log_prob = _log_prob(case, grid[:, np.newaxis], parameters)
-    integral = np.exp(log_prob).sum(0) * step**num_axes
+    for step in GRID_STEPS[num_axes]:
+        axis = np.arange(-GRID_LIMIT, GRID_LIMIT + step / 2, step)
+        axes = np.meshgrid(*[axis] * num_axes)
+        grid = np.stack(axes, -1).reshape(-1, num_axes)
+        log_prob = _log_prob(case, grid[:, np.newaxis], parameters)
+        integral = np.exp(log_prob).sum(0) * step**num_axes
+        if np.abs(integral - 1.0).max() <= case.tolerances.integral:
+            break
     findings.close(
         f"integral of the density in {num_axes}-D",
         integral,

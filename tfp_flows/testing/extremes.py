@@ -89,15 +89,19 @@ def check_identity(case: BijectorCase, findings: Findings) -> None:
     parameters = case.constrain(free)
     x = case.points("x")
     names = ", ".join(f"`{name}`" for name in case.identity_at)
+    num_coordinates = float(np.prod(case.event_shape))
     for dtype in case.dtypes:
         with findings.attempt(f"the identity, {dtype}"):
             found = evaluation.Evaluator(case, dtype).values(x, x, parameters)
             eps = float(np.finfo(dtype).eps)
+            rounding = tolerances.IDENTITY_ROUNDINGS * eps
             for q, value in found.items():
+                is_image = q in ("forward", "inverse")
                 findings.close(
                     f"{q} at zero {names}, {dtype}",
                     value,
-                    x if q in ("forward", "inverse") else np.zeros_like(value),
-                    tolerances.IDENTITY_ROUNDINGS * eps,
+                    x if is_image else np.zeros_like(value),
+                    # A log-det is a sum over the coordinates.
+                    rounding * (1.0 if is_image else num_coordinates**0.5),
                     where=case.describe(x, parameters),
                 )
