@@ -36,8 +36,14 @@ _TRAIN = [
     "tensorflow-datasets>=4.9.9,<5",
     "tqdm>=4.66,<5",
 ]
-_TEST = [
+# For other people's posteriors (trainers.sweep_posteriors, trainers.neutra).
+_POSTERIORS = [
     *_TRAIN,
+    "arviz-stats>=0.8,<2",
+    "inference_gym>=0.0.5,<0.1",
+]
+_TEST = [
+    *_POSTERIORS,
     "hypothesis>=6.100,<7",
     "mpmath>=1.3,<2",
     "psutil>=6,<8",
@@ -70,7 +76,12 @@ if __name__ == "__main__":
         package_data={"tfp_flows": ["py.typed"]},
         include_package_data=False,
         install_requires=_INSTALL,
-        extras_require={"train": _TRAIN, "test": _TEST, "dev": _DEV},
+        extras_require={
+            "train": _TRAIN,
+            "posteriors": _POSTERIORS,
+            "test": _TEST,
+            "dev": _DEV,
+        },
         classifiers=[
             "Development Status :: 3 - Alpha",
             "Intended Audience :: Science/Research",

@@ -1,6 +1,5 @@
 """Test ELBO, its parts and log p(x) of a trained DLGM, image by image."""
 
-import datetime
 import io
 import math
 import os
@@ -185,7 +184,6 @@ def evaluate(run: train_images.ImageRun, workdir: str) -> dict[str, Any]:
             f"{iwae}_standard_error": log_marginal.standard_errors,
         },
     )
-    now = datetime.datetime.now(datetime.UTC)
     is_cut = run.last_step < config.training.num_steps
     results = {
         "experiment": config.model.name,
@@ -219,9 +217,7 @@ def evaluate(run: train_images.ImageRun, workdir: str) -> dict[str, Any]:
         "num_parameters": run.num_parameters,
         "num_replicas": run.strategy.num_replicas_in_sync,
         "seconds_per_step": _median_seconds(workdir),
-        "finished": now.isoformat(timespec="seconds"),
-        "hardware": provenance.describe_hardware(),
-        **provenance.describe_code(),
+        **provenance.describe_end(),
         "config": config.to_dict(),
     }
 

@@ -1,6 +1,5 @@
 """Free energy and exact KL of a fitted flow on fresh samples."""
 
-import datetime
 import math
 from typing import Any
 
@@ -72,7 +71,6 @@ def evaluate(fit: fit_target.TargetFit, workdir: str) -> dict[str, Any]:
     half_width = config.evaluation.half_width
     _, density = density_grid(fit)
     pixel = (2 * half_width / config.evaluation.grid_size) ** 2
-    now = datetime.datetime.now(datetime.UTC)
     return {
         "experiment": config.model.name,
         "target": fit.target.name,
@@ -91,8 +89,6 @@ def evaluate(fit: fit_target.TargetFit, workdir: str) -> dict[str, Any]:
         "num_steps": int(fit.step),
         "num_parameters": fit.num_parameters,
         "seconds_per_step": float(np.median(seconds)) if seconds else None,
-        "finished": now.isoformat(timespec="seconds"),
-        "hardware": provenance.describe_hardware(),
-        **provenance.describe_code(),
+        **provenance.describe_end(),
         "config": config.to_dict(),
     }

@@ -11,6 +11,7 @@ from typing import Any
 __all__ = [
     "cpu_model",
     "describe_code",
+    "describe_end",
     "describe_hardware",
     "describe_start",
     "git",
@@ -79,6 +80,16 @@ def describe_hardware() -> dict[str, Any]:
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
         "accelerators": accelerators,
+    }
+
+
+def describe_end() -> dict[str, Any]:
+    """What every results.json keeps of when, where and of what it was made."""
+    now = datetime.datetime.now(datetime.UTC)
+    return {
+        "finished": now.isoformat(timespec="seconds"),
+        "hardware": describe_hardware(),
+        **describe_code(),
     }
 
 

@@ -24,6 +24,7 @@ from trainers import (
     report_energies,
     report_flows,
     report_images,
+    report_posteriors,
 )
 
 __all__ = ["main", "read_results", "replace_tables"]
@@ -57,6 +58,8 @@ _TABLES: dict[str, Callable[[Results], str]] = {
     "energies": report_energies.energies,
     "digits": report_images.digits,
     "mnist": report_images.mnist,
+    "posteriors": report_posteriors.posteriors,
+    "neutra": report_posteriors.neutra,
     "long_flow": report_benchmarks.long_flow,
     "flow_costs": report_flows.flow_costs,
     "gradient_estimators": report_benchmarks.gradient_estimators,

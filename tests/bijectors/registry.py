@@ -119,6 +119,15 @@ _iaf, _maf = (
 )
 
 NUM_BINS, NUM_SIGMOIDS = 4, 3
+_splines = functools.partial(
+    _cases,
+    bijector_class=RationalQuadraticSpline,
+    identity_at=[
+        "unconstrained_widths",
+        "unconstrained_heights",
+        "unconstrained_slopes",
+    ],
+)
 _spline_autoregressive = functools.partial(
     autoregressive_cases,
     bijector_class=SplineAutoregressive,
@@ -228,16 +237,7 @@ CASES = [
     *_maf("scan-maf", event_sizes=(2, 8), num_members=3, identity_at=()),
     *_cases("lu-linear", LULinear, (1, 2, 8), ["lower_upper"], True, 0.3),
     *_cases("lu-linear", LULinear, (64,), ["lower_upper"], False, 0.1),
-    *_cases(
-        "spline",
-        RationalQuadraticSpline,
-        event_sizes=(1, 3, 8),
-        identity_at=[
-            "unconstrained_widths",
-            "unconstrained_heights",
-            "unconstrained_slopes",
-        ],
-    ),
+    *_splines("spline", event_sizes=(1, 3, 8)),
     *_spline_coupling("spline-coupling", event_sizes=SPLITTABLE),
     *_spline_coupling(
         "scan-spline-coupling",

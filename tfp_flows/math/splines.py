@@ -25,7 +25,8 @@ __all__ = [
 
 # The smallest bin, over the mean one.
 MIN_BIN = 1e-2
-MIN_SLOPE = 1e-3
+# A power of two: at zeros the slopes are 1 to the last bit.
+MIN_SLOPE = 2.0**-10
 
 # softplus(_SHIFT) == 1.
 _SHIFT = math.log(math.e - 1.0)
@@ -81,7 +82,8 @@ def knots(
       slopes: those of the inner knots before a softplus, `[..., K - 1, D]`.
       tail_bound: B.
     """
-    inner = tf.math.softplus(slopes + _SHIFT)
+    shift = tf.constant(_SHIFT, slopes.dtype)
+    inner = tf.math.softplus(slopes + shift) / tf.math.softplus(shift)
     inner = MIN_SLOPE + (1.0 - MIN_SLOPE) * inner
     end = tf.ones_like(inner[..., :1, :])
     return Knots(
@@ -226,6 +228,6 @@ def _forward_in_bin(x: tf.Tensor, bin_: _Bin) -> tuple[tf.Tensor, tf.Tensor]:
     tt, tr, rr = t * t, t * r, r * r
     q = slope * (tt + rr) + (bin_.left + bin_.right) * tr
     y = bin_.y + bin_.height * (slope * tt + bin_.left * tr) / q
-    numerator = bin_.right * tt + 2.0 * slope * tr + bin_.left * rr
-    log_slope = tf.math.log(numerator) + 2.0 * tf.math.log(slope / q)
+    numerator = bin_.right * tt + bin_.left * rr + 2.0 * slope * tr
+    log_slope = tf.math.log(numerator / q) + tf.math.log(slope * slope / q)
     return y, log_slope
