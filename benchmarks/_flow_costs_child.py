@@ -1,9 +1,11 @@
 """The measuring processes of `flow_costs`, one task each.
 
-Two tasks: `flows` times all the flows at one D, interleaved; `convolution`
+Three tasks: `flows` times all the flows at one D, interleaved; `sequential`
+times one step of each autoregressive flow beside its network; `convolution`
 times circular convolutions of all sizes beside dense products, interleaved.
 """
 
+import functools
 import json
 import math
 import random
@@ -22,9 +24,9 @@ from ml_collections import config_dict
 from benchmarks._long_flow_child import versions
 from configs import image_defaults
 from tfp_flows.bijectors import CircularConvolution
-from trainers.flows import AUTOREGRESSIVE, FLOWS, make_flow
+from trainers.flows import AUTOREGRESSIVE, FAST_INVERSES, FLOWS, make_flow
 
-__all__ = ["FlowAtSize", "convolution", "flows", "main"]
+__all__ = ["FlowAtSize", "convolution", "flows", "main", "sequential"]
 
 OPERATIONS = ("forward", "inverse", "gradient")
 # What is timed: takes nothing, returns tensors.
@@ -89,6 +91,18 @@ class FlowAtSize:
             "inverse": lambda: self._compiled["inverse"](self._y),
             "gradient": lambda: self._compiled["gradient"](self._x),
         }
+
+    def network(self) -> Call:
+        """One pass through the network of an autoregressive step."""
+        parameters = self._layer.parameters()
+        names = self._layer.conditioner.parameter_shapes()
+        weights = {name: parameters[name][0] for name in names}
+
+        @tf.function(jit_compile=True, autograph=False)
+        def call(x: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return (self._layer.conditioner(x, weights, None),)
+
+        return lambda: call(self._x)
 
     def round_trip_error(self) -> float:
         """The largest of `|inverse(forward(x)) - x|`.
@@ -195,6 +209,69 @@ def flows(
             for operation in OPERATIONS
         }
     return {"cases": cases, "versions": _versions()}
+
+
+def sequential(
+    names: list[str],
+    event_sizes: list[int],
+    batch: int,
+    weight_noise: float,
+    num_repeats: int,
+) -> dict[str, Any]:
+    """Times one step of each flow, in both directions, beside its network.
+
+    `sequential` is the direction in which one coordinate follows the other,
+    `parallel` the other one; `passes` are D separate calls of the compiled
+    network, `one_pass` is one.
+
+    Args:
+      names: some of `trainers.flows.AUTOREGRESSIVE`; none: all of them.
+      event_sizes: values of D.
+      batch: how many points are mapped at once.
+      weight_noise: as in `FlowAtSize`.
+      num_repeats: how often each is timed.
+    """
+    names = names or list(AUTOREGRESSIVE)
+    cases: list[dict[str, Any]] = []
+    calls: dict[tuple[Any, str], Call] = {}
+    # The first to be compiled also pays for what every process does once.
+    for call in FlowAtSize(names[0], 2, 1, batch, weight_noise).calls.values():
+        call()
+    for size in event_sizes:
+        for name in names:
+            flow = FlowAtSize(name, size, 1, batch, weight_noise)
+            network = flow.network()
+            ways = ["inverse", "forward"]  # sequential, parallel
+            if name in FAST_INVERSES:
+                ways.reverse()
+            of_flow = {
+                "sequential": flow.calls[ways[0]],
+                "parallel": flow.calls[ways[1]],
+                "one_pass": network,
+                "passes": functools.partial(_repeated, network, size),
+            }
+            seconds = {}
+            for way, call in of_flow.items():
+                seconds[way], tensors = _timed(call)
+                _check_finite(f"{name} {way}", tensors)
+                calls[(name, size), way] = call
+            cases.append({"flow": name, "event_size": size, "first": seconds})
+    milliseconds = _interleaved(calls, num_repeats)
+    for case in cases:
+        key = case["flow"], case["event_size"]
+        case["milliseconds"] = {way: milliseconds[key, way] for way in of_flow}
+        first = case.pop("first")
+        case["compile_seconds"] = {
+            way: first[way] - statistics.median(milliseconds[key, way]) / 1e3
+            for way in ("sequential", "parallel")
+        }
+    return {"cases": cases, "versions": _versions()}
+
+
+def _repeated(call: Call, times: int) -> tuple[tf.Tensor, ...]:
+    for _ in range(times - 1):
+        call()
+    return call()
 
 
 def convolution(
@@ -320,6 +397,7 @@ def main(task_file: str, result_file: str) -> None:
     task = json.loads(Path(task_file).read_text())
     tasks: dict[str, Callable[..., dict[str, Any]]] = {
         "flows": flows,
+        "sequential": sequential,
         "convolution": convolution,
     }
     values = tasks[task.pop("task")](**task)

@@ -15,6 +15,12 @@ The weights are moved off their initial values, where many flows are the
 identity. The flows take turns in one process for each D, in an order shuffled
 every round, after warm-up.
 
+Beside them, one step of each autoregressive flow on its own: the direction that
+goes coordinate by coordinate against D separate passes through the same
+network, and the other direction against one. Wanted at the largest D of
+`sequential_sizes` that is not above 64: at most 3 times the D passes; and
+compile times of the sequential direction that do not grow with D.
+
 Beside them, `CircularConvolution`, forward + log-det, up to N = 65,536, against
 the product with the dense circulant matrix up to N = 4,096: without a log-det,
 and with one where that is affordable. Beyond, the product's time is
@@ -39,6 +45,9 @@ from trainers import report_flows
 __all__ = ["QUICK", "Settings", "main", "run"]
 
 FASTER_AT_LEAST = 100.0  # than the dense product, at the largest N
+PASSES_AT_MOST = 3.0  # sequential direction over D separate passes
+# The largest D's time to compile over the smallest one's, each measured once.
+COMPILE_GROWTH_AT_MOST = 2.0
 GROWTH_AT_MOST = 2.0  # over that of N log N, to the largest N
 _CHILD = "benchmarks._flow_costs_child"
 _DEFAULT_OUT = Path("results/benchmarks/flow_costs/results.json")
@@ -59,6 +68,8 @@ class Settings(NamedTuple):
     # Of what is added to the weights, see `_flow_costs_child.FlowAtSize`.
     weight_noise: float = 0.3
     num_repeats: int = 30
+    sequential_sizes: tuple[int, ...] = (16, 64, 256)
+    num_sequential_repeats: int = 15
     num_signals: int = 8
     convolution_sizes: tuple[int, ...] = (64, 256, 1024, 4096, 16384, 65536)
     dense_sizes: tuple[int, ...] = (64, 256, 1024, 4096)
@@ -71,6 +82,8 @@ QUICK = Settings(
     num_flow_steps=2,
     batch=16,
     num_repeats=2,
+    sequential_sizes=(2, 5),
+    num_sequential_repeats=2,
     convolution_sizes=(16, 32, 64),
     dense_sizes=(16, 32),
     log_det_sizes=(16,),
@@ -83,7 +96,8 @@ def run(
 ) -> dict[str, Any]:
     """Measures every case and returns the content of `results.json`."""
     cases: list[dict[str, Any]] = []
-    total = 1 + len(settings.event_sizes)
+    autoregressive = _autoregressive(settings.flows)
+    total = len(settings.event_sizes) + bool(autoregressive) + 1
     for i, event_size in enumerate(settings.event_sizes):
         values, seconds = _child(
             f"D={event_size}",
@@ -99,6 +113,21 @@ def run(
         )
         cases += [_case(event_size, case) for case in values["cases"]]
         progress(f"[{i + 1}/{total}] D={event_size}: {seconds:.0f} s")
+    sequential = None
+    if autoregressive:
+        values, seconds = _child(
+            "the sequential directions",
+            {
+                "task": "sequential",
+                "names": autoregressive,
+                "event_sizes": settings.sequential_sizes,
+                "batch": settings.batch,
+                "weight_noise": settings.weight_noise,
+                "num_repeats": settings.num_sequential_repeats,
+            },
+        )
+        sequential = _sequential(values["cases"])
+        progress(f"[{total - 1}/{total}] sequential: {seconds:.0f} s")
     values, seconds = _child(
         "the convolutions",
         {
@@ -117,7 +146,51 @@ def run(
         "versions": values["versions"],
         "settings": settings._asdict(),
         "cases": cases,
+        "sequential": sequential,
         "convolution": _convolution(values["cases"]),
+    }
+
+
+def _autoregressive(names: Sequence[str]) -> list[str]:
+    """Those of the flows that are autoregressive; of all, if none is named."""
+    # Imported here, as in `_check_flows`.
+    from trainers.flows import AUTOREGRESSIVE
+
+    return [name for name in AUTOREGRESSIVE if name in (names or (name,))]
+
+
+def _sequential(cases: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians of all ways, and ratios of each flow."""
+    summaries = [_case(case["event_size"], case) for case in cases]
+    sizes = sorted({case["event_size"] for case in cases})
+    judged = max((size for size in sizes if size <= 64), default=sizes[0])
+    ratios = {}
+    for name in dict.fromkeys(case["flow"] for case in cases):
+        of_flow = {
+            case["event_size"]: case
+            for case in summaries
+            if case["flow"] == name
+        }
+        medians = {
+            way: summary["median"]
+            for way, summary in of_flow[judged]["milliseconds"].items()
+        }
+        compiled = [
+            of_flow[size]["compile_seconds"]["sequential"]
+            for size in (sizes[0], sizes[-1])
+        ]
+        ratios[name] = {
+            "sequential_over_passes": medians["sequential"] / medians["passes"],
+            "parallel_over_pass": medians["parallel"] / medians["one_pass"],
+            "compile_growth": compiled[1] / compiled[0],
+        }
+    return {
+        "cases": summaries,
+        "judged_event_size": judged,
+        "compiled_event_sizes": [sizes[0], sizes[-1]],
+        "passes_at_most": PASSES_AT_MOST,
+        "compile_growth_at_most": COMPILE_GROWTH_AT_MOST,
+        "ratios": ratios,
     }
 
 

@@ -10,6 +10,7 @@ from tfp_flows import layers
 __all__ = [
     "AUTOREGRESSIVE",
     "COUPLINGS",
+    "FAST_INVERSES",
     "FLOWS",
     "make_flow",
     "make_prior_flow",
@@ -108,7 +109,7 @@ COUPLINGS = (
 # Those whose networks have a unit for each latent at least.
 AUTOREGRESSIVE = ("maf", "iaf", "iaf_gated", "spline_autoregressive", "naf")
 # Those whose inverse is computed at once; of all others it is the forward map.
-_FAST_INVERSES = ("maf",)
+FAST_INVERSES = ("maf",)
 
 
 def make_flow(settings: Settings, **shared: Any) -> layers.FlowLayer | None:
@@ -133,5 +134,5 @@ def make_prior_flow(
       settings: as in `make_flow`.
       **shared: arguments of `FlowLayer`.
     """
-    inverted = settings.flow not in _FAST_INVERSES
+    inverted = settings.flow not in FAST_INVERSES
     return make_flow(settings, inverted=inverted, **shared)

@@ -125,9 +125,60 @@ def flow_costs(results: Sequence[dict[str, Any]]) -> str:
             "",
             caption,
             "",
+            *_sequential(run),
             *_convolutions(run),
         ]
     )
+
+
+def _sequential(run: dict[str, Any]) -> list[str]:
+    """The table of the autoregressive flows beside their networks."""
+    sequential = run.get("sequential")
+    if not sequential:
+        return []
+    size = sequential["judged_event_size"]
+    small, large = sequential["compiled_event_sizes"]
+    rows = []
+    for name, ratios in sequential["ratios"].items():
+        cases = {
+            case["event_size"]: case
+            for case in sequential["cases"]
+            if case["flow"] == name
+        }
+        milliseconds = cases[size]["milliseconds"]
+        compiled = [
+            cases[d]["compile_seconds"]["sequential"] for d in (small, large)
+        ]
+        rows.append(
+            [
+                f"`{name}`",
+                _milliseconds(milliseconds["sequential"]["median"]),
+                _milliseconds(milliseconds["passes"]["median"]),
+                _ratio(ratios["sequential_over_passes"]),
+                _ratio(ratios["parallel_over_pass"]),
+                *(f"{seconds:.1f}" for seconds in compiled),
+                _ratio(ratios["compile_growth"]),
+            ]
+        )
+    header = [
+        *("flow", "sequential direction, ms", f"{size} passes, ms", "ratio"),
+        *("parallel direction / one pass", f"compile: D = {small}, s"),
+        *(f"D = {large}, s", "ratio"),
+    ]
+    settings = run["settings"]
+    return [
+        *report_text.table(header, rows, num_words=1),
+        "",
+        f"One step of each autoregressive flow on {settings['batch']} points "
+        f"with D = {size}: the direction that goes coordinate by coordinate, "
+        f"with its log-det, against {size} separate calls of the same network "
+        f"(wanted: at most {sequential['passes_at_most']:g} times), and the "
+        "other direction against one call. Its time to compile must not grow "
+        f"with D (wanted: at most {sequential['compile_growth_at_most']:g} "
+        "times, measured once each). Medians of "
+        f"{settings['num_sequential_repeats']} interleaved calls.",
+        "",
+    ]
 
 
 def _spread(run: dict[str, Any]) -> float:

@@ -38,6 +38,22 @@ def fake_child(module, task, **kwargs):
             }
             for flow in ("planar", "conf")
         ]
+    elif task["task"] == "sequential":
+        cases = [
+            {
+                "flow": flow,
+                "event_size": d,
+                "milliseconds": {
+                    "sequential": [1.5 * d],
+                    "passes": [1.0 * d],
+                    "parallel": [2.0],
+                    "one_pass": [1.0],
+                },
+                "compile_seconds": {"sequential": 1.0 + d / 256},
+            }
+            for d in task["event_sizes"]
+            for flow in task["names"]
+        ]
     else:
         cases = [
             {
@@ -82,10 +98,59 @@ def test_every_operation_is_measured_and_written(monkeypatch, tmp_path, capsys):
     assert "[1/2] D=3" in printed.err
 
 
+def test_sequential_directions_are_measured_beside_their_networks(monkeypatch):
+    monkeypatch.setattr(_measure, "run_child", run_in_this_process)
+    settings = flow_costs.QUICK._replace(
+        flows=("maf", "spline_autoregressive"), event_sizes=(2,)
+    )
+
+    results = flow_costs.run(settings)
+
+    sequential = results["sequential"]
+    assert [(c["flow"], c["event_size"]) for c in sequential["cases"]] == [
+        ("maf", 2),
+        ("spline_autoregressive", 2),
+        ("maf", 5),
+        ("spline_autoregressive", 5),
+    ]
+    for case in sequential["cases"]:
+        for way in ("sequential", "parallel", "one_pass", "passes"):
+            assert case["milliseconds"][way]["median"] > 0.0
+    assert "| `spline_autoregressive` |" in report_flows.flow_costs([results])
+
+
+def test_the_network_of_a_step_is_the_one_that_the_flow_uses():
+    flow = child.FlowAtSize("iaf", 3, 1, 4, 0.3)
+    x = flow._x
+    assert flow.network()()[0].shape == (4, 6)
+    # The layer reverses the coordinates before the step.
+    flipped = flow._layer.conditioner(
+        x[:, ::-1],
+        {n: v[0] for n, v in flow._layer.parameters().items()},
+        None,
+    )
+    shift, a = tf.split(flipped, 2, axis=-1)
+    s = 4.0 * tf.tanh(a / 4.0)
+    np.testing.assert_allclose(
+        flow.calls["forward"]()[1],
+        x[:, ::-1] * tf.exp(s) + shift,
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
 def test_extrapolation_ratio_and_growth(monkeypatch):
     monkeypatch.setattr(_measure, "run_child", fake_child)
 
     results = flow_costs.run(flow_costs.Settings(event_sizes=(2, 64)))
+
+    sequential = results["sequential"]
+    assert sequential["judged_event_size"] == 64
+    assert sequential["ratios"]["iaf"] == {
+        "sequential_over_passes": pytest.approx(1.5),
+        "parallel_over_pass": pytest.approx(2.0),
+        "compile_growth": pytest.approx(2.0 / (1.0 + 1 / 16)),
+    }
 
     assert [c["event_size"] for c in results["cases"]] == [2, 2, 64, 64]
     assert results["cases"][0]["milliseconds"]["forward"]["median"] == 2.0

@@ -173,3 +173,34 @@ def test_costs_show_what_is_extrapolated_and_wanted():
 
 def test_costs_are_not_measured_without_results():
     assert report_flows.flow_costs([]).startswith("Not measured")
+
+
+def test_sequential_directions_are_beside_their_networks():
+    ways = {"sequential": 30.0, "parallel": 1.0, "one_pass": 0.5, "passes": 15}
+    sequential = {
+        "judged_event_size": 64,
+        "compiled_event_sizes": [16, 256],
+        "passes_at_most": 3.0,
+        "compile_growth_at_most": 2.0,
+        "ratios": {
+            "iaf": {
+                "sequential_over_passes": 2.0,
+                "parallel_over_pass": 2.0,
+                "compile_growth": 1.25,
+            }
+        },
+        "cases": [
+            {
+                "flow": "iaf",
+                "event_size": d,
+                "milliseconds": {way: summary(v) for way, v in ways.items()},
+                "compile_seconds": {"sequential": seconds},
+            }
+            for d, seconds in ((16, 1.2), (64, 1.3), (256, 1.5))
+        ],
+    }
+    run = result(sequential=sequential)
+    run["settings"]["num_sequential_repeats"] = 15
+    text = report_flows.flow_costs([run])
+    assert "| `iaf` | 30.0 | 15.0 | 2.00 | 2.00 | 1.2 | 1.5 | 1.25 |" in text
+    assert "64 separate calls of the same network (wanted: at most 3 " in text
