@@ -45,7 +45,10 @@ _POSTERIORS = [
 _TEST = [
     *_POSTERIORS,
     "hypothesis>=6.100,<7",
+    "ipykernel>=6.29,<8",
     "mpmath>=1.3,<2",
+    "nbclient>=0.10,<1",
+    "nbformat>=5.10,<6",
     "psutil>=6,<8",
     "pytest>=8.4,<10",
     "pytest-xdist>=3.6,<4",
