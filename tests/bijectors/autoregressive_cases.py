@@ -27,19 +27,46 @@ def conditioner(
     )
 
 
-def _build(bijector_class, network, **parameters):
-    context = parameters.pop("context", None)
-    return bijector_class(network, parameters, context)
+class _Family:
+    """The bijector and its network, at every event size."""
 
+    def __init__(self, bijector_class, num_outputs, context_size, order):
+        self.bijector_class = bijector_class
+        self.num_outputs = num_outputs
+        self.context_size = context_size
+        self.order = order
 
-def _rolled(bijector_class, network, **parameters):
-    """K members, before each of which the coordinates are reversed."""
-    backwards = np.arange(network.event_size)[::-1]
-    kernel = parameters["kernel_0"]
-    axes = [kernel.shape[0], *[1] * (kernel.shape.rank - 3)]
-    order = np.broadcast_to(backwards, [*axes, network.event_size])
-    flow = _build(bijector_class, network, **parameters)
-    return Scan(tfb.Chain([flow, Permutation(order)]))
+    def network(self, event_size):
+        return conditioner(
+            event_size,
+            self.num_outputs,
+            context_size=self.context_size,
+            order=None if self.order is None else self.order(event_size),
+        )
+
+    def shapes(self, leading, event_shape):
+        network = self.network(event_shape[0])
+        shapes = {
+            key: ParameterShape(shape, leading)
+            for key, shape in network.parameter_shapes().items()
+        }
+        if self.context_size:
+            shapes["context"] = ParameterShape((self.context_size,), leading)
+        return shapes
+
+    def build(self, **parameters):
+        context = parameters.pop("context", None)
+        network = self.network(parameters["kernel_0"].shape[-2])
+        return self.bijector_class(network, parameters, context)
+
+    def rolled(self, **parameters):
+        """K members, before each of which the coordinates are reversed."""
+        kernel = parameters["kernel_0"]
+        backwards = np.arange(kernel.shape[-2])[::-1]
+        axes = [kernel.shape[0], *[1] * (kernel.shape.rank - 3)]
+        order = np.broadcast_to(backwards, [*axes, len(backwards)])
+        flow = self.build(**parameters)
+        return Scan(tfb.Chain([flow, Permutation(order)]))
 
 
 def autoregressive_cases(
@@ -67,26 +94,18 @@ def autoregressive_cases(
       num_members: K; None: no Scan.
       **settings: of the bijector.
     """
-    made = functools.partial(bijector_class, **settings)
+    family = _Family(
+        functools.partial(bijector_class, **settings),
+        num_outputs,
+        context_size,
+        order,
+    )
     leading = () if num_members is None else (num_members,)
     for size in event_sizes:
-        network = conditioner(
-            size,
-            num_outputs,
-            context_size=context_size,
-            order=None if order is None else order(size),
-        )
-        shapes = {
-            key: ParameterShape(shape, leading)
-            for key, shape in network.parameter_shapes().items()
-        }
-        if context_size:
-            shapes["context"] = ParameterShape((context_size,), leading)
-        build = _build if num_members is None else _rolled
         yield BijectorCase(
             f"{name}-{size}",
-            functools.partial(build, made, network),
+            family.build if num_members is None else family.rolled,
             event_shape=[size],
-            parameter_shapes=shapes,
+            parameter_shapes=functools.partial(family.shapes, leading),
             identity_at=identity_at,
         )
