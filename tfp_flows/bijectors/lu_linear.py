@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from tfp_flows import math
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.parameters import (
-    check_same_event_size,
+    check_square,
     convert_parameters,
     last_axis,
 )
@@ -100,7 +100,7 @@ class LULinear(FlowBijector):
         with tf.name_scope(name) as name:
             converted = convert_parameters(lower_upper=lower_upper)
             self._lower_upper = converted["lower_upper"]
-            _check_square(self._lower_upper)
+            check_square("lower_upper", self._lower_upper)
             super().__init__(
                 forward_min_event_ndims=1,
                 dtype=self._lower_upper.dtype,
@@ -139,14 +139,3 @@ class LULinear(FlowBijector):
         self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         return math.lu.inverse(y, math.lu.Factors(*parameters))
-
-
-def _check_square(matrix: Any) -> None:
-    shape = tf.TensorShape(matrix.shape)
-    if shape.rank is not None and (
-        shape.rank < 2 or not shape[-2:-1].is_compatible_with(shape[-1:])
-    ):
-        raise ValueError(
-            f"`lower_upper` must have shape [..., D, D]; got {shape}."
-        )
-    check_same_event_size(lower_upper=matrix)

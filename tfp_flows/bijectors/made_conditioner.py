@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfp_flows import math
 from tfp_flows.bijectors.conditioners import Conditioner, MLPConditioner
+from tfp_flows.bijectors.parameters import check_positive_integers
 
 __all__ = ["MADEConditioner"]
 
@@ -48,12 +49,9 @@ class MADEConditioner(Conditioner):
     order: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("event_size", "num_outputs"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f"`{name}` must be a positive integer; got {value!r}."
-                )
+        check_positive_integers(
+            event_size=self.event_size, num_outputs=self.num_outputs
+        )
         network = self._network
         if any(units < self.event_size for units in network.hidden_units):
             raise ValueError(

@@ -10,6 +10,7 @@ from tfp_flows.bijectors._conditioned import (
     ConditionerLike,
     composite_if_declared,
 )
+from tfp_flows.bijectors.parameters import check_positive_integers
 from tfp_flows.types import TensorLike
 
 __all__ = ["NeuralAutoregressive"]
@@ -124,14 +125,9 @@ class NeuralAutoregressive(AutoregressiveBijector):
             another size.
         """
         parameters = dict(locals())
-        for key, value in {
-            "num_sigmoids": num_sigmoids,
-            "num_layers": num_layers,
-        }.items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f"`{key}` must be a positive integer; got {value!r}."
-                )
+        check_positive_integers(
+            num_sigmoids=num_sigmoids, num_layers=num_layers
+        )
         self._num_sigmoids = num_sigmoids
         self._num_layers = num_layers
         with tf.name_scope(name) as name:

@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from tfp_flows import math
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.parameters import (
-    check_same_event_size,
+    check_square,
     convert_parameters,
     last_axis,
     static_value,
@@ -129,12 +129,7 @@ class Orthogonal(FlowBijector):
 
 
 def _check(matrix: Any) -> None:
-    shape = tf.TensorShape(matrix.shape)
-    if shape.rank is not None and (
-        shape.rank < 2 or not shape[-2:-1].is_compatible_with(shape[-1:])
-    ):
-        raise ValueError(f"`matrix` must have shape [..., D, D]; got {shape}.")
-    check_same_event_size(matrix=matrix)
+    check_square("matrix", matrix)
     values = static_value(matrix)
     if values is None:
         return

@@ -7,7 +7,9 @@ import tensorflow as tf
 from tfp_flows._tfp import dtype_util, tensor_util
 
 __all__ = [
+    "check_positive_integers",
     "check_same_event_size",
+    "check_square",
     "convert_parameters",
     "last_axis",
     "refuse_keras_variables",
@@ -100,6 +102,25 @@ def check_same_event_size(**parameters: Any) -> None:
         names = " and ".join(f"`{name}`" for name in sizes)
         got = " and ".join(str(shape) for shape in sizes.values())
         raise ValueError(f"{names} must end in the same size D; got {got}.")
+
+
+def check_positive_integers(**values: Any) -> None:
+    """Raises ValueError that names the first value that is none."""
+    for name, value in values.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(
+                f"`{name}` must be a positive integer; got {value!r}."
+            )
+
+
+def check_square(name: str, matrix: Any) -> None:
+    """Raises ValueError unless the parameter has shape `[..., D, D]`."""
+    shape = tf.TensorShape(matrix.shape)
+    if shape.rank is not None and (
+        shape.rank < 2 or not shape[-2:-1].is_compatible_with(shape[-1:])
+    ):
+        raise ValueError(f"`{name}` must have shape [..., D, D]; got {shape}.")
+    check_same_event_size(**{name: matrix})
 
 
 def _is_keras_variable(value: Any) -> bool:
