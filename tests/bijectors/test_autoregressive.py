@@ -349,6 +349,61 @@ def test_the_sequential_direction_is_one_rolled_loop(with_gradient):
     assert _num_ops(64, "forward", with_gradient) < sizes[0]
 
 
+def _passes(weight):
+    """How often the network is called by an inverse, D = 30."""
+    counts = []
+
+    def count(x):
+        counts.append(1)
+        return x
+
+    def conditioner(x):
+        x = tf.py_function(count, [x], tf.float64)
+        x = tf.ensure_shape(x, [4, 30])
+        before = tf.cumsum(x, axis=-1, exclusive=True)
+        return tf.concat([weight * before, 0.0 * x], axis=-1)
+
+    flow, x = InverseAutoregressive(conditioner), _points(4, 30)
+    y = flow.forward(x)
+    counts.clear()
+    found = tf.function(flow.inverse)(tf.identity(y))
+    np.testing.assert_allclose(found, x, rtol=1e-9, atol=1e-9)
+    return len(counts)
+
+
+def test_the_sequential_direction_ends_where_nothing_changes():
+    """What is nearly linear takes few passes, and never more than D."""
+    assert _passes(0.0) <= 3 + 2
+    assert _passes(0.01) <= 16
+    assert 12 < _passes(0.5) <= 30 + 2
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_second_derivatives_where_the_first_ones_vanish(name):
+    """The search for a gradient that is zero ends at once, its own may not."""
+    flow_class, outputs = FLOWS[name]
+    network = conditioner(3, outputs, (4,))
+    flow = flow_class(network, _weights(network))
+    y, direction = _points(3), _points(3, seed=2)
+    x = flow.inverse(y)
+
+    with tf.GradientTape() as outer:
+        outer.watch(y)
+        with tf.GradientTape() as inner:
+            inner.watch(y)
+            value = tf.reduce_sum(tf.square(flow.inverse(tf.identity(y)) - x))
+        gradient = inner.gradient(value, y)
+        along = tf.reduce_sum(gradient * direction)
+    np.testing.assert_allclose(gradient, np.zeros(3), atol=1e-12)
+    # Twice J' J, J that of the inverse.
+    jacobian = _jacobian(lambda y: flow.inverse(tf.identity(y)), y)
+    np.testing.assert_allclose(
+        outer.gradient(along, y),
+        2 * jacobian.T @ jacobian @ direction.numpy(),
+        rtol=1e-7,
+    )
+
+
 @pytest.mark.parametrize("name", FLOWS)
 def test_second_derivatives_through_the_sequential_direction(name):
     flow_class, outputs = FLOWS[name]

@@ -106,15 +106,6 @@ def test_variant_sets_the_prior():
         assert with_prior[group] == without[group]
 
 
-def test_the_score_stays_where_it_would_take_a_sequential_inverse():
-    slow = set(flows.AUTOREGRESSIVE) - set(flows.FAST_INVERSES)
-    assert set(image_defaults.SLOW_INVERSES) == slow
-    for flow in image_defaults.FLOWS:
-        training = get_config("mnist", f"flow={flow}").training
-        is_kept = training.gradient_estimator == "reparameterized"
-        assert is_kept == (flow in slow)
-
-
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("recipe", image_defaults.RECIPES)
 def test_flows_are_compared_under_equal_settings(name, recipe):

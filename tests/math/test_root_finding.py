@@ -184,3 +184,42 @@ def test_a_search_ends_where_all_roots_are_found():
     counts.clear()
     root_finding.monotone_root(function, low, high, tolerance=5.0)
     assert len(counts) == 1
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_only_what_is_compiled_and_vectorized_counts(jit_compile):
+    """Also inside the loops and the gradients of a vectorized map."""
+    found = {}
+
+    def note(key):
+        found[key] = root_finding.counts_only()
+
+    def one(x):
+        def body(k, x):
+            note("loop in vectorized")
+            return k + 1, x * x
+
+        @tf.custom_gradient
+        def identity(x):
+            def gradient(bar):
+                note("gradient in vectorized")
+                return bar
+
+            return tf.identity(x), gradient
+
+        note("vectorized")
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            _, y = tf.while_loop(lambda k, _: k < 2, body, (0, identity(x)))
+        return tape.gradient(y, x)
+
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def run(x):
+        note("plain")
+        return tf.vectorized_map(one, x)
+
+    run.get_concrete_function(tf.ones([3]))  # traced, not compiled
+    note("eager")
+    assert found.pop("plain") is found.pop("eager") is False
+    assert len(found) == 3
+    assert all(counts is jit_compile for counts in found.values())

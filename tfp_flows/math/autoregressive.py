@@ -1,10 +1,12 @@
 """Maps `y_i = f(x_i; theta_i)`, where `theta_i` depends on the x before i."""
 
+import functools
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
-from tfp_flows.math import implicit
+from tfp_flows.math import implicit, root_finding
 
 __all__ = ["affine", "affine_inverse", "gated", "gated_inverse", "invert"]
 
@@ -12,6 +14,9 @@ __all__ = ["affine", "affine_inverse", "gated", "gated_inverse", "invert"]
 Elementwise = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 # theta(x, *sources): [..., D] -> [..., P, D].
 Conditioner = Callable[..., tf.Tensor]
+
+# A pass that changes nothing by more than this many eps is the last one.
+_CHANGE_IN_EPS = 4.0
 
 
 def affine(
@@ -61,9 +66,12 @@ def invert(
 ) -> tf.Tensor:
     """The x at which `forward(x, conditioner(x, *sources))` is `y`.
 
-    One coordinate after the other, in one rolled loop of D passes through the
-    conditioner. The gradient is that of the implicit function: a second loop
-    solves the transposed triangular system, at the activations of one pass.
+    Passes through the conditioner in one rolled loop. Each settles one more
+    coordinate for good and improves the others, `x <- inverse(y, theta(x))`, so
+    that at most D are needed; the loop ends once nothing changes but by
+    rounding. The gradient is that of the implicit function: a second loop
+    solves the transposed triangular system in the same way, at the activations
+    of one pass.
 
     Args:
       y: `[..., D]`, in the shape of the result.
@@ -75,19 +83,21 @@ def invert(
         another.
     """
     size = len(sequence)
-    coordinates = tf.constant(sequence, tf.int32)
+    places = tf.constant(np.argsort(sequence), tf.int32)
 
     def search(y: tf.Tensor, *sources: tf.Tensor) -> tf.Tensor:
-        def body(k: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            theta = conditioner(x, *sources)
-            i = coordinates[k]
-            x_i = inverse(
-                tf.gather(y, [i], axis=-1), tf.gather(theta, [i], axis=-1)
+        def step(k: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            found = inverse(y, conditioner(x, *sources))
+            # Of a coordinate that is not settled yet, an overflow would pass
+            # through the masks of the network as NaN.
+            is_settled = places <= k
+            found = tf.where(
+                is_settled | tf.math.is_finite(found), found, tf.zeros_like(y)
             )
-            is_i = tf.equal(tf.range(size), i)
-            return k + 1, tf.ensure_shape(tf.where(is_i, x_i, x), x.shape)
+            found = tf.ensure_shape(found, x.shape)
+            return found, _is_moved(found - x, 1.0 + tf.abs(found))
 
-        return _loop(size, body, tf.zeros_like(y))
+        return _loop(size, step, y)
 
     def update(x: tf.Tensor, y: tf.Tensor, *sources: tf.Tensor) -> tf.Tensor:
         return x + (y - forward(x, conditioner(x, *sources))[0])
@@ -96,33 +106,70 @@ def invert(
         x_bar: tf.Tensor, x: tf.Tensor, y: tf.Tensor, *sources: tf.Tensor
     ) -> tf.Tensor:
         del y
-        with tf.GradientTape(
-            persistent=True, watch_accessed_variables=False
-        ) as tape:
-            tape.watch(x)
-            value, log_derivative = forward(x, conditioner(x, *sources))
-        inverse_diagonal = tf.exp(-log_derivative)
 
-        # Each round settles one more coordinate of J' u = x_bar, J triangular.
-        def body(k: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            product = tape.gradient(value, x, output_gradients=u)
-            u += inverse_diagonal * (x_bar - product)
-            return k + 1, tf.ensure_shape(u, x.shape)
+        def solve(
+            ends_early: bool,
+            x_bar: tf.Tensor,
+            x: tf.Tensor,
+            *sources: tf.Tensor,
+        ) -> tf.Tensor:
+            with tf.GradientTape(
+                persistent=True, watch_accessed_variables=False
+            ) as tape:
+                tape.watch(x)
+                value, log_derivative = forward(x, conditioner(x, *sources))
+            inverse_diagonal = tf.exp(-log_derivative)
 
-        return _loop(size - 1, body, inverse_diagonal * x_bar)
+            # Each round settles one more coordinate of J' u = x_bar.
+            def step(k: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                del k
+                product = tape.gradient(value, x, output_gradients=u)
+                change = inverse_diagonal * (x_bar - product)
+                u = tf.ensure_shape(u + change, x.shape)
+                scale = tf.reduce_max(tf.abs(u), axis=-1, keepdims=True)
+                return u, _is_moved(change, scale)
+
+            start = inverse_diagonal * x_bar
+            return _loop(size - 1, step, start, ends_early)
+
+        return implicit.with_derivatives_of(
+            functools.partial(solve, True),
+            functools.partial(solve, False),
+            [x_bar, x, *sources],
+        )
 
     found = search(*map(tf.stop_gradient, (y, *sources)))
     return implicit.attach(found, update, pull_back, [y, *sources])
 
 
+def _is_moved(change: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    """Whether any entry changed by more than rounding; scalar."""
+    eps = np.finfo(change.dtype.as_numpy_dtype).eps
+    # Not `>`, so that NaN counts as moved.
+    return ~tf.reduce_all(tf.abs(change) <= _CHANGE_IN_EPS * eps * scale)
+
+
 def _loop(
     num_steps: int,
-    body: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    step: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
     start: tf.Tensor,
+    ends_early: bool = True,
 ) -> tf.Tensor:
+    """`step(k, x)`, which returns the next x and whether it has moved."""
+    if not ends_early or root_finding.counts_only():
+
+        def goes_on(k: tf.Tensor, x: tf.Tensor, moved: tf.Tensor) -> tf.Tensor:
+            del x, moved
+            return k < num_steps
+    else:
+
+        def goes_on(k: tf.Tensor, x: tf.Tensor, moved: tf.Tensor) -> tf.Tensor:
+            del x
+            return (k < num_steps) & moved
+
     return tf.while_loop(
-        lambda k, _: k < num_steps,
-        body,
-        (0, start),
+        goes_on,
+        lambda k, x, _: (k + 1, *step(k, x)),
+        (0, start, tf.constant(True)),
         maximum_iterations=num_steps,
     )[1]

@@ -12,7 +12,13 @@ import tensorflow as tf
 from tfp_flows._tfp import GraphOrParentsInXlaContext
 from tfp_flows.math import stable
 
-__all__ = ["MAX_MONOTONE_STEPS", "MAX_STEPS", "monotone_root", "tanh_root"]
+__all__ = [
+    "MAX_MONOTONE_STEPS",
+    "MAX_STEPS",
+    "counts_only",
+    "monotone_root",
+    "tanh_root",
+]
 
 # From the brackets below Newton's method needs at most 8 steps (measured for
 # 1 + c and |t| from 1e-250 to 1e250 in float64, 1e-30 to 1e30 in float32).
@@ -76,13 +82,13 @@ def _search(c: tf.Tensor, q: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
     low, high = _bracket(c, q, t)
     start = tf.where(c < 0.0, high, low)
 
-    counts_only = _counts_only()
+    is_counting = counts_only()
 
     def is_active(
         s: tf.Tensor, low: tf.Tensor, high: tf.Tensor, active: tf.Tensor
     ) -> tf.Tensor:
         del s, low, high
-        return tf.constant(True) if counts_only else tf.reduce_any(active)
+        return tf.constant(True) if is_counting else tf.reduce_any(active)
 
     def step(
         s: tf.Tensor, low: tf.Tensor, high: tf.Tensor, active: tf.Tensor
@@ -131,7 +137,7 @@ def monotone_root(
     Returns:
       The roots, `[...]`, after at most `MAX_MONOTONE_STEPS` steps.
     """
-    counts_only = _counts_only()
+    is_counting = counts_only()
 
     def is_active(
         x: tf.Tensor,
@@ -141,7 +147,7 @@ def monotone_root(
         active: tf.Tensor,
     ) -> tf.Tensor:
         del x, low, high, last
-        return tf.constant(True) if counts_only else tf.reduce_any(active)
+        return tf.constant(True) if is_counting else tf.reduce_any(active)
 
     def step(
         x: tf.Tensor,
@@ -178,15 +184,29 @@ def monotone_root(
     return x
 
 
-def _counts_only() -> bool:
+def counts_only() -> bool:
     """Whether a loop must not end on a condition on the data.
 
     Under `tf.vectorized_map` such a loop would become one that XLA cannot
     compile; it compiles one that counts.
     """
-    return not tf.executing_eagerly() and GraphOrParentsInXlaContext(
-        tf.compat.v1.get_default_graph()
-    )
+    if tf.executing_eagerly():
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    return GraphOrParentsInXlaContext(graph) and _is_vectorized(graph)
+
+
+def _is_vectorized(graph: tf.Graph | None) -> bool:
+    """Whether the graph, or one around it, is the body of a vectorized map.
+
+    TensorFlow says so nowhere but in the name of a scope.
+    """
+    while graph is not None:
+        scopes = graph.get_name_scope().split("/")
+        if any(scope.startswith("loop_body") for scope in scopes):
+            return True
+        graph = getattr(graph, "outer_graph", None)
+    return False
 
 
 def _bracket(
