@@ -29,8 +29,8 @@ _SEARCHES = (
 )
 _NSF = "Durkan et al. 2019"
 _IAF = "Kingma et al. 2016"
-_PASSES = "D passes in one loop, implicit gradients"
-_NETWORK = "O(D W + W^2), D times that for the inverse"
+_PASSES = "at most D passes in one loop, implicit gradients"
+_NETWORK = "O(D W + W^2), at most D times that for the inverse"
 
 # In the order, and with the names, of `trainers.flows.FLOWS`.
 CATALOGUE: dict[str, Entry] = {
@@ -143,8 +143,8 @@ CATALOGUE: dict[str, Entry] = {
         layer="MAFFlow",
         paper="Papamakarios et al. 2017",
         log_det="closed form",
-        inverse="closed form; forward: D passes in one loop",
-        cost="O(D W + W^2), D times that forward",
+        inverse="closed form; forward: at most D passes in one loop",
+        cost="O(D W + W^2), at most D times that forward",
     ),
     "iaf": Entry(
         bijectors=("InverseAutoregressive", "Permutation"),
@@ -183,7 +183,7 @@ CATALOGUE: dict[str, Entry] = {
         layer="NAFFlow",
         paper="Huang et al. 2018",
         log_det="closed form",
-        inverse="D passes and root searches in one loop, implicit gradients",
+        inverse="at most D passes, each with root searches, in one loop",
         cost=_NETWORK,
     ),
 }

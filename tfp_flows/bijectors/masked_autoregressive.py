@@ -48,9 +48,11 @@ class MaskedAutoregressive(AutoregressiveBijector):
 
     #### Cost
 
-    Inverse: one pass through the network. Forward: D passes in one rolled loop,
-    whose graph and time to compile do not depend on D, and whose gradient is
-    implicit: it stores the activations of one pass.
+    Inverse: one pass through the network. Forward: at most D passes
+    in one rolled loop, whose graph and time to compile do not depend on D. Each
+    pass settles one coordinate for good and improves the others, so that the
+    loop often ends after a few. The gradient is implicit, found in the same
+    way: it stores the activations of one pass.
 
     #### Numerics
 

@@ -49,9 +49,9 @@ class NeuralAutoregressive(AutoregressiveBijector):
 
     #### Cost
 
-    Forward: one pass through the network. Inverse: D passes in one rolled loop,
-    with a root search in each. Gradients of the inverse are implicit: none
-    passes through a search.
+    Forward: one pass through the network. Inverse: at most D passes in one
+    rolled loop, see `InverseAutoregressive`, with root searches in each.
+    Gradients are implicit: none passes through a search.
 
     #### Numerics
 

@@ -50,9 +50,11 @@ class SplineAutoregressive(AutoregressiveBijector):
 
     #### Cost
 
-    Forward: one pass through the network. Inverse: D passes in one rolled loop,
-    whose graph and time to compile do not depend on D, and whose gradient is
-    implicit: it stores the activations of one pass.
+    Forward: one pass through the network. Inverse: at most D passes
+    in one rolled loop, whose graph and time to compile do not depend on D. Each
+    pass settles one coordinate for good and improves the others, so that the
+    loop often ends after a few. The gradient is implicit, found in the same
+    way: it stores the activations of one pass.
 
     #### Numerics
 

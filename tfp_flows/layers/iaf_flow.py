@@ -18,7 +18,7 @@ class IAFFlow(AutoregressiveFlow):
     """K inverse autoregressive steps: a sample costs one pass through each.
 
     See `tfp_flows.bijectors.InverseAutoregressive` and `ConditionedFlow`.
-    The density of a point that the flow did not draw costs D passes through
+    The density of a point that the flow did not draw costs up to D passes through
     each step, one after the other. Behind the mixing a step starts as the
     identity, a gated one as a contraction by `sigmoid(gate_bias)`.
 
