@@ -18,9 +18,9 @@ class IAFFlow(AutoregressiveFlow):
     """K inverse autoregressive steps: a sample costs one pass through each.
 
     See `tfp_flows.bijectors.InverseAutoregressive` and `ConditionedFlow`.
-    The density of a point that the flow did not draw costs up to D passes through
-    each step, one after the other. Behind the mixing a step starts as the
-    identity, a gated one as a contraction by `sigmoid(gate_bias)`.
+    The density of a point that the flow did not draw costs up to D passes
+    through each step, one after the other. Behind the mixing a step starts as
+    the identity, a gated one as a contraction by `sigmoid(gate_bias)`.
 
     References:
       [1]: Diederik Kingma, Tim Salimans, Rafal Jozefowicz, Xi Chen, Ilya

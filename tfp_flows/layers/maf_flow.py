@@ -17,9 +17,9 @@ class MAFFlow(AutoregressiveFlow):
 
     See `tfp_flows.bijectors.MaskedAutoregressive` and `ConditionedFlow`, whose
     arguments are those of this layer. Made for densities of given points: of a
-    prior, or of data. A sample costs up to D passes through each step, one after the
-    other, so that as a posterior `IAFFlow` is the fast one. Behind the mixing a
-    step starts as the identity.
+    prior, or of data. A sample costs up to D passes through each step, one
+    after the other, so that as a posterior `IAFFlow` is the fast one. Behind
+    the mixing a step starts as the identity.
 
     References:
       [1]: George Papamakarios, Theo Pavlakou, Iain Murray. Masked
