@@ -98,6 +98,7 @@ def test_every_operation_is_measured_and_written(monkeypatch, tmp_path, capsys):
     assert "[1/2] D=3" in printed.err
 
 
+@pytest.mark.slow
 def test_sequential_directions_are_measured_beside_their_networks(monkeypatch):
     monkeypatch.setattr(_measure, "run_child", run_in_this_process)
     settings = flow_costs.QUICK._replace(

@@ -141,6 +141,18 @@ def test_residual_of_the_inverse_is_within_rounding(case, dtype, jit_compile):
 def test_gradients_are_finite_at_knots_at_the_bounds_and_far_outside(
     dtype, jit_compile
 ):
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def run(x, free):
+        results = []
+        for function in (splines.forward, splines.inverse):
+            with tf.GradientTape() as tape:
+                tape.watch([x, free])
+                knots = splines.unpack(free, NUM_BINS, B)
+                y, log_slope = function(x, knots)
+                total = tf.reduce_sum(y + log_slope)
+            results += [y, log_slope, *tape.gradient(total, [x, free])]
+        return results
+
     for case, scale in SCALES.items():
         free = _free(scale, 1, dtype)
         at = splines.unpack(free, NUM_BINS, B)
@@ -149,21 +161,7 @@ def test_gradients_are_finite_at_knots_at_the_bounds_and_far_outside(
             dtype,
         )
         x = np.concatenate([at.x[:, 0], at.y[:, 0], special])
-        x = tf.constant(x[:, np.newaxis])
-
-        @tf.function(jit_compile=jit_compile, autograph=False)
-        def run(x, free):
-            results = []
-            for function in (splines.forward, splines.inverse):
-                with tf.GradientTape() as tape:
-                    tape.watch([x, free])
-                    knots = splines.unpack(free, NUM_BINS, B)
-                    y, log_slope = function(x, knots)
-                    total = tf.reduce_sum(y + log_slope)
-                results += [y, log_slope, *tape.gradient(total, [x, free])]
-            return results
-
-        for result in run(x, free):
+        for result in run(tf.constant(x[:, np.newaxis]), free):
             assert np.isfinite(result).all(), case
 
 
