@@ -10,6 +10,9 @@ import pytest
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _THREADS = str(max(1, (os.cpu_count() or 1) // _WORKERS))
 
+_TESTS_PER_COLLECTION = 20
+_tests_since_collection: list[None] = []
+
 for _name, _value in {
     "KERAS_BACKEND": "tensorflow",
     "MPLBACKEND": "Agg",
@@ -38,9 +41,13 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True)
 def _bounded_memory():
-    """Frees the graphs of a test, which are garbage only in cycles."""
+    """Frees the graphs of tests, which are garbage only in cycles."""
     yield
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "utils"):
         keras.utils.clear_session(free_memory=False)
-    gc.collect()
+    # After some tests, not after each: a collection takes as long as many.
+    _tests_since_collection.append(None)
+    if len(_tests_since_collection) >= _TESTS_PER_COLLECTION:
+        gc.collect()
+        _tests_since_collection.clear()
