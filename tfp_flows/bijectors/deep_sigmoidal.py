@@ -57,9 +57,9 @@ class DeepSigmoidal(FlowBijector):
 
     Forward and log-det: `O(D H)`. Inverse: that for each step of a root
     search, Newton's method inside a bracket, at most
-    `tfp_flows.math.root_finding.MAX_MONOTONE_STEPS` steps (5 as a rule;
-    all of them under XLA inside `tf.vectorized_map`). No part is sequential in D; all of it compiles
-    with XLA.
+    `tfp_flows.math.root_finding.MAX_MONOTONE_STEPS` steps (5 as a rule; all
+    of them under XLA inside `tf.vectorized_map`). No part is sequential in D;
+    all of it compiles with XLA.
 
     #### Numerics
 
