@@ -22,8 +22,8 @@ class LULinear(FlowBijector):
     """LU-linear map: `y = L U x`, with triangular matrices that are learned.
 
     Mixes, stretches and contracts between splines, which cannot move what lies
-    outside of their bounds. With a permutation before it, it reaches almost
-    all matrices of positive determinant, up to the order of rows.
+    outside of their bounds. It reaches every matrix whose leading principal
+    minors are positive; put a permutation before it for others.
 
     #### Mathematical details
 

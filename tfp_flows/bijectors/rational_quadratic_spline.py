@@ -37,7 +37,7 @@ class RationalQuadraticSpline(FlowBijector):
     - inverse log-det: minus the forward log-det at that root
 
     Widths and heights are softmaxes of free reals times 2 B, at least 1 % of
-    their mean; inner slopes are softplus, at least 1e-3.
+    their mean, nearly; inner slopes are softplus, at least 2**-10.
 
     #### Shapes
 
