@@ -1,5 +1,6 @@
 """The notebooks of colab/ run as they stand, and find what they say."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -15,12 +16,16 @@ EXECUTE = "from nbclient.cli import main; main()"
 def _executed(name, folder):
     """The notebook after all its cells ran in a kernel of their own."""
     path = folder / name
+    # A kernel that inherits a backend shows no picture.
+    environment = dict(os.environ)
+    environment.pop("MPLBACKEND", None)
     subprocess.run(
         [
             *(sys.executable, "-c", EXECUTE),
             *(f"--output={path}", "--timeout=900", name),
         ],
         cwd=COLAB,
+        env=environment,
         check=True,
         timeout=1200,
     )
