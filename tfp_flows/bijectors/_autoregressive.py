@@ -24,7 +24,8 @@ class AutoregressiveBijector(ConditionedBijector):
 
     A subclass has the scalar map f and its inverse. From x to y all coordinates
     are computed at once (`_parallel`), back one after the other
-    (`_sequential`).
+    (`_sequential`). The first is the forward direction, if the subclass says
+    nothing else.
     """
 
     def __init__(
@@ -88,6 +89,26 @@ class AutoregressiveBijector(ConditionedBijector):
         shape = [self._num_outputs, size]
         return tf.reshape(
             output, ps.concat([ps.shape(output)[:-1], shape], axis=0)
+        )
+
+    def _forward_and_log_det(
+        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._parallel(x, parameters)
+
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._sequential(y, parameters)
+
+    def _push_density_gradient(
+        self,
+        x: tf.Tensor,
+        gradient: tf.Tensor,
+        parameters: Sequence[tf.Tensor],
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return math.autoregressive.push_density_gradient(
+            x, gradient, lambda x: self._theta(x, parameters), self._scalar
         )
 
     def _parallel(

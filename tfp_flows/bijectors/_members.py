@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows._tfp import Chain, Invert, ShapeParameterProperties
+from tfp_flows.bijectors import density_gradients
 from tfp_flows.bijectors.conditioners import Conditioner
 from tfp_flows.bijectors.flow_bijector import OnePassBijector
 
@@ -26,16 +27,23 @@ tfb = tfp.bijectors
 Map = Callable[[tf.Tensor, Sequence[tf.Tensor]], tuple[tf.Tensor, tf.Tensor]]
 
 
+Push = Callable[
+    [tf.Tensor, tf.Tensor, Sequence[tf.Tensor]], tuple[tf.Tensor, tf.Tensor]
+]
+
+
 class Members(NamedTuple):
     """K bijectors as stacked tensors `[K, ...]` and the maps of one of them.
 
     Each map takes a point and one slice of every tensor, and returns the
-    image and its log-det.
+    image and its log-det; `push` takes the gradient of the point's density
+    too, and returns that of the image (`density_gradients`).
     """
 
     tensors: tuple[tf.Tensor, ...]
     forward: Map
     inverse: Map
+    push: Push
 
 
 def built(bijector: Any) -> Any:
@@ -169,7 +177,12 @@ def members(bijector: Any, event_ndims: int) -> Members:
     bijector = built(bijector)
     if isinstance(bijector, Invert):
         inner = members(bijector.bijector, event_ndims)
-        return Members(inner.tensors, inner.inverse, inner.forward)
+        return Members(
+            inner.tensors,
+            forward=inner.inverse,
+            inverse=inner.forward,
+            push=_push_through_inverse(inner.inverse, inner.forward),
+        )
     if isinstance(bijector, Chain):
         return _chain([members(b, event_ndims) for b in bijector.bijectors])
     if isinstance(bijector, OnePassBijector):
@@ -193,11 +206,20 @@ def _chain(parts: Sequence[Members]) -> Members:
 
         return apply
 
+    def push(
+        x: tf.Tensor, gradient: tf.Tensor, slices: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        for part, end in zip(parts[::-1], ends[::-1], strict=True):
+            own = slices[end - len(part.tensors) : end]
+            x, gradient = part.push(x, gradient, own)
+        return x, gradient
+
     indices = range(len(parts))
     return Members(
         tuple(t for part in parts for t in part.tensors),
         forward=run(indices[::-1], "forward"),
         inverse=run(indices, "inverse"),
+        push=push,
     )
 
 
@@ -217,6 +239,7 @@ def _flow(bijector: OnePassBijector, event_ndims: int) -> Members:
         tuple(bijector._constrained_parameters()),
         forward=reduced(bijector._forward_and_log_det),
         inverse=reduced(bijector._inverse_and_log_det),
+        push=bijector._push_density_gradient,
     )
 
 
@@ -237,4 +260,22 @@ def _rebuilt(bijector: tfb.Bijector, event_ndims: int) -> Members:
         tuple(tf.convert_to_tensor(value) for value, _ in tensors.values()),
         forward=functools.partial(apply, "forward"),
         inverse=functools.partial(apply, "inverse"),
+        push=_push_through_inverse(
+            functools.partial(apply, "forward"),
+            functools.partial(apply, "inverse"),
+        ),
     )
+
+
+def _push_through_inverse(forward: Map, inverse: Map) -> Push:
+    def push(
+        x: tf.Tensor, gradient: tf.Tensor, slices: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return density_gradients.push_through_inverse(
+            lambda x: forward(x, slices)[0],
+            lambda y: inverse(y, slices),
+            x,
+            gradient,
+        )
+
+    return push

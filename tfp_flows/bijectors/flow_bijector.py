@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors import density_gradients
 from tfp_flows.bijectors._cache import FreshCache
 
 __all__ = ["FlowBijector", "OnePassBijector"]
@@ -44,6 +45,20 @@ class OnePassBijector(tfb.Bijector):
         self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """`(x, ildj)`; a function of its arguments and of static settings."""
+
+    def _push_density_gradient(
+        self,
+        x: tf.Tensor,
+        gradient: tf.Tensor,
+        parameters: Sequence[tf.Tensor],
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`(y, gradient of log q(y))`, see `density_gradients.push`."""
+        return density_gradients.push_through_inverse(
+            lambda x: self._forward_and_log_det(x, parameters)[0],
+            lambda y: self._inverse_and_log_det(y, parameters),
+            x,
+            gradient,
+        )
 
     @abc.abstractmethod
     def _event_size(self) -> int | None:

@@ -1,6 +1,6 @@
 """Inverse autoregressive flow, affine or gated."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -185,16 +185,6 @@ class InverseAutoregressive(AutoregressiveBijector):
     @property
     def _num_outputs(self) -> int:
         return 2
-
-    def _forward_and_log_det(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._parallel(x, parameters)
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._sequential(y, parameters)
 
     def _scalar(
         self, x: tf.Tensor, theta: tf.Tensor

@@ -10,6 +10,7 @@ from tfp_flows.bijectors._conditioned import (
     ConditionerLike,
     composite_if_declared,
 )
+from tfp_flows.bijectors.flow_bijector import OnePassBijector
 from tfp_flows.types import TensorLike
 
 __all__ = ["MaskedAutoregressive"]
@@ -153,6 +154,9 @@ class MaskedAutoregressive(AutoregressiveBijector):
         self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         return self._parallel(y, parameters)
+
+    # Cheap where the inverse is.
+    _push_density_gradient = OnePassBijector._push_density_gradient
 
     def _scalar(
         self, x: tf.Tensor, theta: tf.Tensor

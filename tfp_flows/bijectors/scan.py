@@ -225,6 +225,15 @@ class Scan(OnePassBijector):
             parameters.inverse, y, parameters.tensors, reverse=True
         )
 
+    def _push_density_gradient(
+        self, x: tf.Tensor, gradient: tf.Tensor, parameters: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        x, _ = self._broadcast(x)
+        gradient, _ = self._broadcast(gradient)
+        return math.rolled_loop.iterate(
+            parameters.push, (x, gradient), parameters.tensors
+        )
+
     def _compose(
         self,
         step: math.rolled_loop.Step,
@@ -232,6 +241,13 @@ class Scan(OnePassBijector):
         parameters: Sequence[tf.Tensor],
         reverse: bool,
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        x, batch_shape = self._broadcast(x)
+        return math.rolled_loop.compose(
+            step, x, batch_shape, parameters, reverse=reverse
+        )
+
+    def _broadcast(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`x` in the shape of the result, and the batch part of it."""
         event_ndims = self.forward_min_event_ndims
         shape = ps.shape(x)
         event_start = ps.rank_from_shape(shape) - event_ndims
@@ -239,12 +255,8 @@ class Scan(OnePassBijector):
             shape[:event_start],
             self.experimental_batch_shape_tensor(event_ndims),
         )
-        x = tf.broadcast_to(
-            x, ps.concat([batch_shape, shape[event_start:]], axis=0)
-        )
-        return math.rolled_loop.compose(
-            step, x, batch_shape, parameters, reverse=reverse
-        )
+        shape = ps.concat([batch_shape, shape[event_start:]], axis=0)
+        return tf.broadcast_to(x, shape), batch_shape
 
 
 class _CompositeScan(Scan, tfb.AutoCompositeTensorBijector):

@@ -1,6 +1,6 @@
 """Autoregressive rational-quadratic splines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -152,16 +152,6 @@ class SplineAutoregressive(AutoregressiveBijector):
     @property
     def _num_outputs(self) -> int:
         return 3 * self._num_bins - 1
-
-    def _forward_and_log_det(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._parallel(x, parameters)
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._sequential(y, parameters)
 
     def _scalar(
         self, x: tf.Tensor, theta: tf.Tensor

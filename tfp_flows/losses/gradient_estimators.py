@@ -14,7 +14,8 @@ fixed z.
   reparameterization. It is unbiased for every S, and with S = 1 it is
   `sticking_the_landing`.
 
-The last two evaluate log q with `stop_parameters(...)` at z. The third also
+The last two evaluate log q with `stop_parameters(...)` at z, or take its
+gradient in z from elsewhere (`without_score`). The third also
 sends z through a `GradientScale`, set to `doubly_reparameterized_factor(...)`
 once the weights are known:
 
@@ -48,6 +49,7 @@ __all__ = [
     "check_gradient_estimator",
     "doubly_reparameterized_factor",
     "stop_parameters",
+    "without_score",
 ]
 
 GRADIENT_ESTIMATORS = (
@@ -90,6 +92,32 @@ def doubly_reparameterized_factor(
     """
     weights = tf.stop_gradient(normalized_weights(log_weights))
     return 1.0 - posterior_weight * (1.0 - weights)
+
+
+def without_score(
+    z: tf.Tensor, log_prob: tf.Tensor, gradient: tf.Tensor
+) -> tf.Tensor:
+    """`log q(z; phi)` in value, whose derivative is that through z alone.
+
+    First derivatives are right; none of them has derivatives of its own.
+
+    Args:
+      z: `[..., D]`.
+      log_prob: `log q(z; phi)`, `[...]`.
+      gradient: `d log q(z; phi) / dz`, `[..., D]`.
+    """
+
+    @tf.custom_gradient
+    def through_z(
+        z: tf.Tensor,
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        del z
+        return (
+            tf.stop_gradient(log_prob),
+            lambda bar: bar[..., tf.newaxis] * tf.stop_gradient(gradient),
+        )
+
+    return through_z(z)
 
 
 class GradientScale:

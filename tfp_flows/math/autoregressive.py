@@ -8,7 +8,14 @@ import tensorflow as tf
 
 from tfp_flows.math import implicit, root_finding
 
-__all__ = ["affine", "affine_inverse", "gated", "gated_inverse", "invert"]
+__all__ = [
+    "affine",
+    "affine_inverse",
+    "gated",
+    "gated_inverse",
+    "invert",
+    "push_density_gradient",
+]
 
 # f(x, theta) -> (y, log dy/dx), for x [..., N] and theta [..., P, N].
 Elementwise = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
@@ -118,19 +125,12 @@ def invert(
             ) as tape:
                 tape.watch(x)
                 value, log_derivative = forward(x, conditioner(x, *sources))
-            inverse_diagonal = tf.exp(-log_derivative)
-
-            # Each round settles one more coordinate of J' u = x_bar.
-            def step(k: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                del k
-                product = tape.gradient(value, x, output_gradients=u)
-                change = inverse_diagonal * (x_bar - product)
-                u = tf.ensure_shape(u + change, x.shape)
-                scale = tf.reduce_max(tf.abs(u), axis=-1, keepdims=True)
-                return u, _is_moved(change, scale)
-
-            start = inverse_diagonal * x_bar
-            return _loop(size - 1, step, start, ends_early)
+            return _solve_transposed(
+                lambda u: tape.gradient(value, x, output_gradients=u),
+                log_derivative,
+                x_bar,
+                ends_early,
+            )
 
         return implicit.with_derivatives_of(
             functools.partial(solve, True),
@@ -140,6 +140,70 @@ def invert(
 
     found = search(*map(tf.stop_gradient, (y, *sources)))
     return implicit.attach(found, update, pull_back, [y, *sources])
+
+
+def push_density_gradient(
+    x: tf.Tensor,
+    gradient: tf.Tensor,
+    conditioner: Callable[[tf.Tensor], tf.Tensor],
+    forward: Elementwise,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """y, and the gradient of `log q(y)` in y, of that of `log q(x)` in x.
+
+        log q(y) = log q(x) - log|det J|, so
+        gradient_y = J'^(-1) (gradient_x - d log|det J| / dx)
+
+    with `J = dy/dx`, found in the rounds of `invert`'s derivative. No
+    derivative passes through.
+
+    Args:
+      x: `[..., D]`.
+      gradient: of `log q(x)`, alike.
+      conditioner: `theta(x)`, `[..., P, D]`.
+      forward: the map of one coordinate, and its log-derivative.
+    """
+    with tf.GradientTape(
+        persistent=True, watch_accessed_variables=False
+    ) as tape:
+        tape.watch(x)
+        y, log_derivative = forward(x, conditioner(x))
+    log_det_gradient = tape.gradient(
+        log_derivative, x, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    return y, _solve_transposed(
+        lambda u: tape.gradient(y, x, output_gradients=u),
+        log_derivative,
+        gradient - log_det_gradient,
+    )
+
+
+def _solve_transposed(
+    product: Callable[[tf.Tensor], tf.Tensor],
+    log_diagonal: tf.Tensor,
+    x_bar: tf.Tensor,
+    ends_early: bool = True,
+) -> tf.Tensor:
+    """The u at which `J' u = x_bar`, for a J of triangular form.
+
+    Each round settles one more coordinate.
+
+    Args:
+      product: `J' u` of u.
+      log_diagonal: the logarithms of J's diagonal, `[..., D]`.
+      x_bar: `[..., D]`.
+      ends_early: whether to end where nothing changes but by rounding.
+    """
+    inverse_diagonal = tf.exp(-log_diagonal)
+
+    def step(k: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        del k
+        change = inverse_diagonal * (x_bar - product(u))
+        u = tf.ensure_shape(u + change, x_bar.shape)
+        scale = tf.reduce_max(tf.abs(u), axis=-1, keepdims=True)
+        return u, _is_moved(change, scale)
+
+    start = inverse_diagonal * x_bar
+    return _loop(x_bar.shape[-1] - 1, step, start, ends_early)
 
 
 def _is_moved(change: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:

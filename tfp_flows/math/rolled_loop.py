@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfp_flows._tfp import ps, should_record_backprop
 
-__all__ = ["Step", "compose"]
+__all__ = ["Step", "compose", "iterate"]
 
 # step(x, parameters of one member) -> (y, log-det)
 Step = Callable[[tf.Tensor, Sequence[tf.Tensor]], tuple[tf.Tensor, tf.Tensor]]
@@ -55,6 +55,36 @@ def compose(
         return (y, log_det), gradient
 
     return composed(x, *stacked)
+
+
+def iterate(
+    step: Callable[..., tuple[tf.Tensor, ...]],
+    states: tuple[tf.Tensor, ...],
+    stacked: Sequence[tf.Tensor],
+) -> tuple[tf.Tensor, ...]:
+    """`states = step(*states, parameters)` for every member in turn.
+
+    No derivative passes through.
+
+    Args:
+      step: of one member; keeps the shapes and dtypes of the states.
+      states: the first ones.
+      stacked: the members' parameters, each `[K, ...]`.
+    """
+    loop = _Loop(step, ps.shape(stacked[0])[0], (), reverse=False)
+    states, stacked = tf.nest.map_structure(
+        tf.stop_gradient, (states, tuple(stacked))
+    )
+
+    def body(i: tf.Tensor, *states: tf.Tensor) -> tuple[Any, ...]:
+        after = step(*states, loop._member(stacked, i))
+        return i + 1, *map(_in_shape_of, after, states)
+
+    return loop._while(body, *states)[1:]
+
+
+def _in_shape_of(after: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
+    return tf.ensure_shape(after, before.shape)
 
 
 class _Loop(NamedTuple):

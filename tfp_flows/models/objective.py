@@ -1,6 +1,6 @@
 """The bound that a DLGM is trained on, and its gradient estimators."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
@@ -90,15 +90,15 @@ def annealed_bound(
     parameters = model.encode(x, training=training)
     z, log_posterior = model.posterior.push_forward(standard_normal, parameters)
     scale = None
-    # Without a gradient, the pass through the inverse would be for nothing.
+    # Without a gradient, a second pass through the flow would be for nothing.
     estimator = model.gradient_estimator if training else "reparameterized"
     if estimator != "reparameterized":
         if estimator == "doubly_reparameterized":
             scale = gradient_estimators.GradientScale()
             z = scale(z)
-        log_posterior = model.posterior.make_distribution(
-            gradient_estimators.stop_parameters(parameters)
-        ).log_prob(z)
+        log_posterior = _without_score(
+            model, z, log_posterior, standard_normal, parameters
+        )
     terms = log_terms(model, x, z, log_posterior, training)
     log_weights = bounds.annealed_log_weights(*terms, annealing=weights)
     if scale is not None:
@@ -108,3 +108,18 @@ def annealed_bound(
             )
         )
     return bounds.importance_weighted_bound(log_weights), terms
+
+
+def _without_score(
+    model: "DLGM",
+    z: tf.Tensor,
+    log_posterior: tf.Tensor,
+    standard_normal: tf.Tensor,
+    parameters: Any,
+) -> tf.Tensor:
+    """`log q(z)`, in whose gradient the parameters of q are constants."""
+    stopped = gradient_estimators.stop_parameters(parameters)
+    if not hasattr(model.posterior, "log_prob_gradient"):
+        return model.posterior.make_distribution(stopped).log_prob(z)
+    gradient = model.posterior.log_prob_gradient(standard_normal, stopped)
+    return gradient_estimators.without_score(z, log_posterior, gradient)

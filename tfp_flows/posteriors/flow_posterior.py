@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors import density_gradients
 from tfp_flows.layers import FlowLayer
 from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.layers.parameter_head import ParameterHead
@@ -224,6 +225,33 @@ class FlowPosterior(keras.layers.Layer):
             z = bijector.forward(z)
             log_prob -= log_det
         return z, log_prob
+
+    def log_prob_gradient(
+        self, standard_normal: tf.Tensor, parameters: Parameters
+    ) -> tf.Tensor:
+        """The gradient of `log q(z)` in z, at the samples of `push_forward`.
+
+        It is carried along with the samples, so that no search for the noise of
+        a given z is needed; no derivative passes through it.
+
+        Args:
+          standard_normal: `[..., B, noise_size]`.
+          parameters: as `parameters(context)` returns them.
+
+        Returns:
+          `[..., B, D]`, in nats per unit of z.
+        """
+        z, _ = self._gaussian.sample(standard_normal, parameters["base"])
+        z = tf.stop_gradient(z)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(z)
+            log_prob = self._gaussian.distribution(
+                tf.nest.map_structure(tf.stop_gradient, parameters["base"])
+            ).log_prob(z)
+        gradient = tape.gradient(log_prob, z)
+        for bijector in self._bijectors(parameters):
+            z, gradient = density_gradients.push(bijector, z, gradient)
+        return gradient
 
     def make_distribution(self, parameters: Parameters) -> tfd.Distribution:
         """The distribution with parameters as `parameters()` returns them."""
