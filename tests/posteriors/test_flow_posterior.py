@@ -289,7 +289,7 @@ def test_amortized_is_of_the_gaussian(flow, amortized):
 @pytest.mark.parametrize("base", ["diagonal", "low_rank"])
 def test_flow_is_the_identity_at_initialisation(base):
     with_flow, without = (
-        FlowPosterior(D, WITH_GRADIENT[flow](), base=base, initial_scale=0.3)
+        FlowPosterior(D, FLOWS[flow](), base=base, initial_scale=0.3)
         for flow in ("mixed", "none")
     )
     keras.utils.set_random_seed(0)
