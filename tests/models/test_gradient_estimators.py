@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tests.models import linear_gaussian as lg
 from tfp_flows import schedules
-from tfp_flows.layers import PlanarFlow
+from tfp_flows.bijectors import InverseAutoregressive
+from tfp_flows.layers import IAFFlow, PlanarFlow
 
 SIGMAS = 4.5  # of the Monte Carlo error of a fixed seed
 ESTIMATORS = (
@@ -99,6 +100,44 @@ def test_reparameterized_gradient_is_that_by_differences():
         slope = (values[0] - values[1]) / 2e-5
         assert np.sum(gradients[name] * direction) == pytest.approx(
             slope, rel=1e-6, abs=1e-6
+        )
+
+
+@pytest.mark.parametrize(
+    ("estimator", "num_samples"),
+    [("sticking_the_landing", 1), ("doubly_reparameterized", 5)],
+)
+def test_autoregressive_flows_are_not_inverted(
+    estimator, num_samples, monkeypatch
+):
+    """And the gradient is that of the density of given points."""
+    model = lg.build(
+        1,
+        "full",
+        IAFFlow(2, (8,), dtype="float64", seed=0),
+        gradient_estimator=estimator,
+        num_importance_samples=num_samples,
+    )
+    lg.randomize(model, scale=0.3)
+    x = lg.truth(model).sample(4)
+    noise = lg.normal_noise(num_samples, 4, model.posterior.noise_size)
+
+    def gradients():
+        return lg.gradients(
+            model, lambda: tf.reduce_sum(lg.bound(model, x, noise))
+        )
+
+    with monkeypatch.context() as patch:
+        patch.delattr(type(model.posterior), "log_prob_gradient")
+        expected = gradients()
+
+    def invert(*_):
+        raise AssertionError("A flow was inverted.")
+
+    monkeypatch.setattr(InverseAutoregressive, "_inverse_and_log_det", invert)
+    for name, gradient in gradients().items():
+        np.testing.assert_allclose(
+            gradient, expected[name], rtol=1e-8, atol=1e-9, err_msg=name
         )
 
 

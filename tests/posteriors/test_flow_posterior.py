@@ -168,7 +168,9 @@ WITH_GRADIENT = {
         K, (8,), dtype="float64", seed=0
     ),
     "naf": lambda: layers.NAFFlow(K, (8,), dtype="float64", seed=0),
-    "nice": lambda: layers.NICEFlow(K, (8,), dtype="float64", seed=0),
+    "nice": lambda: layers.NICEFlow(
+        K, (8,), scaling=True, dtype="float64", seed=0
+    ),
     "householder": lambda: layers.HouseholderFlow(K, dtype="float64", seed=0),
     "two": lambda: [
         layers.IAFFlow(K, (8,), dtype="float64", seed=0),

@@ -25,8 +25,6 @@ __all__ = [
 tfb = tfp.bijectors
 
 Map = Callable[[tf.Tensor, Sequence[tf.Tensor]], tuple[tf.Tensor, tf.Tensor]]
-
-
 Push = Callable[
     [tf.Tensor, tf.Tensor, Sequence[tf.Tensor]], tuple[tf.Tensor, tf.Tensor]
 ]
@@ -192,6 +190,10 @@ def members(bijector: Any, event_ndims: int) -> Members:
 
 def _chain(parts: Sequence[Members]) -> Members:
     ends = list(itertools.accumulate(len(part.tensors) for part in parts))
+    indices = range(len(parts))
+
+    def own(i: int, slices: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        return slices[ends[i] - len(parts[i].tensors) : ends[i]]
 
     def run(order: Sequence[int], direction: str) -> Map:
         def apply(
@@ -199,8 +201,7 @@ def _chain(parts: Sequence[Members]) -> Members:
         ) -> tuple[tf.Tensor, tf.Tensor]:
             total = tf.zeros([], x.dtype)
             for i in order:
-                own = slices[ends[i] - len(parts[i].tensors) : ends[i]]
-                x, log_det = getattr(parts[i], direction)(x, own)
+                x, log_det = getattr(parts[i], direction)(x, own(i, slices))
                 total += log_det
             return x, total
 
@@ -209,12 +210,10 @@ def _chain(parts: Sequence[Members]) -> Members:
     def push(
         x: tf.Tensor, gradient: tf.Tensor, slices: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        for part, end in zip(parts[::-1], ends[::-1], strict=True):
-            own = slices[end - len(part.tensors) : end]
-            x, gradient = part.push(x, gradient, own)
+        for i in indices[::-1]:
+            x, gradient = parts[i].push(x, gradient, own(i, slices))
         return x, gradient
 
-    indices = range(len(parts))
     return Members(
         tuple(t for part in parts for t in part.tensors),
         forward=run(indices[::-1], "forward"),

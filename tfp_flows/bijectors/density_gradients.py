@@ -5,8 +5,9 @@ With `y = f(x)`, `J = dy/dx` and x of density q,
     d log q(y) / dy = J'^(-1) (d log q(x) / dx - d log|det J| / dx).
 
 Carried along with the samples it gives `d log q(z) / dz` at fixed parameters,
-which `losses.gradient_estimators` needs, without a search for the noise that
-made z: for an autoregressive map one solution of a triangular system.
+which `losses.gradient_estimators` needs. An autoregressive map is not inverted
+for it: it takes one solution of a triangular system. The other bijectors are
+differentiated through their inverses, at a point whose x is known.
 
 References:
 1. L. Vaitl, L. Winkler, L. Richter and P. Kessel. Fast and unified path

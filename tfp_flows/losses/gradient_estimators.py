@@ -15,9 +15,9 @@ fixed z.
   `sticking_the_landing`.
 
 The last two evaluate log q with `stop_parameters(...)` at z, or take its
-gradient in z from elsewhere (`without_score`). The third also
-sends z through a `GradientScale`, set to `doubly_reparameterized_factor(...)`
-once the weights are known:
+gradient in z from elsewhere (`without_score`). The third also sends z through a
+`GradientScale`, set to `doubly_reparameterized_factor(...)` once the weights
+are known:
 
     scale = GradientScale()
     z = scale(z)

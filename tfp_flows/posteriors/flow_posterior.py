@@ -231,9 +231,9 @@ class FlowPosterior(keras.layers.Layer):
     ) -> tf.Tensor:
         """The gradient of `log q(z)` in z, at the samples of `push_forward`.
 
-        It is carried along with the samples, so that no search for the noise of
-        a given z is needed; no derivative passes through it. A subclass with
-        another `push_forward` needs another one of this too.
+        It is carried along with the samples, see `density_gradients`: no
+        autoregressive flow is inverted. No derivative passes through it. A
+        subclass with another `push_forward` needs another one of this too.
 
         Args:
           standard_normal: `[..., B, noise_size]`.
