@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import time
 
 import pytest
 
@@ -22,6 +23,23 @@ for _name, _value in {
     "TF_NUM_INTRAOP_THREADS": _THREADS,
 }.items():
     os.environ.setdefault(_name, _value)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--stop-at",
+        type=float,
+        metavar="TIME",
+        help="begin no test after this time, in seconds since the epoch; the "
+        "rest are skipped, and named with -rs",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    stop_at = item.config.getoption("--stop-at")
+    if stop_at is not None and time.time() > stop_at:
+        pytest.skip("not begun: --stop-at is over")
 
 
 @pytest.hookimpl(tryfirst=True)
