@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import keras
+from absl import logging
 from ml_collections import config_dict
 
 from tfp_flows import layers, models, posteriors, schedules
@@ -239,10 +240,21 @@ def build_optimizer(config: config_dict.ConfigDict) -> keras.Optimizer:
 
 
 def build_annealing(config: config_dict.ConfigDict) -> schedules.Annealing:
-    """The schedule of the free energy's weights."""
-    return _ANNEALINGS[config.training.annealing](
-        config.training.annealing_steps
-    )
+    """The schedule of the free energy's weights.
+
+    Warns if it is not over when training ends.
+    """
+    settings = config.training
+    if settings.annealing != "none" and (
+        settings.annealing_steps >= settings.num_steps
+    ):
+        logging.warning(
+            "`training.annealing_steps` = %d: the free energy is still "
+            "annealed when training ends after `training.num_steps` = %d.",
+            settings.annealing_steps,
+            settings.num_steps,
+        )
+    return _ANNEALINGS[settings.annealing](settings.annealing_steps)
 
 
 def _mlp(

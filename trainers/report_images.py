@@ -68,6 +68,7 @@ def _experiment(run: dict[str, Any]) -> tuple[Any, ...]:
         run["seed"],
         run["num_stochastic_layers"],
         run["num_steps"],
+        _annealing(run),
         run["num_elbo_samples"],
         run["num_importance_samples"],
         run["num_iwae_images"],
@@ -133,10 +134,19 @@ def _measured(run: dict[str, Any], name: str, sign: int = 1) -> str:
     return f"{sign * run[name]:.2f} ± {error:.2f}"
 
 
+def _annealing(run: dict[str, Any]) -> str:
+    return run.get("config", {}).get("training", {}).get("annealing", "none")
+
+
 def _flow(run: dict[str, Any]) -> str:
-    """The posterior's flow and, if there is one, the prior's."""
-    posterior, prior = _name(*_posterior(run)), _name(*_prior(run))
-    return posterior if prior == "none" else f"{posterior}; prior {prior}"
+    """The posterior's flow and, where they apply, the prior's and annealing."""
+    parts = [_name(*_posterior(run))]
+    prior = _name(*_prior(run))
+    if prior != "none":
+        parts.append(f"prior {prior}")
+    if _annealing(run) == "kl":
+        parts.append("KL annealed")
+    return "; ".join(parts)
 
 
 def _name(flow: str, num_steps: int) -> str:

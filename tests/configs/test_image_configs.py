@@ -128,6 +128,18 @@ def test_splits_are_the_usual_ones_or_all_is_for_training(name):
     assert paper.data.binarization == binarization
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("variant", ["", ",runlocal"])
+def test_autoregressive_posteriors_are_annealed_and_trained_on(name, variant):
+    for flow in flows.FLOWS:
+        settings = get_config(name, f"flow={flow},K=2{variant}").training
+        is_annealed = flow in flows.AUTOREGRESSIVE
+        assert settings.annealing == ("kl" if is_annealed else "none")
+        assert 4 * settings.annealing_steps <= settings.num_steps
+    prior = get_config(name, f"flow=none,prior=iaf{variant}")
+    assert prior.training.annealing == "none"
+
+
 def test_recipe_paper_is_the_same_for_every_data_set():
     mnist = get_config("mnist", "recipe=paper")
     for name in NAMES:

@@ -193,6 +193,21 @@ def test_annealing_has_the_length(name, kind):
 
 
 @pytest.mark.parametrize(
+    ("name", "num_steps", "warns"),
+    [("kl", 700, True), ("kl", 701, False), ("none", 700, False)],
+)
+def test_annealing_that_outlasts_training_is_named(
+    name, num_steps, warns, caplog
+):
+    config = digits.get_config()
+    config.training.update(
+        {"annealing": name, "annealing_steps": 700, "num_steps": num_steps}
+    )
+    build.build_annealing(config)
+    assert ("still annealed when training ends" in caplog.text) == warns
+
+
+@pytest.mark.parametrize(
     ("key", "value", "message"),
     [
         ("data.dataset", "cifar", "one of digits, mnist, .*; got 'cifar'"),

@@ -110,6 +110,7 @@ def test_row_of_all_seeds_has_both_errors():
         {"recipe": "paper"},
         {"num_steps": 500},
         {"num_elbo_samples": 2},
+        {"config": {"training": {"annealing": "kl"}}},
         {"protocol": {**result()["protocol"], "num_test": 7}},
     ],
 )
@@ -150,6 +151,13 @@ def test_mnist_row_says_what_was_run():
         "Some CPU, 2 cores; 2030-01-02; commit 0123456789.",
     ):
         assert words in table
+
+
+def test_mnist_row_says_that_the_kl_divergence_was_annealed():
+    config = {"training": {"annealing": "kl"}}
+    text = report_images.mnist([result("iaf", 4, config=config)])
+    assert "| iaf, K = 4; KL annealed |" in text
+    assert "annealed" not in report_images.mnist([result("iaf", 4)])
 
 
 def test_unfinished_run_is_labelled_with_its_curve():
