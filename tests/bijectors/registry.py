@@ -47,10 +47,10 @@ def _cases(
     bijector_class,
     event_sizes=SIZES,
     identity_at=(),
-    rolled=True,
+    rolled=None,
     parameter_scale=1.0,
 ):
-    """The bijector and, unless it cannot be rolled, its Scan.
+    """The bijector and, at the sizes `rolled` (None: at all), its Scan.
 
     An event size is D, or `(H, W)` for images.
     """
@@ -64,7 +64,7 @@ def _cases(
             parameter_scale=parameter_scale,
             identity_at=identity_at,
         )
-        if rolled:
+        if rolled is None or size in rolled:
             yield BijectorCase(
                 f"scan-{name}-{label}",
                 functools.partial(_scan, bijector_class),
@@ -172,18 +172,19 @@ CASES = [
         Radial,
         identity_at=["unconstrained_alpha", "unconstrained_beta"],
     ),
-    *_circular("circular", event_sizes=(2, 3, 8, 64)),
+    *_circular("circular", event_sizes=(2, 3, 8, 64), rolled=(2, 3, 64)),
     # Four scalings of one coordinate multiply: gentler, to stay on the grid.
-    *_circular("circular", event_sizes=(1,), parameter_scale=0.5),
+    *_circular("circular", event_sizes=(1,), rolled=(), parameter_scale=0.5),
     *_circular_2d("circular", event_sizes=((2, 3), (5, 4))),
-    *_circular_2d("circular", event_sizes=((3, 3), (4, 4)), rolled=False),
+    *_circular_2d("circular", event_sizes=((3, 3), (4, 4)), rolled=()),
     *_symmetric("symmetric", event_sizes=(3, 64)),
-    *_symmetric("symmetric", event_sizes=(1, 2, 8), rolled=False),
-    *_cases("s-log", SLog),
+    *_symmetric("symmetric", event_sizes=(1, 2, 8), rolled=()),
+    *_cases("s-log", SLog, rolled=(1, 3, 64)),
     *_cases(
         "deep-sigmoidal",
         DeepSigmoidal,
         event_sizes=(1, 3, 8),
+        rolled=(3,),
         identity_at=["unconstrained_slopes", "offsets"],
     ),
     *_additive("additive", event_sizes=SPLITTABLE),
@@ -235,9 +236,9 @@ CASES = [
     *_iaf("scan-iaf", event_sizes=(3,), num_members=3, identity_at=()),
     *_maf("maf", event_sizes=(2, 8, 64)),
     *_maf("scan-maf", event_sizes=(3,), num_members=3, identity_at=()),
-    *_cases("lu-linear", LULinear, (1, 2, 8), ["lower_upper"], True, 0.3),
-    *_cases("lu-linear", LULinear, (64,), ["lower_upper"], False, 0.1),
-    *_splines("spline", event_sizes=(1, 3, 8)),
+    *_cases("lu-linear", LULinear, (1, 2, 8), ["lower_upper"], (2, 8), 0.3),
+    *_cases("lu-linear", LULinear, (64,), ["lower_upper"], (), 0.1),
+    *_splines("spline", event_sizes=(1, 3, 8), rolled=(3,)),
     *_spline_coupling("spline-coupling", event_sizes=(2, 3, 64)),
     *_spline_coupling(
         "scan-spline-coupling",
