@@ -302,12 +302,26 @@ def mnist(results: Results) -> str:
         f"{_joined(run['num_elbo_samples'] for run in runs)} samples of each; "
         "-ln p(x) by importance sampling, S samples of each of the first test "
         "images; ms / step is the median while training. "
-        f"{_protocols(runs)} {report_text.provenance(runs)}",
+        f"{_annealed(runs)}{_protocols(runs)} {report_text.provenance(runs)}",
     ]
     for pair in _differences(runs):
         lines += ["", _sentence(pair)]
     lines += ["", *_references()]
     return "\n".join(lines)
+
+
+def _annealed(runs: Results) -> str:
+    lengths = [
+        run["config"]["training"]["annealing_steps"]
+        for run in runs
+        if _annealing(run) == "kl"
+    ]
+    if not lengths:
+        return ""
+    return (
+        "KL annealed: while training, the weight of the KL divergence rises "
+        f"from 0 to 1 over the first {_joined(lengths)} steps. "
+    )
 
 
 def _joined(numbers: Iterable[int]) -> str:
@@ -354,6 +368,8 @@ def _steps(run: dict[str, Any]) -> str:
 def _sentence(pair: _Difference) -> str:
     run = pair.with_flow
     without = "no flow" if pair.of == "posterior" else "a standard normal prior"
+    if _annealing(pair.without) == "kl":
+        without += ", KL annealed too"
     return (
         f"{run['dataset']}, {run['recipe']}, seed {run['seed']}, {_flow(run)} "
         f"minus {without}, paired over the same images and noise: ELBO "

@@ -154,9 +154,10 @@ def test_mnist_row_says_what_was_run():
 
 
 def test_mnist_row_says_that_the_kl_divergence_was_annealed():
-    config = {"training": {"annealing": "kl"}}
+    config = {"training": {"annealing": "kl", "annealing_steps": 9_000}}
     text = report_images.mnist([result("iaf", 4, config=config)])
     assert "| iaf, K = 4; KL annealed |" in text
+    assert "over the first 9,000 steps" in text
     assert "annealed" not in report_images.mnist([result("iaf", 4)])
 
 
@@ -224,6 +225,27 @@ def test_a_prior_is_compared_at_an_equal_posterior():
         "0.000, ln p(x) +2.000 ± 1.000.",
     ]
     assert "| iaf, K = 4; prior iaf, K = 4 |" in text
+
+
+def test_annealed_runs_are_compared_with_each_other():
+    images = {"elbo": np.float32([1, 2, 3]), "iwae_500": np.float32([0, 0])}
+    config = {"training": {"annealing": "kl", "annealing_steps": 9_000}}
+    runs = [
+        result(flow, length, per_image=images, **kind)
+        for flow, length in (("none", 0), ("iaf", 4))
+        for kind in ({}, {"config": config})
+    ]
+    text = report_images.mnist(runs)
+    found = [
+        line.split(", paired")[0]
+        for line in text.splitlines()
+        if "minus" in line
+    ]
+    assert found == [
+        "mnist, modern, seed 0, iaf, K = 4 minus no flow",
+        "mnist, modern, seed 0, iaf, K = 4; KL annealed minus no flow, KL "
+        "annealed too",
+    ]
 
 
 def test_published_figures_stand_apart():
