@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import keras
 import numpy as np
@@ -24,6 +25,7 @@ from ml_collections import config_dict
 from benchmarks._long_flow_child import versions
 from configs import image_defaults
 from tfp_flows.bijectors import CircularConvolution
+from tfp_flows.math import autoregressive
 from trainers.flows import AUTOREGRESSIVE, FAST_INVERSES, FLOWS, make_flow
 
 __all__ = ["FlowAtSize", "convolution", "flows", "main", "sequential"]
@@ -220,9 +222,11 @@ def sequential(
 ) -> dict[str, Any]:
     """Times one step of each flow, in both directions, beside its network.
 
-    `sequential` is the direction in which one coordinate follows the other,
-    `parallel` the other one; `passes` are D separate calls of the compiled
-    network, `one_pass` is one.
+    `sequential` is the direction in which one coordinate follows the other, at
+    the images of random points; `all_rounds` is the same, but goes on for the D
+    rounds that it may take, whatever has settled; `parallel` is the other
+    direction; `passes` are D separate calls of the compiled network, `one_pass`
+    is one.
 
     Args:
       names: some of `trainers.flows.AUTOREGRESSIVE`; none: all of them.
@@ -239,22 +243,30 @@ def sequential(
         call()
     for size in event_sizes:
         for name in names:
-            flow = FlowAtSize(name, size, 1, batch, weight_noise)
+            flow, endless = (
+                FlowAtSize(name, size, 1, batch, weight_noise) for _ in range(2)
+            )
             network = flow.network()
             ways = ["inverse", "forward"]  # sequential, parallel
             if name in FAST_INVERSES:
                 ways.reverse()
             of_flow = {
                 "sequential": flow.calls[ways[0]],
+                "all_rounds": endless.calls[ways[0]],
                 "parallel": flow.calls[ways[1]],
                 "one_pass": network,
                 "passes": functools.partial(_repeated, network, size),
             }
+            # It traces the calls, and gives the inverse its images.
+            with mock.patch.object(autoregressive, "_is_moved", _always):
+                errors = [endless.round_trip_error()]
             seconds = {}
             for way, call in of_flow.items():
                 seconds[way], tensors = _timed(call)
                 _check_finite(f"{name} {way}", tensors)
                 calls[(name, size), way] = call
+            errors.append(flow.round_trip_error())
+            _check_finite(f"{name} round trip", errors)
             cases.append({"flow": name, "event_size": size, "first": seconds})
     milliseconds = _interleaved(calls, num_repeats)
     for case in cases:
@@ -266,6 +278,10 @@ def sequential(
             for way in ("sequential", "parallel")
         }
     return {"cases": cases, "versions": _versions()}
+
+
+def _always(*_: tf.Tensor) -> tf.Tensor:
+    return tf.constant(True)
 
 
 def _repeated(call: Call, times: int) -> tuple[tf.Tensor, ...]:

@@ -61,6 +61,15 @@ _NOT_NEGATIVE = (
 )
 
 
+# Of the posterior's flow and of the prior's.
+_LEAST = {
+    "num_orthogonal_columns": 1,
+    "num_householder_reflections": 1,
+    "num_bins": 2,
+    "num_sigmoids": 1,
+}
+
+
 def check_config(config: config_dict.ConfigDict) -> None:
     """Refuses a config of which no model or no optimizer can be made.
 
@@ -124,9 +133,11 @@ def _check_flow(config: config_dict.ConfigDict, group: str) -> None:
     for name, values in known.items():
         if settings[name] not in values:
             _refuse(config, f"{group}.{name}", f"be one of {', '.join(values)}")
-    for name in ("num_orthogonal_columns", "num_householder_reflections"):
-        if not settings[name] >= 1:
-            _refuse(config, f"{group}.{name}", "be at least 1")
+    for name, least in _LEAST.items():
+        if not settings[name] >= least:
+            _refuse(config, f"{group}.{name}", f"be at least {least}")
+    if not 0 < settings.tail_bound < math.inf:
+        _refuse(config, f"{group}.tail_bound", "be positive and finite")
     if settings.flow == "none":
         if settings.num_flow_steps != 0:
             _refuse(config, f"{group}.num_flow_steps", "be 0 without a flow")

@@ -1,6 +1,7 @@
 """The benchmark of the flows: what it times, writes, wants and refuses."""
 
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from benchmarks import _flow_costs_child as child
 from benchmarks import _measure, flow_costs
+from tfp_flows.math import autoregressive
 from trainers import report_flows
 
 SIZES = {"event_size": 3, "num_flow_steps": 2, "batch": 4, "weight_noise": 0.3}
@@ -45,6 +47,7 @@ def fake_child(module, task, **kwargs):
                 "event_size": d,
                 "milliseconds": {
                     "sequential": [1.5 * d],
+                    "all_rounds": [2.5 * d],
                     "passes": [1.0 * d],
                     "parallel": [2.0],
                     "one_pass": [1.0],
@@ -115,8 +118,11 @@ def test_sequential_directions_are_measured_beside_their_networks(monkeypatch):
         ("spline_autoregressive", 5),
     ]
     for case in sequential["cases"]:
-        for way in ("sequential", "parallel", "one_pass", "passes"):
-            assert case["milliseconds"][way]["median"] > 0.0
+        assert list(case["milliseconds"]) == [
+            *("sequential", "all_rounds", "parallel", "one_pass", "passes")
+        ]
+        for summary in case["milliseconds"].values():
+            assert summary["median"] > 0.0
     assert "| `spline_autoregressive` |" in report_flows.flow_costs([results])
 
 
@@ -140,6 +146,29 @@ def test_the_network_of_a_step_is_the_one_that_the_flow_uses():
     )
 
 
+def test_all_rounds_take_all_rounds(monkeypatch):
+    """At the images of points, whatever has settled."""
+    rounds = []
+    original = autoregressive._loop
+
+    def counted(num_steps, step, *args, **kwargs):
+        def counting(k, x):
+            rounds.append(k)
+            return step(k, x)
+
+        return original(num_steps, counting, *args, **kwargs)
+
+    monkeypatch.setattr(autoregressive, "_loop", counted)
+    flow = child.FlowAtSize("iaf", 20, 1, 4, 0.3)
+    y = flow._layer.bijector().forward(flow._x)
+    with mock.patch.object(autoregressive, "_is_moved", child._always):
+        flow._layer.bijector().inverse(y)
+    assert len(rounds) == 20
+    rounds.clear()
+    flow._layer.bijector().inverse(y)
+    assert 1 < len(rounds) < 20
+
+
 def test_extrapolation_ratio_and_growth(monkeypatch):
     monkeypatch.setattr(_measure, "run_child", fake_child)
 
@@ -149,6 +178,7 @@ def test_extrapolation_ratio_and_growth(monkeypatch):
     assert sequential["judged_event_size"] == 64
     assert sequential["ratios"]["iaf"] == {
         "sequential_over_passes": pytest.approx(1.5),
+        "all_rounds_over_passes": pytest.approx(2.5),
         "parallel_over_pass": pytest.approx(2.0),
         "compile_growth": pytest.approx(2.0 / (1.0 + 1 / 16)),
     }

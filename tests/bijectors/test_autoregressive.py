@@ -247,16 +247,14 @@ def test_the_noise_of_examples_is_independent(name):
 
 def test_one_linear_step_makes_a_correlated_gaussian():
     rho = 0.8
-    weights = {
-        "kernel_0": np.array([[0.0, rho / np.sqrt(1 - rho**2)], [0.0, 0.0]]),
-        "bias_0": np.zeros(2),
-    }
     network = MADEConditioner(2, 2, hidden_units=())
     log_scale = 0.5 * np.log1p(-(rho**2))
-    weights["kernel_0"] = np.concatenate(
-        [[[0.0, rho], [0.0, 0.0]], np.zeros([2, 2])], axis=1
-    )
-    weights["bias_0"] = np.array([0.0, 0.0, 0.0, log_scale])
+    weights = {
+        "kernel_0": np.concatenate(
+            [[[0.0, rho], [0.0, 0.0]], np.zeros([2, 2])], axis=1
+        ),
+        "bias_0": np.array([0.0, 0.0, 0.0, log_scale]),
+    }
     flow = InverseAutoregressive(network, weights, max_log_scale=1e6)
     q = tfd.TransformedDistribution(
         tfd.MultivariateNormalDiag(np.zeros(2), np.ones(2)), flow
@@ -376,6 +374,55 @@ def test_the_sequential_direction_ends_where_nothing_changes():
     assert _passes(0.0) <= 3 + 2
     assert _passes(0.01) <= 16
     assert 12 < _passes(0.5) <= 30 + 2
+
+
+def _sums(x):
+    """Shifts by the sum of what is before."""
+    total = tf.cumsum(x, axis=-1, exclusive=True)
+    return tf.concat([total, tf.zeros_like(total)], axis=-1)
+
+
+def test_what_is_not_finite_is_not_lost_in_the_sequential_direction():
+    y = tf.constant([[1.0, 2.0, 3.0, np.nan], [1.0, 2.0, 3.0, np.inf]])
+    x = InverseAutoregressive(_sums).inverse(y).numpy()
+    assert np.all(np.isfinite(x[:, :3]))
+    assert np.isnan(x[0, 3])
+    assert np.isposinf(x[1, 3])
+    y = MaskedAutoregressive(_sums).forward(tf.constant([0.0, 1.0, np.nan]))
+    assert np.all(np.isnan(y) == [False, False, True])
+
+
+def test_an_overflow_of_the_sequential_direction_is_not_taken_for_zero():
+    network = MADEConditioner(4, 2, (8,))
+    weights = {
+        name: np.zeros(shape, np.float32)
+        for name, shape in network.parameter_shapes().items()
+    }
+    weights["bias_1"][4:] = -1e3  # scales of exp(-4)
+    flow = InverseAutoregressive(network, weights)
+    x = flow.inverse(tf.constant([0.0, 0.0, 0.0, 3e37]))
+    np.testing.assert_array_equal(x, [0.0, 0.0, 0.0, np.inf])
+
+
+def test_gradients_of_what_is_flat_to_all_digits_are_finite():
+    """As those of one `DeepSigmoidal` are."""
+    network = MADEConditioner(2, 6, (4,))
+    weights = {
+        name: np.ones(shape, np.float32)
+        for name, shape in network.parameter_shapes().items()
+    }
+    weights["kernel_1"] *= 0.0
+    # Of each coordinate two weights, slopes and offsets.
+    blocks = np.repeat([0.0, 0.0, 100.0, 100.0, 100.0, -100.0], 2)
+    weights["bias_1"] = np.float32(blocks)
+    flow = NeuralAutoregressive(network, weights, num_sigmoids=2)
+    y = tf.zeros([2])
+    with tf.GradientTape() as tape:
+        tape.watch(y)
+        x = flow.inverse(y)
+    gradient = tape.gradient(x, y)
+    assert np.all(np.isfinite(gradient))
+    assert np.all(gradient > 1e9)
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -530,6 +577,23 @@ def test_an_opaque_function_keeps_the_natural_order():
             ).inverse(_points(4, D)),
             r"`context` must be None for a network without `context_kernel`; "
             r"got shape \(4, 2\)",
+        ),
+        (
+            lambda: MaskedAutoregressive(
+                conditioner(D, 2, context_size=C),
+                _weights(conditioner(D, 2, context_size=C)),
+                context=_points(3, C),
+            ).inverse(_points(4, D)),
+            r"`context` must have batch axes that broadcast against those of "
+            r"the points, of shape \(4, 5\); got \(3, 2\)",
+        ),
+        (
+            lambda: MADEConditioner(3, context_size=-2),
+            "`context_size` must be an integer >= 0; got -2",
+        ),
+        (
+            lambda: MADEConditioner(3, context_size=2.5),
+            "`context_size` must be an integer >= 0; got 2.5",
         ),
         (
             lambda: InverseAutoregressive(lambda x: x).forward(_points(4, D)),

@@ -241,6 +241,11 @@ def test_annealing_that_outlasts_training_is_named(
         ("prior.flow", "nice", "one of none, planar, .*; got 'nice'"),
         ("prior.num_flow_steps", 2, "be 0 without a flow; got 2"),
         ("prior.num_orthogonal_columns", 0, "at least 1; got 0"),
+        ("posterior.num_bins", 1, "at least 2; got 1"),
+        ("posterior.num_sigmoids", 0, "at least 1; got 0"),
+        ("posterior.tail_bound", -1.0, "positive and finite; got -1.0"),
+        ("prior.num_bins", 1, "at least 2; got 1"),
+        ("prior.tail_bound", 0.0, "positive and finite; got 0.0"),
     ],
 )
 def test_bad_setting_is_refused(key, value, message):

@@ -176,7 +176,13 @@ def test_costs_are_not_measured_without_results():
 
 
 def test_sequential_directions_are_beside_their_networks():
-    ways = {"sequential": 30.0, "parallel": 1.0, "one_pass": 0.5, "passes": 15}
+    ways = {
+        "sequential": 30.0,
+        "all_rounds": 40.0,
+        "parallel": 1.0,
+        "one_pass": 0.5,
+        "passes": 15,
+    }
     sequential = {
         "judged_event_size": 64,
         "compiled_event_sizes": [16, 256],
@@ -185,6 +191,7 @@ def test_sequential_directions_are_beside_their_networks():
         "ratios": {
             "iaf": {
                 "sequential_over_passes": 2.0,
+                "all_rounds_over_passes": 2.67,
                 "parallel_over_pass": 2.0,
                 "compile_growth": 1.25,
             }
@@ -202,5 +209,8 @@ def test_sequential_directions_are_beside_their_networks():
     run = result(sequential=sequential)
     run["settings"]["num_sequential_repeats"] = 15
     text = report_flows.flow_costs([run])
-    assert "| `iaf` | 30.0 | 15.0 | 2.00 | 2.00 | 1.2 | 1.5 | 1.25 |" in text
+    row = (
+        "| `iaf` | 30.0 | 40.0 | 15.0 | 2.00 | 2.67 | 2.00 | 1.2 | 1.5 | 1.25 |"
+    )
+    assert row in text
     assert "64 separate calls of the same network (wanted: at most 3 " in text

@@ -153,6 +153,11 @@ class MLPConditioner(Conditioner):
             raise ValueError(
                 f"`activation` must be one of {known}; got {self.activation!r}."
             )
+        if not isinstance(self.context_size, int) or self.context_size < 0:
+            raise ValueError(
+                "`context_size` must be an integer >= 0; got "
+                f"{self.context_size!r}."
+            )
 
     @property
     def event_ndims(self) -> Mapping[str, int]:

@@ -7,7 +7,9 @@ With `y = f(x)`, `J = dy/dx` and x of density q,
 Carried along with the samples it gives `d log q(z) / dz` at fixed parameters,
 which `losses.gradient_estimators` needs. An autoregressive map is not inverted
 for it: it takes one solution of a triangular system. The other bijectors are
-differentiated through their inverses, at a point whose x is known.
+differentiated through their inverses, at a point whose x is known. Each is
+passed through once more than for the samples alone, which costs most for MAF,
+whose forward direction is the sequential one.
 
 References:
 1. L. Vaitl, L. Winkler, L. Richter and P. Kessel. Fast and unified path

@@ -49,7 +49,7 @@ class InverseAutoregressive(AutoregressiveBijector):
     - inverse: `x = y + (y - t) * (1 - g) / g`, one coordinate after the other;
       inverse log-det: `-sum(log g)`
 
-    The density of a sample is `log q(y) = log q(x) - sum(s)`.
+    The density of a sample is `log q(y) = log q(x)` minus the forward log-det.
 
     #### Shapes
 

@@ -49,7 +49,7 @@ class IAFFlow(AutoregressiveFlow):
           update: "affine" or "gated". Default: "affine".
           gate_bias: of the gated update. Default: 1.
           mixing: what stands before each step: "reverse" (the default),
-            "permutation", "orthogonal" or "none".
+            "permutation", "orthogonal", "lu" or "none".
           amortized: whether the networks depend on a context. Default: None,
             they do if the layer is built with one.
           seed: makes the initial weights and the mixing reproducible.

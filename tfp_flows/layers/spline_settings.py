@@ -34,7 +34,8 @@ class SplineSettings(ConditionedFlow):
 
         Args:
           num_flow_steps: K, the number of steps, at least 1.
-          hidden_units: sizes of the hidden layers of each network.
+          hidden_units: sizes of the hidden layers of each network; of an
+            autoregressive one at least D.
           activation: of the networks. Default: "gelu".
           num_bins: bins of each spline, at least 2. Default: 8.
           tail_bound: B, positive; outside of `[-B, B]` is the identity.
@@ -48,7 +49,8 @@ class SplineSettings(ConditionedFlow):
             of `keras.layers.Layer`.
 
         Raises:
-          ValueError: an argument breaks its rule.
+          ValueError: an argument breaks its rule; at `build`, hidden layers
+            of an autoregressive network that are smaller than D.
         """
         splines.check_settings(num_bins, tail_bound)
         super().__init__(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.math import implicit, root_finding
+from tfp_flows.math import implicit, root_finding, stable
 
 __all__ = [
     "affine",
@@ -97,12 +97,12 @@ def invert(
             found = inverse(y, conditioner(x, *sources))
             # Of a coordinate that is not settled yet, an overflow would pass
             # through the masks of the network as NaN.
-            is_settled = places <= k
-            found = tf.where(
-                is_settled | tf.math.is_finite(found), found, tf.zeros_like(y)
-            )
+            is_kept = (places <= k) | tf.math.is_finite(found)
+            found = tf.where(is_kept, found, tf.zeros_like(y))
             found = tf.ensure_shape(found, x.shape)
-            return found, _is_moved(found - x, 1.0 + tf.abs(found))
+            is_moved = _is_moved(found - x, 1.0 + tf.abs(found))
+            # One that is replaced has not been seen yet.
+            return found, is_moved | ~tf.reduce_all(is_kept)
 
         return _loop(size, step, y)
 
@@ -193,7 +193,7 @@ def _solve_transposed(
       x_bar: `[..., D]`.
       ends_early: whether to end where nothing changes but by rounding.
     """
-    inverse_diagonal = tf.exp(-log_diagonal)
+    inverse_diagonal = stable.inverse_slope(log_diagonal)
 
     def step(k: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         del k

@@ -44,9 +44,10 @@ def multilayer_perceptron(
       `[..., O]`.
 
     Raises:
-      ValueError: `context` is not what `context_kernel` takes.
+      ValueError: `context` is not what `context_kernel` takes, or its batch
+        axes do not fit those of `x`.
     """
-    _check_context(context, parameters.get("context_kernel"))
+    _check_context(x, context, parameters.get("context_kernel"))
     h = x
     for i in range(num_hidden_layers + 1):
         h = _times(h, parameters[f"kernel_{i}"]) + parameters[f"bias_{i}"]
@@ -57,7 +58,9 @@ def multilayer_perceptron(
     return h
 
 
-def _check_context(context: tf.Tensor | None, kernel: tf.Tensor | None) -> None:
+def _check_context(
+    x: tf.Tensor, context: tf.Tensor | None, kernel: tf.Tensor | None
+) -> None:
     if kernel is None:
         if context is None:
             return
@@ -76,6 +79,13 @@ def _check_context(context: tf.Tensor | None, kernel: tf.Tensor | None) -> None:
         raise ValueError(
             f"`context` must have shape [..., {size}]; got {context.shape}."
         )
+    try:
+        tf.broadcast_static_shape(context.shape[:-1], x.shape[:-1])
+    except ValueError as error:
+        raise ValueError(
+            "`context` must have batch axes that broadcast against those of "
+            f"the points, of shape {x.shape}; got {context.shape}."
+        ) from error
 
 
 def _times(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows._tfp import ps
-from tfp_flows.math import constraints, implicit, root_finding
+from tfp_flows.math import constraints, implicit, root_finding, stable
 
 __all__ = [
     "MIN_SLOPE",
@@ -171,7 +171,7 @@ def inverse(y: tf.Tensor, units: Units) -> tuple[tf.Tensor, tf.Tensor]:
         x_bar: tf.Tensor, x: tf.Tensor, y: tf.Tensor, *units: tf.Tensor
     ) -> tf.Tensor:
         del y
-        return x_bar * _inverse_slope(forward(x, Units(*units))[1])
+        return x_bar * stable.inverse_slope(forward(x, Units(*units))[1])
 
     x = implicit.attach(_root(y, units), update, pull_back, [y, *units])
     return x, -forward(x, units)[1]
@@ -196,9 +196,3 @@ def _root(y: tf.Tensor, units: Units) -> tf.Tensor:
         tf.reduce_max(roots, axis=-2),
         tolerance=_RESIDUAL_IN_EPS * eps * terms,
     )
-
-
-def _inverse_slope(log_slope: tf.Tensor) -> tf.Tensor:
-    """`exp(-log_slope)`, finite also on what is flat to all digits."""
-    limit = 0.5 * math.log(np.finfo(log_slope.dtype.as_numpy_dtype).max)
-    return tf.exp(tf.minimum(-log_slope, limit))

@@ -1,8 +1,11 @@
 """Elementary functions written so that nothing cancels, also in gradients."""
 
+import math
+
+import numpy as np
 import tensorflow as tf
 
-__all__ = ["log1p_from_total", "norm", "sech_squared"]
+__all__ = ["inverse_slope", "log1p_from_total", "norm", "sech_squared"]
 
 
 def sech_squared(s: tf.Tensor) -> tf.Tensor:
@@ -24,6 +27,12 @@ def log1p_from_total(delta: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
     return tf.where(
         use_delta, tf.math.log1p(safe_delta), tf.math.log(safe_total)
     )
+
+
+def inverse_slope(log_slope: tf.Tensor) -> tf.Tensor:
+    """`exp(-log_slope)`, finite also on what is flat to all digits."""
+    limit = 0.5 * math.log(np.finfo(log_slope.dtype.as_numpy_dtype).max)
+    return tf.exp(tf.minimum(-log_slope, limit))
 
 
 def norm(x: tf.Tensor) -> tf.Tensor:
