@@ -19,8 +19,8 @@ Beside them, one step of each autoregressive flow on its own: the direction that
 goes coordinate by coordinate against D separate passes through the same
 network, as it is and made to go on for all of its D rounds, and the other
 direction against one. Wanted at the largest D of `sequential_sizes` that is not
-above 64: at most 3 times the D passes, also for all rounds; and compile times
-of the sequential direction that do not grow with D.
+above 64: at most 3 times the D passes; and compile times of the sequential
+direction that do not grow with D.
 
 Beside them, `CircularConvolution`, forward + log-det, up to N = 65,536, against
 the product with the dense circulant matrix up to N = 4,096: without a log-det,
