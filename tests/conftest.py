@@ -31,7 +31,7 @@ def pytest_addoption(parser):
         type=float,
         metavar="TIME",
         help="begin no test after this time, in seconds since the epoch; the "
-        "rest are skipped, and named with -rs",
+        "rest are skipped, and named with -rs --no-fold-skipped",
     )
 
 

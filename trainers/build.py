@@ -59,9 +59,7 @@ _NOT_NEGATIVE = (
     "optimizer.global_clipnorm",
     "optimizer.weight_decay",
 )
-
-
-# Of the posterior's flow and of the prior's.
+# The least integers of the posterior's flow and of the prior's.
 _LEAST = {
     "num_orthogonal_columns": 1,
     "num_householder_reflections": 1,
