@@ -66,7 +66,7 @@ class AutoregressiveBijector(ConditionedBijector):
 
     @abc.abstractmethod
     def _scalar_inverse(self, y: tf.Tensor, theta: tf.Tensor) -> tf.Tensor:
-        """What undoes `_scalar`."""
+        """What undoes `_scalar`, without gradients."""
 
     def _event_size(self) -> int | None:
         if isinstance(self._conditioner, MADEConditioner):

@@ -160,7 +160,7 @@ class NeuralAutoregressive(AutoregressiveBijector):
         return math.sigmoidal.chain_forward(x, self._layers(theta))
 
     def _scalar_inverse(self, y: tf.Tensor, theta: tf.Tensor) -> tf.Tensor:
-        return math.sigmoidal.chain_inverse(y, self._layers(theta))[0]
+        return math.sigmoidal.chain_root(y, self._layers(theta))
 
     def _layers(self, theta: tf.Tensor) -> tuple[math.sigmoidal.Units, ...]:
         return math.sigmoidal.unpack(theta, self._num_layers)

@@ -159,7 +159,7 @@ class SplineAutoregressive(AutoregressiveBijector):
         return math.splines.forward(x, self._knots(theta))
 
     def _scalar_inverse(self, y: tf.Tensor, theta: tf.Tensor) -> tf.Tensor:
-        return math.splines.inverse(y, self._knots(theta))[0]
+        return math.splines.root(y, *self._knots(theta))
 
     def _knots(self, theta: tf.Tensor) -> math.splines.Knots:
         return math.splines.unpack(theta, self._num_bins, self._tail_bound)

@@ -23,6 +23,7 @@ from tfp_flows.math import (
     stable,
     sylvester,
     symmetric,
+    tracing,
 )
 
 __all__ = [
@@ -48,4 +49,5 @@ __all__ = [
     "stable",
     "sylvester",
     "symmetric",
+    "tracing",
 ]

@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.math import implicit, root_finding, stable
+from tfp_flows._tfp import ps
+from tfp_flows.math import implicit, linear, stable, tracing
 
 __all__ = [
     "affine",
@@ -106,40 +108,115 @@ def invert(
 
         return _loop(size, step, y)
 
+    def residual(
+        x: tf.Tensor, y: tf.Tensor, *sources: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        value, log_derivative = forward(x, conditioner(x, *sources))
+        return value - y, log_derivative
+
     def update(x: tf.Tensor, y: tf.Tensor, *sources: tf.Tensor) -> tf.Tensor:
-        return x + (y - forward(x, conditioner(x, *sources))[0])
+        return x - residual(x, y, *sources)[0]
 
     def pull_back(
         x_bar: tf.Tensor, x: tf.Tensor, y: tf.Tensor, *sources: tf.Tensor
     ) -> tf.Tensor:
-        del y
-
         def solve(
-            ends_early: bool,
-            x_bar: tf.Tensor,
-            x: tf.Tensor,
-            *sources: tf.Tensor,
+            ends_early: bool, x_bar: tf.Tensor, *at: tf.Tensor
         ) -> tf.Tensor:
-            with tf.GradientTape(
-                persistent=True, watch_accessed_variables=False
-            ) as tape:
-                tape.watch(x)
-                value, log_derivative = forward(x, conditioner(x, *sources))
-            return _solve_transposed(
-                lambda u: tape.gradient(value, x, output_gradients=u),
-                log_derivative,
-                x_bar,
-                ends_early,
+            x, *sources = at
+            _, log_derivative, product = implicit.linearize(
+                lambda x: residual(x, *sources), x
             )
+            return _solve_transposed(product, log_derivative, x_bar, ends_early)
 
+        at = [x, y, *sources]
+        if tracing.in_vectorized_map():
+            return refined_pull_back(x_bar, *at)
         return implicit.with_derivatives_of(
             functools.partial(solve, True),
             functools.partial(solve, False),
-            [x_bar, x, *sources],
+            [x_bar, *at],
         )
 
-    found = search(*map(tf.stop_gradient, (y, *sources)))
-    return implicit.attach(found, update, pull_back, [y, *sources])
+    def triangle(x: tf.Tensor, y: tf.Tensor, *sources: tf.Tensor) -> _Triangle:
+        at = map(tf.stop_gradient, (x, y, *sources))
+        x, *fixed = at
+        _, _, product = implicit.linearize(lambda x: residual(x, *fixed), x)
+        return _Triangle(_jacobian(product, x), sequence)
+
+    def refine(x: tf.Tensor, y: tf.Tensor, *sources: tf.Tensor) -> tf.Tensor:
+        jacobian = triangle(x, y, *sources)
+        return implicit.newton(
+            x,
+            lambda x: residual(x, y, *sources),
+            lambda r, _: jacobian.solve(r),
+            implicit.NUM_ORDERS,
+        )
+
+    def refined_pull_back(x_bar: tf.Tensor, *at: tf.Tensor) -> tf.Tensor:
+        jacobian = triangle(*at)
+        x, *sources = at
+        _, _, product = implicit.linearize(lambda x: residual(x, *sources), x)
+        u = jacobian.solve_transposed(tf.stop_gradient(x_bar))
+        return implicit.newton(
+            u,
+            lambda u: (product(u) - x_bar, None),
+            lambda r, _: jacobian.solve_transposed(r),
+            implicit.NUM_ORDERS,
+        )
+
+    def guarded_search(*sources: tf.Tensor) -> tf.Tensor:
+        return implicit.guarded(search(*map(tf.stop_gradient, sources)))
+
+    return implicit.solution(
+        guarded_search, update, pull_back, refine, [y, *sources]
+    )
+
+
+class _Triangle(NamedTuple):
+    """A matrix `[..., D, D]` that is lower triangular in a sequence."""
+
+    matrix: tf.Tensor
+    sequence: Sequence[int]
+
+    def solve(self, r: tf.Tensor) -> tf.Tensor:
+        """`matrix^(-1) r` of `[..., D]`."""
+        return self._solve(r, transpose=False)
+
+    def solve_transposed(self, r: tf.Tensor) -> tf.Tensor:
+        """`matrix'^(-1) r` of `[..., D]`."""
+        return self._solve(r, transpose=True)
+
+    def _solve(self, r: tf.Tensor, transpose: bool) -> tf.Tensor:
+        def ordered(a: tf.Tensor, axis: int) -> tf.Tensor:
+            return tf.gather(a, list(self.sequence), axis=axis)
+
+        matrix = ordered(ordered(self.matrix, -1), -2)
+        if transpose:
+            matrix = tf.linalg.matrix_transpose(matrix)
+        solved = linear.solve_triangular(
+            matrix, ordered(r, -1), lower=not transpose
+        )
+        return tf.gather(solved, np.argsort(self.sequence), axis=-1)
+
+
+def _jacobian(
+    product: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor
+) -> tf.Tensor:
+    """J, `[..., D, D]`, of `product(u) = J' u`, one row after the other."""
+    size = x.shape[-1]
+    rows = tf.range(size)
+
+    def body(i: tf.Tensor, jacobian: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        one = tf.one_hot(i, size, dtype=x.dtype)
+        row = product(tf.broadcast_to(one, tf.shape(x)))
+        is_here = tf.equal(rows, i)[:, tf.newaxis]
+        return i + 1, tf.where(is_here, row[..., tf.newaxis, :], jacobian)
+
+    start = tf.zeros(ps.concat([ps.shape(x), [size]], axis=0), x.dtype)
+    return tf.while_loop(
+        lambda i, _: i < size, body, (0, start), maximum_iterations=size
+    )[1]
 
 
 def push_density_gradient(
@@ -162,18 +239,12 @@ def push_density_gradient(
       conditioner: `theta(x)`, `[..., P, D]`.
       forward: the map of one coordinate, and its log-derivative.
     """
-    with tf.GradientTape(
-        persistent=True, watch_accessed_variables=False
-    ) as tape:
-        tape.watch(x)
-        y, log_derivative = forward(x, conditioner(x))
-    log_det_gradient = tape.gradient(
-        log_derivative, x, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    y, log_derivative, product = implicit.linearize(
+        lambda x: forward(x, conditioner(x)), x
     )
+    log_det_gradient = product(None, tf.ones_like(log_derivative))
     return y, _solve_transposed(
-        lambda u: tape.gradient(y, x, output_gradients=u),
-        log_derivative,
-        gradient - log_det_gradient,
+        product, log_derivative, gradient - log_det_gradient
     )
 
 
@@ -220,7 +291,7 @@ def _loop(
     ends_early: bool = True,
 ) -> tf.Tensor:
     """`step(k, x)`, which returns the next x and whether it has moved."""
-    if not ends_early or root_finding.counts_only():
+    if not ends_early or tracing.counts_only():
 
         def goes_on(k: tf.Tensor, x: tf.Tensor, moved: tf.Tensor) -> tf.Tensor:
             del x, moved

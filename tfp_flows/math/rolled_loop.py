@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfp_flows._tfp import ps, should_record_backprop
+from tfp_flows.math import implicit, tracing
 
 __all__ = ["Step", "compose", "iterate"]
 
@@ -42,6 +43,9 @@ def compose(
       The last state, and the sum of the K log-dets.
     """
     loop = _Loop(step, ps.shape(stacked[0])[0], log_det_shape, reverse)
+    if tracing.counts_only() and isinstance(loop.num_members, int):
+        # XLA compiles no vectorized gradient of a loop.
+        return loop.unrolled(x, stacked)
     keep_states = should_record_backprop([x, *stacked])
 
     @tf.custom_gradient
@@ -95,7 +99,7 @@ class _Loop(NamedTuple):
 
     def run(
         self, x: tf.Tensor, stacked: Sequence[tf.Tensor], keep_states: bool
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray | None]:
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
         """The last state, the sum of the log-dets, and all K inputs."""
 
         def body(
@@ -108,11 +112,22 @@ class _Loop(NamedTuple):
         kept = [self._array(x.dtype, x.shape)] if keep_states else []
         total = tf.zeros(self.log_det_shape, x.dtype)
         _, y, total, *kept = self._while(body, x, total, *kept)
-        return y, total, kept[0] if keep_states else None
+        # A tensor, because an array made eagerly cannot be read in a graph.
+        return y, total, kept[0].stack() if keep_states else None
+
+    def unrolled(
+        self, x: tf.Tensor, stacked: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`run` without a loop, of the derivatives that its operations have."""
+        total = tf.zeros(self.log_det_shape, x.dtype)
+        for i in range(self.num_members):
+            x, log_det = self._apply(x, self._member(stacked, i))
+            total += log_det
+        return x, total
 
     def pull_back(
         self,
-        states: tf.TensorArray,
+        states: tf.Tensor,
         stacked: Sequence[tf.Tensor],
         y_bar: tf.Tensor,
         log_det_bar: tf.Tensor,
@@ -127,16 +142,20 @@ class _Loop(NamedTuple):
             j: tf.Tensor, x_bar: tf.Tensor, *grads: tf.TensorArray
         ) -> tuple[Any, ...]:
             i = self.num_members - 1 - j
-            x, member = states.read(i), self._member(stacked, i)
-            sources = [x, *(member[n] for n in learned)]
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(sources)
-                outputs = self._apply(x, member)
-            bars = tape.gradient(
-                outputs,
-                sources,
-                output_gradients=[x_bar, log_det_bar],
-                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            member = self._member(stacked, i)
+
+            def apply(
+                x: tf.Tensor, *parameters: tf.Tensor
+            ) -> tuple[tf.Tensor, tf.Tensor]:
+                replaced = dict(zip(learned, parameters, strict=True))
+                return self._apply(
+                    x, [replaced.get(n, p) for n, p in enumerate(member)]
+                )
+
+            _, bars = implicit.vector_jacobian_product(
+                apply,
+                [tf.gather(states, i), *(member[n] for n in learned)],
+                [x_bar, log_det_bar],
             )
             grads = tuple(
                 grad.write(self._index(i), bar)

@@ -1,7 +1,7 @@
 """Bracketed root searches: of `s + c * tanh(s) = t`, of any increasing map.
 
 The gradients of `tanh_root` are those of the implicit function. A search by
-`monotone_root` has none; `implicit.attach` gives them to its result.
+`monotone_root` has none; `implicit.solution` gives them to its result.
 """
 
 from collections.abc import Callable
@@ -9,13 +9,11 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows._tfp import GraphOrParentsInXlaContext
-from tfp_flows.math import stable
+from tfp_flows.math import implicit, stable, tracing
 
 __all__ = [
     "MAX_MONOTONE_STEPS",
     "MAX_STEPS",
-    "counts_only",
     "monotone_root",
     "tanh_root",
 ]
@@ -43,8 +41,8 @@ def tanh_root(c: tf.Tensor, q: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
     lower or the upper end, moves to the root from one side and stays within
     the bracket.
 
-    Gradients are those of the implicit function, first and second order: no
-    derivative passes through the search.
+    Derivatives are those of the implicit function, up to the third order; none
+    passes through the search.
 
         ds/dt = 1 / slope,    ds/dc = -tanh(s) / slope
 
@@ -56,18 +54,12 @@ def tanh_root(c: tf.Tensor, q: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
     Returns:
       The roots, in the broadcast shape; finite for all finite arguments.
     """
-    root = _search(*map(tf.stop_gradient, (c, q, t)))
-    for _ in range(2):  # as many as the orders of derivative that are right
-        root = _differentiable(root, c, q, t)
-    return root
-
-
-def _differentiable(
-    s: tf.Tensor, c: tf.Tensor, q: tf.Tensor, t: tf.Tensor
-) -> tf.Tensor:
-    """`s` in value; in its derivatives, a step of Newton's method from `s`."""
-    residual = s + c * tf.tanh(s) - t
-    return s - (residual - tf.stop_gradient(residual)) / _slope(s, q)
+    return implicit.newton(
+        _search(*map(tf.stop_gradient, (c, q, t))),
+        lambda s: (s + c * tf.tanh(s) - t, _slope(s, q)),
+        tf.divide,
+        num_steps=2,  # three orders
+    )
 
 
 def _slope(s: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
@@ -82,7 +74,7 @@ def _search(c: tf.Tensor, q: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
     low, high = _bracket(c, q, t)
     start = tf.where(c < 0.0, high, low)
 
-    is_counting = counts_only()
+    is_counting = tracing.counts_only()
 
     def is_active(
         s: tf.Tensor, low: tf.Tensor, high: tf.Tensor, active: tf.Tensor
@@ -137,7 +129,7 @@ def monotone_root(
     Returns:
       The roots, `[...]`, after at most `MAX_MONOTONE_STEPS` steps.
     """
-    is_counting = counts_only()
+    is_counting = tracing.counts_only()
 
     def is_active(
         x: tf.Tensor,
@@ -182,31 +174,6 @@ def monotone_root(
         maximum_iterations=MAX_MONOTONE_STEPS,
     )
     return x
-
-
-def counts_only() -> bool:
-    """Whether a loop must not end on a condition on the data.
-
-    Under `tf.vectorized_map` such a loop would become one that XLA cannot
-    compile; it compiles one that counts.
-    """
-    if tf.executing_eagerly():
-        return False
-    graph = tf.compat.v1.get_default_graph()
-    return GraphOrParentsInXlaContext(graph) and _is_vectorized(graph)
-
-
-def _is_vectorized(graph: tf.Graph | None) -> bool:
-    """Whether the graph, or one around it, is the body of a vectorized map.
-
-    TensorFlow says so nowhere but in the name of a scope.
-    """
-    while graph is not None:
-        scopes = graph.get_name_scope().split("/")
-        if any(scope.startswith("loop_body") for scope in scopes):
-            return True
-        graph = getattr(graph, "outer_graph", None)
-    return False
 
 
 def _bracket(

@@ -23,6 +23,7 @@ __all__ = [
     "Units",
     "chain_forward",
     "chain_inverse",
+    "chain_root",
     "constrain",
     "forward",
     "inverse",
@@ -101,6 +102,13 @@ def chain_inverse(
     return y, log_derivative
 
 
+def chain_root(y: tf.Tensor, layers: Sequence[Units]) -> tf.Tensor:
+    """`x` of `chain_inverse`, without gradients."""
+    for units in reversed(layers):
+        y = _root(y, units)
+    return y
+
+
 def forward(x: tf.Tensor, units: Units) -> tuple[tf.Tensor, tf.Tensor]:
     """`(y, log dy/dx)`, both `[..., D]`, finite wherever `a * x + b` is.
 
@@ -173,7 +181,20 @@ def inverse(y: tf.Tensor, units: Units) -> tuple[tf.Tensor, tf.Tensor]:
         del y
         return x_bar * stable.inverse_slope(forward(x, Units(*units))[1])
 
-    x = implicit.attach(_root(y, units), update, pull_back, [y, *units])
+    def refine(x: tf.Tensor, y: tf.Tensor, *units: tf.Tensor) -> tf.Tensor:
+        def equation(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            value, log_slope = forward(x, Units(*units))
+            return value - y, log_slope
+
+        def solve(residual: tf.Tensor, log_slope: tf.Tensor) -> tf.Tensor:
+            return residual * stable.inverse_slope(log_slope)
+
+        return implicit.newton(x, equation, solve, 2)
+
+    def search(y: tf.Tensor, *units: tf.Tensor) -> tf.Tensor:
+        return refine(_root(y, Units(*units)), y, *units)
+
+    x = implicit.solution(search, update, pull_back, refine, [y, *units])
     return x, -forward(x, units)[1]
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfp_flows._tfp import ps
 from tfp_flows.math import constraints, implicit
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "forward",
     "inverse",
     "knots",
+    "root",
     "unpack",
 ]
 
@@ -32,7 +34,7 @@ MIN_SLOPE = 2.0**-10
 _SHIFT = math.log(math.e - 1.0)
 
 # Newton's method, after the closed form of the inverse: it takes off what the
-# discriminant has lost to cancellation.
+# discriminant has lost to cancellation, and brings the derivatives.
 _NEWTON_STEPS = 2
 
 
@@ -159,35 +161,56 @@ def inverse(y: tf.Tensor, knots: Knots) -> tuple[tf.Tensor, tf.Tensor]:
         del y
         return x_bar * tf.exp(-forward(x, Knots(*knots))[1])
 
-    found = _root(tf.stop_gradient(y), Knots(*map(tf.stop_gradient, knots)))
-    # In the shape of `found`, as derivatives are taken at one x each.
-    y = tf.broadcast_to(y, tf.shape(found))
-    x = implicit.attach(found, update, pull_back, [y, *knots])
+    def refine(x: tf.Tensor, y: tf.Tensor, *knots: tf.Tensor) -> tf.Tensor:
+        def equation(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            value, log_slope = forward(x, Knots(*knots))
+            return value - y, log_slope
+
+        return implicit.newton(
+            x, equation, lambda r, log_slope: r * tf.exp(-log_slope), 2
+        )
+
+    # In the shape of x, as derivatives are taken at one x each.
+    shape = ps.broadcast_shape(ps.shape(y), ps.shape(knots.x[..., 0, :]))
+    x = implicit.solution(
+        root, update, pull_back, refine, [tf.broadcast_to(y, shape), *knots]
+    )
     return x, -forward(x, knots)[1]
 
 
-def _root(y: tf.Tensor, knots: Knots) -> tf.Tensor:
-    """`x` of `inverse`, without gradients."""
+def root(y: tf.Tensor, *knots: tf.Tensor) -> tf.Tensor:
+    """`x` of `inverse`; of its own derivatives the first is right."""
+    knots = Knots(*knots)
     is_inside, safe = _inside(y, knots.y)
     bin_ = _bin(safe, knots.y, knots)
-    rise = safe - bin_.y
+    low, high = bin_.x, bin_.x + bin_.width
+    x = tf.stop_gradient(_quadratic_root(safe, bin_))
+    for _ in range(_NEWTON_STEPS):
+        value, log_slope = _forward_in_bin(x, bin_)
+        x -= (value - safe) * tf.exp(-log_slope)
+        # The bounds of the value bound no derivative.
+        clipped = tf.clip_by_value(*map(tf.stop_gradient, (x, low, high)))
+        x = clipped + (x - tf.stop_gradient(x))
+    return tf.where(is_inside, x, y)
+
+
+def _quadratic_root(y: tf.Tensor, bin_: _Bin) -> tf.Tensor:
+    """The x in the bin, up to what the discriminant loses to cancellation."""
+    rise = y - bin_.y
     slope = bin_.height / bin_.width
     bend = rise * (bin_.left + bin_.right - 2.0 * slope)
     # a t**2 + b t + c = 0, c <= 0; where b < 0, a > 0.
     a = bin_.height * (slope - bin_.left) + bend
     b = bin_.height * bin_.left - bend
     c = -slope * rise
-    root = tf.sqrt(tf.maximum(tf.square(b) - 4.0 * a * c, 0.0))
+    square_root = tf.sqrt(tf.maximum(tf.square(b) - 4.0 * a * c, 0.0))
     is_usual = b >= 0.0
-    numerator = tf.where(is_usual, -2.0 * c, root - b)
-    denominator = tf.where(is_usual, b + root, 2.0 * a)
+    numerator = tf.where(is_usual, -2.0 * c, square_root - b)
+    denominator = tf.where(is_usual, b + square_root, 2.0 * a)
     t = numerator / tf.where(denominator > 0.0, denominator, 1.0)
-    low, high = bin_.x, bin_.x + bin_.width
-    x = tf.clip_by_value(low + t * bin_.width, low, high)
-    for _ in range(_NEWTON_STEPS):
-        value, log_slope = _forward_in_bin(x, bin_)
-        x = tf.clip_by_value(x - (value - safe) * tf.exp(-log_slope), low, high)
-    return tf.where(is_inside, x, y)
+    return tf.clip_by_value(
+        bin_.x + t * bin_.width, bin_.x, bin_.x + bin_.width
+    )
 
 
 def _inside(x: tf.Tensor, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

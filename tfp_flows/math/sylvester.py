@@ -132,10 +132,14 @@ def inverse(
     `t_i = (R2)_ii (w - R1 tanh(s))_i + (R2 v + b)_i`. The gradient is that of
     the implicit function, by a second substitution, from i = 1 to M.
     """
-    v = _root(w, r1, r2, b, c, q)
 
     def update(
-        v: tf.Tensor, w: tf.Tensor, r1: tf.Tensor, r2: tf.Tensor, b: tf.Tensor
+        v: tf.Tensor,
+        w: tf.Tensor,
+        r1: tf.Tensor,
+        r2: tf.Tensor,
+        b: tf.Tensor,
+        *unused: tf.Tensor,
     ) -> tf.Tensor:
         s = linear.times(r2, v) + b
         return w - linear.times(r1, tf.tanh(s))
@@ -147,10 +151,10 @@ def inverse(
         r1: tf.Tensor,
         r2: tf.Tensor,
         b: tf.Tensor,
+        c: tf.Tensor,
+        q: tf.Tensor,
     ) -> tf.Tensor:
-        s = linear.times(r2, v) + b
-        g = stable.sech_squared(s)
-        slope = tf.square(tf.tanh(s)) + q * g
+        g, slope = _slopes(linear.times(r2, v) + b, q)
         return _solve(
             v_bar,
             tf.linalg.matrix_transpose(r2),
@@ -160,9 +164,45 @@ def inverse(
             descending=False,
         )
 
-    v = implicit.attach(v, update, pull_back, [w, r1, r2, b])
+    def refine(
+        v: tf.Tensor,
+        w: tf.Tensor,
+        r1: tf.Tensor,
+        r2: tf.Tensor,
+        b: tf.Tensor,
+        c: tf.Tensor,
+        q: tf.Tensor,
+    ) -> tf.Tensor:
+        def equation(v: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            s = linear.times(r2, v) + b
+            jacobian = _matrix(r1, r2, *_slopes(s, q))
+            return v + linear.times(r1, tf.tanh(s)) - w, jacobian
+
+        def solve(residual: tf.Tensor, jacobian: tf.Tensor) -> tf.Tensor:
+            return linear.solve_triangular(jacobian, residual, lower=False)
+
+        return implicit.newton(v, equation, solve, 2)
+
+    v = implicit.solution(
+        _root, update, pull_back, refine, [w, r1, r2, b, c, q]
+    )
     move, fldj = forward(v, r1, r2, b, c, q)
     return move, -fldj
+
+
+def _slopes(s: tf.Tensor, q: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """`sech(s)**2`, and `1 + c sech(s)**2` without cancellation."""
+    g = stable.sech_squared(s)
+    return g, tf.square(tf.tanh(s)) + q * g
+
+
+def _matrix(
+    left: tf.Tensor, right: tf.Tensor, g: tf.Tensor, slope: tf.Tensor
+) -> tf.Tensor:
+    """`I + left diag(g) right` of triangular matrices, its diagonal `slope`."""
+    product = tf.matmul(left * g[..., tf.newaxis, :], right)
+    is_diagonal = tf.eye(left.shape[-1], dtype=tf.bool)
+    return tf.where(is_diagonal, slope[..., tf.newaxis], product)
 
 
 def _root(
@@ -173,8 +213,7 @@ def _root(
     c: tf.Tensor,
     q: tf.Tensor,
 ) -> tf.Tensor:
-    """`v` of `v + R1 tanh(R2 v + b) = w`, without gradients."""
-    w, r1, r2, b, c, q = map(tf.stop_gradient, (w, r1, r2, b, c, q))
+    """`v` of `v + R1 tanh(R2 v + b) = w`."""
     diagonal1, diagonal2 = map(tf.linalg.diag_part, (r1, r2))
 
     def unit(
@@ -236,8 +275,25 @@ def _solve(
             descending=not descending,
         )
 
-    x = _solution(r, left, right, g, slope, descending)
-    return implicit.attach(x, update, pull_back, [r, left, right, g])
+    def refine(
+        x: tf.Tensor,
+        r: tf.Tensor,
+        left: tf.Tensor,
+        right: tf.Tensor,
+        g: tf.Tensor,
+    ) -> tf.Tensor:
+        del x
+        matrix = _matrix(left, right, g, slope)
+        return linear.solve_triangular(matrix, r, lower=not descending)
+
+    def search(
+        r: tf.Tensor, left: tf.Tensor, right: tf.Tensor, g: tf.Tensor
+    ) -> tf.Tensor:
+        return _solution(r, left, right, g, slope, descending)
+
+    return implicit.solution(
+        search, update, pull_back, refine, [r, left, right, g]
+    )
 
 
 def _solution(
@@ -248,8 +304,7 @@ def _solution(
     slope: tf.Tensor,
     descending: bool,
 ) -> tf.Tensor:
-    """`_solve` without gradients."""
-    r, left, right, g, slope = map(tf.stop_gradient, (r, left, right, g, slope))
+    """`_solve`, by substitution."""
     left_g = tf.linalg.diag_part(left) * g
     right_diagonal = tf.linalg.diag_part(right)
 
