@@ -139,10 +139,9 @@ def invert(
         )
 
     def triangle(x: tf.Tensor, y: tf.Tensor, *sources: tf.Tensor) -> _Triangle:
-        at = map(tf.stop_gradient, (x, y, *sources))
-        x, *fixed = at
-        _, _, product = implicit.linearize(lambda x: residual(x, *fixed), x)
-        return _Triangle(_jacobian(product, x), sequence)
+        x, *fixed = map(tf.stop_gradient, (x, y, *sources))
+        matrix = _jacobian(lambda x: residual(x, *fixed)[0], x)
+        return _Triangle(tf.stop_gradient(matrix), sequence)
 
     def refine(x: tf.Tensor, y: tf.Tensor, *sources: tf.Tensor) -> tf.Tensor:
         jacobian = triangle(x, y, *sources)
@@ -201,22 +200,21 @@ class _Triangle(NamedTuple):
 
 
 def _jacobian(
-    product: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor
+    function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor
 ) -> tf.Tensor:
-    """J, `[..., D, D]`, of `product(u) = J' u`, one row after the other."""
-    size = x.shape[-1]
-    rows = tf.range(size)
+    """That of `function` at x, `[..., D, D]`, its rows all at once.
 
-    def body(i: tf.Tensor, jacobian: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        one = tf.one_hot(i, size, dtype=x.dtype)
-        row = product(tf.broadcast_to(one, tf.shape(x)))
-        is_here = tf.equal(rows, i)[:, tf.newaxis]
-        return i + 1, tf.where(is_here, row[..., tf.newaxis, :], jacobian)
-
-    start = tf.zeros(ps.concat([ps.shape(x), [size]], axis=0), x.dtype)
-    return tf.while_loop(
-        lambda i, _: i < size, body, (0, start), maximum_iterations=size
-    )[1]
+    Without a loop, whose body XLA would not compile in a vectorized map.
+    """
+    size, rank = x.shape[-1], ps.rank(x)
+    shape = ps.concat([[size], ps.shape(x)], axis=0)
+    ones = ps.concat([[size], ps.ones_like(ps.shape(x)[:-1]), [size]], axis=0)
+    units = tf.reshape(tf.eye(size, dtype=x.dtype), ones)
+    _, (rows,) = implicit.vector_jacobian_product(
+        function, [tf.broadcast_to(x, shape)], tf.broadcast_to(units, shape)
+    )
+    order = ps.concat([ps.range(1, rank), [0, rank]], axis=0)
+    return tf.transpose(rows, order)
 
 
 def push_density_gradient(

@@ -54,7 +54,7 @@ def solution(
     """
     if tracing.in_vectorized_map():
         x = search(*map(tf.stop_gradient, sources))
-        return refine(tf.stop_gradient(x), *sources)
+        return refine(x, *sources)
 
     @tf.custom_gradient
     def solved(*sources: tf.Tensor) -> tuple[tf.Tensor, Callable]:
@@ -96,11 +96,12 @@ def newton(
     adds one, if `solve` is differentiable in what `equation` returns.
 
     Args:
-      x: the solution, without derivatives.
+      x: the solution; no derivative passes through it.
       equation: `(residual, auxiliary)` of x; the residual's value is not used.
       solve: `solve(residual, auxiliary)`, the step that takes it to 0.
       num_steps: how many.
     """
+    x = tf.stop_gradient(x)
     for _ in range(num_steps):
         residual, auxiliary = equation(x)
         x -= solve(residual - tf.stop_gradient(residual), auxiliary)
@@ -168,7 +169,9 @@ def linearize(
 
     def product(v: tf.Tensor | None, a: tf.Tensor | None = None) -> tf.Tensor:
         parts = [(value, v), (auxiliary, a)]
-        targets, bars = zip(*(p for p in parts if p[1] is not None), strict=True)
+        targets, bars = zip(
+            *(p for p in parts if p[1] is not None), strict=True
+        )
         return tape.gradient(
             targets,
             x,
