@@ -74,7 +74,7 @@ def solution(
 
         return x, gradient
 
-    return solved(*sources)
+    return solved(*map(tf.identity, sources))
 
 
 def guarded(x: tf.Tensor) -> tf.Tensor:
@@ -126,7 +126,7 @@ def with_derivatives_of(
 
         return guarded(fast(*map(tf.stop_gradient, sources))), gradient
 
-    return evaluated(*sources)
+    return evaluated(*map(tf.identity, sources))
 
 
 def vector_jacobian_product(

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfp_flows._tfp import ps, should_record_backprop
+from tfp_flows._tfp import should_record_backprop
 from tfp_flows.math import implicit, tracing
 
 __all__ = ["Step", "compose", "iterate"]
@@ -42,10 +42,9 @@ def compose(
     Returns:
       The last state, and the sum of the K log-dets.
     """
-    loop = _Loop(step, ps.shape(stacked[0])[0], log_det_shape, reverse)
-    if tracing.counts_only() and isinstance(loop.num_members, int):
-        # XLA compiles no vectorized gradient of a loop.
-        return loop.unrolled(x, stacked)
+    loop = _Loop(step, _num_members(stacked), log_det_shape, reverse)
+    if loop.is_unrolled():
+        return loop.run(x, stacked, keep_states=False)[:2]
     keep_states = should_record_backprop([x, *stacked])
 
     @tf.custom_gradient
@@ -53,12 +52,14 @@ def compose(
         y, log_det, states = loop.run(x, stacked, keep_states)
 
         def gradient(y_bar: tf.Tensor, log_det_bar: tf.Tensor) -> Any:
-            kept = states if keep_states else loop.run(x, stacked, True)[2]
-            return loop.pull_back(kept, stacked, y_bar, log_det_bar)
+            # In the gradient of a branch they are tensors of another graph.
+            here = tuple(map(tf.identity, stacked))
+            kept = states if keep_states else loop.run(x, here, True)[2]
+            return loop.pull_back(kept, here, y_bar, log_det_bar)
 
         return (y, log_det), gradient
 
-    return composed(x, *stacked)
+    return composed(x, *map(tf.identity, stacked))
 
 
 def iterate(
@@ -75,7 +76,7 @@ def iterate(
       states: the first ones.
       stacked: the members' parameters, each `[K, ...]`.
     """
-    loop = _Loop(step, ps.shape(stacked[0])[0], (), reverse=False)
+    loop = _Loop(step, _num_members(stacked), (), reverse=False)
     states, stacked = tf.nest.map_structure(
         tf.stop_gradient, (states, tuple(stacked))
     )
@@ -85,6 +86,11 @@ def iterate(
         return i + 1, *map(_in_shape_of, after, states)
 
     return loop._while(body, *states)[1:]
+
+
+def _num_members(stacked: Sequence[tf.Tensor]) -> int | tf.Tensor:
+    size = stacked[0].shape[0]
+    return tf.shape(stacked[0])[0] if size is None else size
 
 
 def _in_shape_of(after: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
@@ -103,27 +109,15 @@ class _Loop(NamedTuple):
         """The last state, the sum of the log-dets, and all K inputs."""
 
         def body(
-            i: tf.Tensor, x: tf.Tensor, total: tf.Tensor, *kept: tf.TensorArray
-        ) -> tuple[Any, ...]:
+            i: tf.Tensor, x: tf.Tensor, total: tf.Tensor
+        ) -> tuple[list[tf.Tensor], tf.Tensor, list[tf.Tensor]]:
             y, log_det = self._apply(x, self._member(stacked, i))
-            kept = tuple(states.write(i, x) for states in kept)
-            return i + 1, y, total + log_det, *kept
+            return [y, total + log_det], i, [x] if keep_states else []
 
-        kept = [self._array(x.dtype, x.shape)] if keep_states else []
         total = tf.zeros(self.log_det_shape, x.dtype)
-        _, y, total, *kept = self._while(body, x, total, *kept)
-        # A tensor, because an array made eagerly cannot be read in a graph.
-        return y, total, kept[0].stack() if keep_states else None
-
-    def unrolled(
-        self, x: tf.Tensor, stacked: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """`run` without a loop, of the derivatives that its operations have."""
-        total = tf.zeros(self.log_det_shape, x.dtype)
-        for i in range(self.num_members):
-            x, log_det = self._apply(x, self._member(stacked, i))
-            total += log_det
-        return x, total
+        like = [(x.dtype, x.shape)] if keep_states else []
+        (y, total), kept = self._fold(body, [x, total], like)
+        return y, total, kept[0] if keep_states else None
 
     def pull_back(
         self,
@@ -139,8 +133,8 @@ class _Loop(NamedTuple):
         learned = [i for i, p in enumerate(stacked) if p.dtype.is_floating]
 
         def body(
-            j: tf.Tensor, x_bar: tf.Tensor, *grads: tf.TensorArray
-        ) -> tuple[Any, ...]:
+            j: tf.Tensor, x_bar: tf.Tensor
+        ) -> tuple[list[tf.Tensor], tf.Tensor, list[tf.Tensor]]:
             i = self.num_members - 1 - j
             member = self._member(stacked, i)
 
@@ -157,20 +151,19 @@ class _Loop(NamedTuple):
                 [tf.gather(states, i), *(member[n] for n in learned)],
                 [x_bar, log_det_bar],
             )
-            grads = tuple(
-                grad.write(self._index(i), bar)
-                for grad, bar in zip(grads, bars[1:], strict=True)
-            )
-            return j + 1, tf.ensure_shape(bars[0], x_bar.shape), *grads
+            x_bar = tf.ensure_shape(bars[0], x_bar.shape)
+            return [x_bar], self._index(i), bars[1:]
 
-        arrays = [
-            self._array(stacked[n].dtype, stacked[n].shape[1:]) for n in learned
-        ]
-        _, x_bar, *grads = self._while(body, y_bar, *arrays)
+        like = [(stacked[n].dtype, stacked[n].shape[1:]) for n in learned]
+        (x_bar,), grads = self._fold(body, [y_bar], like)
         stacked_bars: list[tf.Tensor | None] = [None] * len(stacked)
         for n, grad in zip(learned, grads, strict=True):
-            stacked_bars[n] = tf.ensure_shape(grad.stack(), stacked[n].shape)
+            stacked_bars[n] = tf.ensure_shape(grad, stacked[n].shape)
         return x_bar, *stacked_bars
+
+    def is_unrolled(self) -> bool:
+        """Whether it is no loop: XLA compiles no vectorized gradient of one."""
+        return tracing.counts_only() and isinstance(self.num_members, int)
 
     def _apply(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
@@ -187,6 +180,39 @@ class _Loop(NamedTuple):
         self, stacked: Sequence[tf.Tensor], i: tf.Tensor
     ) -> list[tf.Tensor]:
         return [tf.gather(p, self._index(i)) for p in stacked]
+
+    def _fold(
+        self,
+        body: Callable[..., tuple[list[tf.Tensor], tf.Tensor, list[tf.Tensor]]],
+        carry: list[tf.Tensor],
+        like: Sequence[tuple[tf.DType, tf.TensorShape]],
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """`carry, place, values = body(i, *carry)` for i = 0, ..., K - 1.
+
+        Returns the last carry, and the values stacked, each at its place.
+        """
+        if self.is_unrolled():
+            columns: list[dict[int, tf.Tensor]] = [{} for _ in like]
+            for i in range(self.num_members):
+                carry, place, values = body(i, *carry)
+                for column, value in zip(columns, values, strict=True):
+                    column[place] = value
+            order = range(self.num_members)
+            return carry, [tf.stack([c[i] for i in order]) for c in columns]
+
+        def step(i: tf.Tensor, *both: Any) -> tuple[Any, ...]:
+            after, place, values = body(i, *both[: len(carry)])
+            arrays = [
+                array.write(place, value)
+                for array, value in zip(both[len(carry) :], values, strict=True)
+            ]
+            return i + 1, *after, *arrays
+
+        arrays = [self._array(*dtype_and_shape) for dtype_and_shape in like]
+        _, *both = self._while(step, *carry, *arrays)
+        # Tensors: an array that was made eagerly cannot be read in a graph.
+        stacked = [array.stack() for array in both[len(carry) :]]
+        return both[: len(carry)], stacked
 
     def _while(
         self, body: Callable[..., tuple[Any, ...]], *loop_vars: Any
