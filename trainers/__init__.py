@@ -1,1 +1,10 @@
-"""Trainers: run from a checkout, `python -m trainers.main --help`."""
+"""Training runs, from a config to results and pictures; run by `python -m`."""
+
+import sys
+
+# What Python documents to stand there while it looks for the module to run: a
+# command begins. Where this package is a library, nothing is changed.
+if sys.argv[:1] == ["-m"]:
+    from trainers import start
+
+    start.prepare_command()

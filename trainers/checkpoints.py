@@ -57,6 +57,9 @@ class Checkpoints:
 
     They hold weights, optimizer (with the step, which is the position in the
     data and the key of all noise), running metrics and progress.
+
+    Attributes:
+      directory: that folder.
     """
 
     def __init__(
@@ -80,13 +83,13 @@ class Checkpoints:
             optimizer=_values(model.optimizer.variables),
             progress=progress,
         )
-        self._directory = os.path.join(workdir, "checkpoints")
+        self.directory = os.path.join(workdir, "checkpoints")
         self._max_to_keep = max_to_keep
         self._manager = self._make_manager()
 
     def _make_manager(self) -> tf.train.CheckpointManager:
         return tf.train.CheckpointManager(
-            self._checkpoint, self._directory, max_to_keep=self._max_to_keep
+            self._checkpoint, self.directory, max_to_keep=self._max_to_keep
         )
 
     @property
@@ -120,7 +123,7 @@ class Checkpoints:
                 return False
             raise errors.InputError(
                 "`workdir` must hold a checkpoint that can be read; none in "
-                f"{self._directory!r} can ({reason})."
+                f"{self.directory!r} can ({reason})."
             )
         self._checkpoint.restore(readable[-1]).assert_consumed()
         if readable[-1] != self._manager.latest_checkpoint:
@@ -129,7 +132,7 @@ class Checkpoints:
 
     def _forget_all_but(self, readable: Sequence[str]) -> None:
         """Lets the manager not count broken ones among the newest."""
-        state = tf.train.get_checkpoint_state(self._directory)
+        state = tf.train.get_checkpoint_state(self.directory)
         timestamps = dict(
             zip(
                 state.all_model_checkpoint_paths,
@@ -143,7 +146,7 @@ class Checkpoints:
         state.all_model_checkpoint_timestamps[:] = [
             timestamps[prefix] for prefix in readable
         ]
-        path = os.path.join(self._directory, "checkpoint")
+        path = os.path.join(self.directory, "checkpoint")
         with workdirs.writing(path):
             with tf.io.gfile.GFile(path + ".partial", "w") as file:
                 file.write(str(state))
@@ -159,7 +162,7 @@ class Checkpoints:
         if self.newest_step == step:
             return
         try:
-            with workdirs.writing(self._directory):
+            with workdirs.writing(self.directory):
                 self._manager.save(step)
         except errors.StorageError as error:
             newest = self.newest_step

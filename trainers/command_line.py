@@ -1,15 +1,15 @@
 """Turns what a user can get wrong on the command line into one line."""
 
-import os
+import logging as std_logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
-from trainers import errors
+from trainers import errors, start
 
-__all__ = ["parse_flags", "run"]
+__all__ = ["parse_flags", "run", "set_up_log"]
 
 _EXIT_BAD_INPUT = 2
 _EXIT_TERMINATED = 128 + signal.SIGTERM  # as a shell reports that signal
@@ -88,14 +88,30 @@ def parse_flags(
     return rest
 
 
+def set_up_log() -> None:
+    """Lets the log say what a user wants to know, and when, in short lines."""
+    logging.set_verbosity(logging.INFO)
+    handler = logging.get_absl_handler()
+    handler.setFormatter(
+        std_logging.Formatter(
+            "%(levelname).1s %(asctime)s %(message)s", datefmt="%H:%M:%S"
+        )
+    )
+    handler.addFilter(_is_no_note)
+
+
+def _is_no_note(record: std_logging.LogRecord) -> bool:
+    # TensorFlow has one on every checkpoint.
+    return "Sharding callback duration" not in record.getMessage()
+
+
 def run(main: Callable[[Sequence[str]], None]) -> None:
     """`absl.app.run` in which bad input costs one line and no traceback.
 
     Args:
       main: called with what `parse_flags` returns.
     """
-    # TensorFlow's notes on its own start are not the user's concern.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    start.prepare_command()
 
     def guarded_main(argv: Sequence[str]) -> None:
         try:
@@ -110,8 +126,5 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         ) as error:
             _fail(str(error))
 
-    logging.get_absl_handler().addFilter(
-        # TensorFlow's note on every checkpoint.
-        lambda record: "Sharding callback duration" not in record.getMessage()
-    )
+    set_up_log()
     app.run(guarded_main, flags_parser=parse_flags)

@@ -1,6 +1,12 @@
 """Errors that the command line shows as one line, without a traceback."""
 
-__all__ = ["InputError", "NonFiniteError", "StorageError", "Terminated"]
+__all__ = [
+    "InputError",
+    "Interrupted",
+    "NonFiniteError",
+    "StorageError",
+    "Terminated",
+]
 
 
 class InputError(ValueError):
@@ -17,3 +23,7 @@ class StorageError(RuntimeError):
 
 class Terminated(Exception):
     """SIGTERM came; what was done until then is saved."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C came; what was done until then is saved."""

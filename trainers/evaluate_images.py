@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from ml_collections import config_dict
 
 from tfp_flows import models
@@ -166,6 +167,12 @@ def evaluate(run: train_images.ImageRun, workdir: str) -> dict[str, Any]:
             evaluated_step = run.open_best_weights(workdir).restore()
         weights = "best validation ELBO"
     x = data.evaluation_images(run.splits, config, "test")
+    logging.info(
+        "Evaluating the %s weights, of step %s, on %s test images.",
+        "best" if int(run.progress.best_step) else "newest",
+        f"{evaluated_step:,}",
+        f"{len(x):,}",
+    )
     bounds = per_image_bounds(
         run.model, x, settings.num_elbo_samples, settings.batch_size
     )

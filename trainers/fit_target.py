@@ -7,13 +7,12 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
-import tqdm
 from absl import logging
 from ml_collections import config_dict
 
 from tfp_flows import targets
 from tfp_flows.math import noise
-from trainers import errors, flows, surrogate
+from trainers import errors, flows, progress, signals, surrogate
 from trainers import workdir as workdirs
 
 __all__ = [
@@ -270,16 +269,21 @@ def checkpoint_manager(
     )
 
 
-def train(fit: TargetFit, workdir: str) -> None:
+def train(
+    fit: TargetFit, workdir: str, termination: signals.Termination
+) -> None:
     """Trains to the last step, resuming from the newest checkpoint if any.
 
     Args:
       fit: the state; changed in place.
       workdir: a directory that `workdir.prepare` has accepted.
+      termination: whether to stop; it is put off during the steps.
 
     Raises:
       NonFiniteError: see `TargetFit.train_steps`. What was logged and saved
         before stays.
+      Terminated: SIGTERM came; a checkpoint of that step is saved.
+      Interrupted: the same for Ctrl-C.
     """
     settings = fit.config.training
     checkpoints = checkpoint_manager(fit, workdir)
@@ -287,20 +291,22 @@ def train(fit: TargetFit, workdir: str) -> None:
     metrics_log = workdirs.MetricsLog(workdir)
     metrics_log.rewind(int(fit.step))
     logging.info(
-        "%s, %s flow of %d steps: %d parameters; step %d of %d.",
+        "%s: %d %s steps, %s parameters; step %s of %s.",
         fit.target.name,
-        fit.config.posterior.flow,
         fit.config.posterior.num_flow_steps,
-        fit.num_parameters,
-        int(fit.step),
-        settings.num_steps,
+        fit.config.posterior.flow,
+        f"{fit.num_parameters:,}",
+        f"{int(fit.step):,}",
+        f"{settings.num_steps:,}",
     )
-    with tqdm.tqdm(
-        total=settings.num_steps,
-        initial=int(fit.step),
-        unit="step",
-        disable=None,  # quiet where there is no terminal
-    ) as progress:
+    with (
+        termination.put_off(),
+        progress.StepBar(
+            settings.num_steps,
+            int(fit.step),
+            jit_compile=settings.jit_compile,
+        ) as bar,
+    ):
         while int(fit.step) < settings.num_steps:
             count = min(
                 settings.steps_per_execution,
@@ -317,11 +323,14 @@ def train(fit: TargetFit, workdir: str) -> None:
             metrics_log.append(
                 {"step": step, **means, "seconds_per_step": seconds / count}
             )
-            progress.update(count)
-            progress.set_postfix(free_energy=f"{means['free_energy']:.4f}")
+            bar.update(count)
+            bar.set_postfix(free_energy=f"{means['free_energy']:.4f}")
             is_last = step >= settings.num_steps
-            if is_last or step % settings.checkpoint_steps == 0:
+            is_stopped = termination.requested is not None
+            if is_last or is_stopped or step % settings.checkpoint_steps == 0:
                 checkpoints.save(step)
                 logging.info(
                     "Step %d: free energy %.4f.", step, means["free_energy"]
                 )
+            if is_stopped:
+                termination.stop(step, checkpoints.directory)

@@ -8,13 +8,14 @@ A key of the config is changed by `--config.optimizer.learning_rate=1e-3`. The
 same command on the same workdir resumes an interrupted run.
 
 Exit codes: 0, done; 2, bad input, a full disk, or a loss that is not finite,
-with one line that says which; 143, stopped by SIGTERM: the state of training is
-saved, and the same command goes on from there.
+with one line that says which; 130 or 143, stopped by Ctrl-C or SIGTERM: the
+state of training is saved, and the same command goes on from there. A second
+Ctrl-C aborts at once.
 """
 
 from collections.abc import Sequence
 
-from absl import flags
+from absl import flags, logging
 from ml_collections import config_flags
 
 from trainers import command_line
@@ -45,6 +46,7 @@ _STRATEGY = flags.DEFINE_enum(
 def main(_: Sequence[str]) -> None:
     """Hands the flags over."""
     # Imported here: a mistyped flag is answered before TensorFlow is loaded.
+    logging.info("Loading TensorFlow.")
     from trainers import run
 
     run.train_and_evaluate(

@@ -27,7 +27,7 @@ import tensorflow_probability as tfp
 from absl import logging
 
 from tfp_flows import layers
-from trainers import provenance
+from trainers import command_line, provenance
 from trainers import workdir as workdirs
 from trainers.hamiltonian import Draws, HMCSettings, diagnose, sample
 
@@ -205,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    logging.set_verbosity(logging.INFO)
+    command_line.set_up_log()
     path = os.path.join(flags.results, "results.json")
     if tf.io.gfile.exists(path):
         sys.exit(f"error: `results` must hold no results.json yet; got {path}.")

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
 from ml_collections import config_dict
 
 from trainers import (
@@ -58,6 +57,7 @@ def train_and_evaluate(
       NonFiniteError: if the training breaks down.
       StorageError: if a file cannot be written.
       Terminated: if SIGTERM stopped the run, which has saved its state.
+      Interrupted: the same for Ctrl-C; a second one is a `KeyboardInterrupt`.
     """
     if mode not in _MODES:
         raise errors.InputError(
@@ -94,12 +94,15 @@ def _run_energy(
         )
     fit_target.check_config(config)
     workdirs.prepare(workdir, config, provenance.describe_start())
-    with strategy.scope():
-        return _fit_target(config, workdir, mode)
+    with strategy.scope(), signals.Termination() as termination:
+        return _fit_target(config, workdir, mode, termination)
 
 
 def _fit_target(
-    config: config_dict.ConfigDict, workdir: str, mode: str
+    config: config_dict.ConfigDict,
+    workdir: str,
+    mode: str,
+    termination: signals.Termination,
 ) -> dict[str, Any] | None:
     fit = fit_target.TargetFit(config)
     if mode == "eval":
@@ -107,7 +110,7 @@ def _fit_target(
         if checkpoints.restore_or_initialize() is None:
             raise _no_checkpoint(workdir)
     else:
-        fit_target.train(fit, workdir)
+        fit_target.train(fit, workdir, termination)
     if mode == "train":
         return None
     results = evaluate_target.evaluate(fit, workdir)
@@ -119,13 +122,10 @@ def _fit_target(
         results=results,
         metrics=workdirs.MetricsLog(workdir).read(),
     )
-    logging.info(
-        "%s: free energy %.4f, KL %.4f +- %.4f nats; figure in %s.",
-        results["target"],
-        results["free_energy"],
-        results["kl"],
-        results["standard_error"],
-        figure,
+    sys.stdout.write(
+        f"{results['target']}, nats: free energy "
+        f"{results['free_energy']:.4f}, KL {results['kl']:.4f} +- "
+        f"{results['standard_error']:.4f}; picture in {figure}\n"
     )
     return results
 
@@ -177,7 +177,6 @@ def _evaluate_images(
         )
         workdirs.write_json(path, results)
     summary = evaluate_images.summary(results, directory)
-    logging.info("%s", summary)
     sys.stdout.write(f"{summary}\n")
     return results
 

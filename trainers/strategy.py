@@ -33,8 +33,14 @@ def make(name: str = "auto") -> tf.distribute.Strategy:
     if name == "auto":
         num_gpus = len(tf.config.list_physical_devices("GPU"))
         name = "mirrored" if num_gpus > 1 else "default"
-        logging.info("Strategy auto: %s, as it found %d GPUs.", name, num_gpus)
+        logging.info("Computing on %s.", _devices_in_words(num_gpus))
     return _mirrored() if name == "mirrored" else tf.distribute.get_strategy()
+
+
+def _devices_in_words(num_gpus: int) -> str:
+    if num_gpus > 1:
+        return f"{num_gpus} GPUs, each with its share of every batch"
+    return "one GPU" if num_gpus else "the CPU"
 
 
 @functools.cache

@@ -16,11 +16,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from absl import logging
 from ml_collections import config_dict
 
 from configs import digits, image_defaults
-from trainers import build, errors, keep_results, sweeps
+from trainers import build, command_line, errors, keep_results, sweeps
 
 __all__ = ["Cell", "cells", "main"]
 
@@ -75,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--seeds", nargs="+", type=int, default=(0, 1, 2, 3, 4))
     add("--variant", choices=("runlocal",), help="tiny runs, to try it out")
     arguments = parser.parse_args(argv)
-    logging.set_verbosity(logging.INFO)
+    command_line.set_up_log()
     todo = list(cells(arguments.flows, arguments.seeds))
     try:
         for cell in todo:

@@ -23,7 +23,14 @@ from absl import logging
 from ml_collections import config_dict
 
 from configs import energy_2d
-from trainers import errors, evaluate_target, figures, fit_target, sweeps
+from trainers import (
+    command_line,
+    errors,
+    evaluate_target,
+    figures,
+    fit_target,
+    sweeps,
+)
 from trainers import workdir as workdirs
 
 __all__ = ["Cell", "cells", "draw_energies", "figure_name", "main"]
@@ -155,7 +162,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line: see the module's docstring."""
     arguments = _parse(sys.argv[1:] if argv is None else argv)
-    logging.set_verbosity(logging.INFO)
+    command_line.set_up_log()
     todo = list(
         cells(
             arguments.targets,

@@ -18,7 +18,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from trainers import fit_posterior, provenance, sample_posterior
+from trainers import (
+    command_line,
+    fit_posterior,
+    provenance,
+    sample_posterior,
+)
 from trainers import workdir as workdirs
 from trainers.posterior_targets import TARGETS, PosteriorTarget, get_target
 from trainers.surrogate_families import FAMILIES
@@ -85,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--seeds", nargs="+", type=int, default=(0, 1, 2))
     add("--quick", action="store_true", help="tiny, to try it out")
     flags = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    logging.set_verbosity(logging.INFO)
+    command_line.set_up_log()
     settings = fit_posterior.QUICK if flags.quick else fit_posterior.Settings()
     for name in flags.targets:
         target = get_target(name)

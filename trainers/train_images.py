@@ -10,7 +10,6 @@ import time
 from typing import Any
 
 import tensorflow as tf
-import tqdm
 from absl import logging
 from ml_collections import config_dict
 
@@ -22,6 +21,7 @@ from trainers import (
     errors,
     event_log,
     image_sources,
+    progress,
     signals,
     train_steps,
 )
@@ -187,47 +187,42 @@ class _Loop:
         self._num_steps = 0
 
     def run(self, termination: signals.Termination) -> None:
-        """Trains until the end, early stopping or SIGTERM."""
+        """Trains until the end, early stopping, SIGTERM or Ctrl-C."""
         run, settings = self._run, self._settings
         first = step = run.step
         dataset = data.training_dataset(run.splits, run.config, first)
         iterator = iter(run.strategy.experimental_distribute_dataset(dataset))
         self._open_event_logs(first + 1)
         try:
-            with tqdm.tqdm(
-                total=run.last_step,
-                initial=first,
-                unit="step",
-                disable=None,  # quiet where there is no terminal
-            ) as progress:
+            with progress.StepBar(
+                run.last_step, first, jit_compile=run.model.jit_compile
+            ) as bar:
                 is_done = run.is_finished
                 while not is_done:
                     count = self._next_stop(step) - step
                     start = time.perf_counter()
                     self._train_steps(iterator, count)
                     step += count
-                    progress.update(count)
+                    bar.update(count)
                     self._num_steps += count
                     is_last = step >= run.last_step
                     if is_last or step % settings.log_steps == 0:
                         self._train_steps.check()  # waits for the device
                         self._seconds += time.perf_counter() - start
                         line = self._log(step, is_last)
-                        progress.set_postfix(elbo=f"{line['elbo']:.2f}")
+                        bar.set_postfix(elbo=f"{line['elbo']:.2f}")
                     else:
                         self._seconds += time.perf_counter() - start
                     is_done = is_last or run.stopped_early
+                    is_stopped = termination.requested is not None
                     if (
                         step % settings.checkpoint_steps == 0
                         or is_done
-                        or termination.requested
+                        or is_stopped
                     ):
                         self._save(step)
-                    if termination.requested:
-                        raise errors.Terminated(
-                            f"stopped by SIGTERM; step {step} is saved, and "
-                            "the same command goes on from there."
-                        )
+                    if is_stopped:
+                        termination.stop(step, self._checkpoints.directory)
         finally:
             for log in self._event_logs.values():
                 log.close()
@@ -290,7 +285,7 @@ class _Loop:
 
     def _validate(self, step: int) -> dict[str, float]:
         """Evaluates; keeps the weights if they are the best so far."""
-        progress = self._run.progress
+        achieved = self._run.progress
         validation = self._run.model.evaluate(
             self._run.validation_images,
             batch_size=self._run.config.evaluation.batch_size,
@@ -308,14 +303,14 @@ class _Loop:
                 f"step {step}. The run was stopped; its last checkpoint is "
                 "from before that step."
             )
-        if validation["elbo"] > float(progress.best_elbo):
+        if validation["elbo"] > float(achieved.best_elbo):
             with self._run.strategy.scope():
                 self._best.save(step)
-            progress.best_elbo.assign(validation["elbo"])
-            progress.best_step.assign(step)
-            progress.num_worse.assign(0)
+            achieved.best_elbo.assign(validation["elbo"])
+            achieved.best_step.assign(step)
+            achieved.num_worse.assign(0)
         else:
-            progress.num_worse.assign_add(1)
+            achieved.num_worse.assign_add(1)
         logging.info("Step %d: validation ELBO %.2f.", step, validation["elbo"])
         return validation
 
@@ -328,6 +323,12 @@ def _results(model: models.DLGM) -> dict[str, float]:
     }
 
 
+def _flow_in_words(group: config_dict.ConfigDict) -> str:
+    if group.flow == "none":
+        return "no flow"
+    return f"{group.num_flow_steps} {group.flow} steps"
+
+
 def train(
     run: ImageRun, workdir: str, termination: signals.Termination
 ) -> None:
@@ -336,30 +337,24 @@ def train(
     Args:
       run: the state; changed in place.
       workdir: a directory that `workdir.prepare` has accepted.
-      termination: whether SIGTERM came; it is put off during the steps.
+      termination: whether to stop; it is put off during the steps.
 
     Raises:
       NonFiniteError: a loss or a weight became infinite or NaN. What was saved
         before stays.
       StorageError: a file could not be written.
       Terminated: SIGTERM came; a checkpoint of that step is saved.
+      Interrupted: the same for Ctrl-C.
     """
     loop = _Loop(run, workdir)
-    settings = run.config.training
     logging.info(
-        "%s, %s flow of %d steps, %s prior of %d: %d parameters; step %d of "
-        "%d.",
+        "%s: posterior with %s, prior with %s, %s parameters; step %s of %s.",
         run.config.data.dataset,
-        run.config.posterior.flow,
-        run.config.posterior.num_flow_steps,
-        run.config.prior.flow,
-        run.config.prior.num_flow_steps,
-        run.num_parameters,
-        run.step,
-        settings.num_steps,
+        _flow_in_words(run.config.posterior),
+        _flow_in_words(run.config.prior),
+        f"{run.num_parameters:,}",
+        f"{run.step:,}",
+        f"{run.last_step:,}",
     )
-    termination.deferred = True
-    try:
+    with termination.put_off():
         loop.run(termination)
-    finally:
-        termination.deferred = False
