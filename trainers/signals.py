@@ -85,6 +85,4 @@ class Termination:
         self.requested = signal.Signals(number)
         if not self._deferred:
             self.stop()
-        logging.info(
-            "%s: saving a checkpoint, then leaving.", _NAMES[self.requested]
-        )
+        logging.info("Saving a checkpoint, then leaving.")

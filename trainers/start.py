@@ -102,7 +102,10 @@ def _excepthook(
         return
     message = str(error) or "stopped by Ctrl-C; what was finished is kept."
     sys.stderr.write(f"{message}\n")
-    sys.exit(EXIT_INTERRUPTED)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    # Without an orderly end, which TensorFlow can draw out for seconds.
+    os._exit(EXIT_INTERRUPTED)
 
 
 def _watch_interrupts() -> None:
