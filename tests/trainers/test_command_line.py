@@ -1,6 +1,7 @@
 """Bad input on the command line: one line, no traceback, exit code not 0."""
 
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -87,6 +88,11 @@ def test_unwritable_workdir_costs_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     done = run_main(CONFIG, f"--workdir={tmp_path}/file/below")
     assert_one_line(done, "`workdir`", "written to", "file/below")
+    # Nothing of TensorFlow's: our log, and the error.
+    *log, _ = done.stderr.splitlines()
+    assert "Loading TensorFlow." in log[0]
+    for line in log:
+        assert re.match(r"[IW] \d\d:\d\d:\d\d ", line), line
 
 
 @pytest.mark.slow  # each loads TensorFlow

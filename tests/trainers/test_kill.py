@@ -21,6 +21,11 @@ TIMEOUT = 240
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
 
+def heed_ctrl_c():
+    # It is ignored where the tests run in the background of a script.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Start:
     """One process of the trainer, with XLA, as a user starts it."""
 
@@ -50,7 +55,7 @@ class Start:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
-                **options,
+                **{"preexec_fn": heed_ctrl_c, **options},
             )
 
     def log(self):
@@ -138,7 +143,7 @@ def test_killed_again_and_again_it_ends_the_same(uninterrupted, tmp_path):
     assert_same_end(path, uninterrupted)
 
 
-def test_sigterm_then_a_full_disk_then_enough_room(uninterrupted, tmp_path):
+def test_signals_then_a_full_disk_then_enough_room(uninterrupted, tmp_path):
     path = tmp_path / "run"
     log = path / "metrics.jsonl"
     start = Start(path)
@@ -151,6 +156,18 @@ def test_sigterm_then_a_full_disk_then_enough_room(uninterrupted, tmp_path):
     last = start.log().splitlines()[-1]
     step = int(re.search(r"stopped by SIGTERM; step (\d+) is saved", last)[1])
     assert newest(path) == step == start.executed()
+
+    start = Start(path)
+    code = start.kill_when(
+        lambda: '"step": 700,' in log.read_text(), signal.SIGINT
+    )
+    assert code == 130
+    assert "Traceback" not in start.log()
+    last = start.log().splitlines()[-1]
+    before = step
+    step = int(re.search(r"stopped by Ctrl-C; step (\d+) is saved", last)[1])
+    assert f"saved in {path / 'checkpoints'}, and the same command" in last
+    assert newest(path) == step == before + start.executed()
     saved = image_runs.checkpointed(path)
 
     def limit():
@@ -172,3 +189,19 @@ def test_sigterm_then_a_full_disk_then_enough_room(uninterrupted, tmp_path):
     assert start.wait()[0] == 0, start.log()
     assert start.executed() == NUM_STEPS - step
     assert_same_end(path, uninterrupted)
+
+
+def test_second_ctrl_c_aborts_while_it_compiles(tmp_path):
+    start = Start(tmp_path / "run")
+    deadline = time.monotonic() + TIMEOUT
+    while "compiling with XLA" not in start.log():
+        assert time.monotonic() < deadline, start.log()
+        time.sleep(0.01)
+    for _ in range(2):
+        time.sleep(0.5)
+        start.process.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    assert start.wait()[0] == 130
+    assert time.monotonic() - sent < 5
+    assert "Traceback" not in start.log()
+    assert not list((tmp_path / "run").glob("checkpoints/*"))

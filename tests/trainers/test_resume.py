@@ -10,7 +10,7 @@ import pytest
 from absl import logging as absl_logging
 
 from tests.trainers import image_runs
-from trainers import errors, run, train_steps
+from trainers import errors, run, signals, train_steps
 
 
 def train(path, **training):
@@ -84,6 +84,14 @@ def sigterm():
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Sends SIGINT, which is ignored where tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
 def test_sigterm_saves_the_step_that_is_done(tmp_path, monkeypatch, executed):
     before = signal.getsignal(signal.SIGTERM)
     on_call(monkeypatch, 33, sigterm)
@@ -94,17 +102,43 @@ def test_sigterm_saves_the_step_that_is_done(tmp_path, monkeypatch, executed):
     assert executed() == [37]
 
 
-@pytest.mark.slow
-def test_run_goes_on_from_the_step_of_a_sigterm(
-    trained_images, tmp_path, monkeypatch, executed
+def test_run_goes_on_from_the_step_of_a_ctrl_c(
+    trained_images, tmp_path, monkeypatch, executed, ctrl_c
 ):
     with monkeypatch.context() as patch:
-        on_call(patch, 33, sigterm)
-        with pytest.raises(errors.Terminated):
+        on_call(patch, 33, ctrl_c)
+        where = re.escape(str(tmp_path / "checkpoints"))
+        with pytest.raises(
+            errors.Interrupted, match=f"by Ctrl-C; step 37 is saved in {where}"
+        ):
             train(tmp_path)
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    assert image_runs.checkpoint_steps(tmp_path) == [30, 37]
     train(tmp_path)
     assert_same_end(tmp_path, trained_images)
     assert executed() == [37, 60 - 37]
+
+
+def test_second_ctrl_c_does_not_wait_for_a_checkpoint(
+    tmp_path, monkeypatch, ctrl_c
+):
+    def twice():
+        ctrl_c()
+        ctrl_c()
+        pytest.fail("the step goes on")
+
+    on_call(monkeypatch, 33, twice)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(tmp_path)
+    assert not isinstance(caught.value, errors.Interrupted)
+    assert image_runs.checkpoint_steps(tmp_path) == [15, 30]
+
+
+def test_ctrl_c_that_is_ignored_stays_so(ctrl_c):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with signals.Termination() as termination:
+        ctrl_c()
+        assert termination.requested is None
 
 
 def test_finished_run_executes_nothing_again(

@@ -1,7 +1,9 @@
 """Tests of whole runs: files, numbers, resumption, refusals."""
 
 import json
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -122,6 +124,39 @@ def test_resumed_run_equals_uninterrupted_bitwise(
             read(tmp_path / "results.json")[key]
             == read(finished / "results.json")[key]
         )
+
+
+def test_ctrl_c_saves_and_the_rest_is_bitwise_the_same(
+    finished, tiny_config, tmp_path, monkeypatch
+):
+    train_steps = fit_target.TargetFit.train_steps
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with monkeypatch.context() as patch:
+
+        def interrupted(fit, count):
+            if int(fit.step) == 20:
+                os.kill(os.getpid(), signal.SIGINT)
+            return train_steps(fit, count)
+
+        patch.setattr(fit_target.TargetFit, "train_steps", interrupted)
+        with pytest.raises(errors.Interrupted, match="step 30 is saved in "):
+            run.train_and_evaluate(tiny_config(), str(tmp_path))
+    assert signal.signal(signal.SIGINT, before) == signal.default_int_handler
+    run.train_and_evaluate(tiny_config(), str(tmp_path), mode="train")
+    assert metrics(tmp_path) == metrics(finished)
+    for name, value in checkpointed(finished).items():
+        np.testing.assert_array_equal(checkpointed(tmp_path)[name], value)
+
+
+def test_result_is_said_once(finished, tiny_config, tmp_path, capsys, caplog):
+    path = tmp_path / "copy"
+    shutil.copytree(finished, path)
+    with caplog.at_level("INFO"):
+        run.train_and_evaluate(tiny_config(), str(path), mode="eval")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("u1, nats: free energy ")
+    assert str(path / "figures" / "density.png") in line
+    assert "free energy" not in caplog.text
 
 
 def test_short_last_execution_and_surplus_checkpoints(tmp_path, tiny_config):

@@ -26,7 +26,8 @@ def test_auto_says_what_it_picked(monkeypatch, caplog, num_gpus):
         tf.config, "list_physical_devices", lambda _: ["gpu"] * num_gpus
     )
     assert strategy.make("auto") is tf.distribute.get_strategy()
-    assert f"Strategy auto: default, as it found {num_gpus} GPUs" in caplog.text
+    device = "one GPU" if num_gpus else "the CPU"
+    assert f"Computing on {device}." in caplog.text
     absl_logging.set_verbosity(absl_logging.WARNING)
 
 
