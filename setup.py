@@ -33,6 +33,9 @@ _TRAIN = [
     "matplotlib>=3.9,<4",
     "ml_collections>=1.0,<2",
     "scikit-learn>=1.5,<2",
+    # Keras's callback needs it, which TensorFlow 2.21 no longer brings; it
+    # shows what the trainers write.
+    "tensorboard>=2.20,<3",
     "tensorflow-datasets>=4.9.9,<5",
     "tqdm>=4.66,<5",
 ]
@@ -53,7 +56,6 @@ _TEST = [
     "pytest>=8.4,<10",
     "pytest-xdist>=3.6,<4",
     "scipy>=1.14,<2",
-    "tensorboard>=2.20,<3",  # Keras's callback needs it
 ]
 _DEV = [
     *_TEST,

@@ -1,5 +1,7 @@
 """Training and evaluation of a latent variable model by its bound."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -8,7 +10,7 @@ import tensorflow as tf
 from tfp_flows import schedules
 from tfp_flows.losses import bounds, replicas
 from tfp_flows.math import noise
-from tfp_flows.models import inputs, objective
+from tfp_flows.models import compilation, inputs, objective
 from tfp_flows.models.counters import Count
 from tfp_flows.models.fitting import CheckedInputs
 
@@ -27,6 +29,8 @@ class BoundTrained(CheckedInputs):
     num_importance_samples: int
     gradient_estimator: str
     seed: int
+    jit_compile: bool  # Keras's, of what is compiled next
+    _requested_jit_compile: bool | str = False
 
     def _init_bound_trained(self) -> None:
         self._trackers = {
@@ -55,7 +59,13 @@ class BoundTrained(CheckedInputs):
         Args:
           optimizer: as in `keras.Model.compile`.
           jit_compile: whether XLA compiles the steps. Default: "auto", it does
-            except under a distribution strategy or when run eagerly.
+            except under a distribution strategy or when run eagerly, and in a
+            `fit` that is too short to make up for the seconds that it takes:
+            one of `epochs` times its steps an epoch times (K + 8) less than
+            16,000, for K flow steps in all. For K = 8 these are 1,000 updates,
+            for 40 less than 334. Once compiled, it stays so. With XLA and
+            without, numbers are equal to rounding. `models/compilation.py`
+            has the measurements.
           **kwargs: others of `keras.Model.compile`.
 
         Raises:
@@ -78,12 +88,30 @@ class BoundTrained(CheckedInputs):
         if jit_compile == "auto":
             distributed = self._distribute_strategy is not None
             jit_compile = not distributed and not kwargs.get("run_eagerly")
+        self._fit_uses_xla: bool | None = None  # of the last `fit`
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         # Keras's has the dtype of `floatx`. Not by assignment, which would
         # list it among the model's own metrics as well.
         self.__dict__["_loss_tracker"] = keras.metrics.Mean(
             name="loss", dtype=self.variable_dtype
         )
+
+    @contextlib.contextmanager
+    def _compiled_for(self, num_updates: int | None) -> Iterator[None]:
+        if self._requested_jit_compile != "auto" or not self.jit_compile:
+            yield
+            return
+        uses_xla = bool(self._fit_uses_xla) or compilation.is_worth_xla(
+            num_updates,
+            compilation.count_flow_steps(self.posterior, self.prior),
+        )
+        if uses_xla and self._fit_uses_xla is False:
+            self.train_function = self.test_function = None
+        self._fit_uses_xla = self.jit_compile = uses_xla
+        try:
+            yield
+        finally:
+            self.jit_compile = True
 
     def get_compile_config(self) -> dict[str, Any]:
         """As `compile` was called, so that "auto" is resolved anew."""

@@ -1,12 +1,13 @@
 """Keras's `fit`, `evaluate` and `predict`, with their inputs checked."""
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.models import inputs
+from tfp_flows.models import compilation, inputs
 
 if TYPE_CHECKING:
     from tfp_flows import likelihoods
@@ -155,6 +156,7 @@ class CheckedInputs(keras.Model):
 
         Raises:
           ValueError: images that the model cannot take.
+          ImportError: a TensorBoard callback without its package.
         """
         if class_weight is not None:
             raise ValueError(
@@ -162,6 +164,7 @@ class CheckedInputs(keras.Model):
                 f"got {class_weight!r}."
             )
         inputs.check_targets(y, sample_weight, self._said)
+        compilation.check_callbacks(callbacks)
         x = self._prepare(x, "x")
         if validation_data is not None:
             validation_data = self._prepare(validation_data, "validation_data")
@@ -169,7 +172,15 @@ class CheckedInputs(keras.Model):
                 validation_data = (validation_data, None)
         if shuffle is None:
             shuffle = not isinstance(x, tf.data.Dataset)
-        with inputs.readable_errors():
+        num_updates = compilation.planned_updates(
+            x,
+            epochs=epochs,
+            batch_size=batch_size,
+            steps_per_epoch=kwargs.get("steps_per_epoch"),
+            validation_split=validation_split,
+        )
+        with inputs.readable_errors(), self._compiled_for(num_updates):
+            compilation.announce_xla(self, verbose)
             return super().fit(
                 x=x,
                 batch_size=batch_size,
@@ -181,6 +192,13 @@ class CheckedInputs(keras.Model):
                 shuffle=shuffle,
                 **kwargs,
             )
+
+    def _compiled_for(
+        self, num_updates: int | None
+    ) -> contextlib.AbstractContextManager[None]:
+        """In it, `jit_compile` is what a `fit` of so many updates takes."""
+        del num_updates
+        return contextlib.nullcontext()
 
     def evaluate(
         self,
