@@ -34,13 +34,12 @@ def prepare_command() -> None:
     """Makes a command of this process; before TensorFlow is imported.
 
     TensorFlow's notes on its own start are left out, unless
-    TF_CPP_MIN_LOG_LEVEL is set. Ctrl-C ends the process with one line and exit
+    TF_CPP_MIN_LOG_LEVEL is 0. Ctrl-C ends the process with one line and exit
     code 130; a second one aborts it at once, wherever it is.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-        if "tensorflow" not in sys.modules:
-            sys.meta_path.insert(0, _QuietTensorFlow())
+    level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if level != "0" and "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _QuietTensorFlow())
     sys.excepthook = _excepthook
     _watch_interrupts()
 

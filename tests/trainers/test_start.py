@@ -82,6 +82,10 @@ def test_other_errors_keep_their_traceback():
     [
         ({}, ["2026-01-01 I am not a note", "E0000 00:00:17", "after"]),
         (
+            {"TF_CPP_MIN_LOG_LEVEL": "2"},
+            ["2026-01-01", "E0000 00:00:17", "after"],
+        ),
+        (
             {"TF_CPP_MIN_LOG_LEVEL": "0"},
             ["WARNING: ", "I0000", "2026-01-01", "E0000 00:00:17", "after"],
         ),

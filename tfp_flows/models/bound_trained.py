@@ -58,12 +58,12 @@ class BoundTrained(CheckedInputs):
 
         Args:
           optimizer: as in `keras.Model.compile`.
-          jit_compile: whether XLA compiles the steps. Default: "auto", it does
-            except under a distribution strategy or when run eagerly, and in a
-            `fit` that is too short to make up for the seconds that it takes:
-            one of `epochs` times its steps an epoch times (K + 8) less than
-            16,000, for K flow steps in all. For K = 8 these are 1,000 updates,
-            for 40 less than 334. Once compiled, it stays so. With XLA and
+          jit_compile: whether XLA compiles the steps. Default: "auto", not under
+            a distribution strategy nor when run eagerly, and in `fit` only if
+            that is long enough to make up for the seconds that compiling takes:
+            `epochs * steps_per_epoch * (K + 8) >= 16_000` for K flow steps in
+            all, which are 1,000 updates for K = 8, or if it is not known how
+            long it is. Once `fit` is compiled, it stays so. With XLA and
             without, numbers are equal to rounding. `models/compilation.py`
             has the measurements.
           **kwargs: others of `keras.Model.compile`.
