@@ -98,6 +98,8 @@ def set_up_log() -> None:
         )
     )
     handler.addFilter(_is_no_note)
+    # On the list of fonts that it makes when it is first used.
+    std_logging.getLogger("matplotlib").setLevel(std_logging.WARNING)
 
 
 def _is_no_note(record: std_logging.LogRecord) -> bool:

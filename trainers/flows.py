@@ -12,6 +12,7 @@ __all__ = [
     "COUPLINGS",
     "FAST_INVERSES",
     "FLOWS",
+    "in_words",
     "make_flow",
     "make_prior_flow",
 ]
@@ -136,3 +137,8 @@ def make_prior_flow(
     """
     inverted = settings.flow not in FAST_INVERSES
     return make_flow(settings, inverted=inverted, **shared)
+
+
+def in_words(flow: str, num_flow_steps: int) -> str:
+    """What a reader is told of a flow: "16 planar steps", or "no flow"."""
+    return "no flow" if flow == "none" else f"{num_flow_steps} {flow} steps"

@@ -9,7 +9,7 @@ import tensorflow as tf
 from matplotlib import figure
 
 from tfp_flows import models
-from trainers import figures
+from trainers import figures, flows
 
 __all__ = ["save_all"]
 
@@ -121,11 +121,14 @@ def save_all(
       results: as in results.json.
       metrics: the lines of metrics.jsonl.
     """
-    name = (
-        f"{results['dataset']}, flow {results['flow']}, "
-        f"K = {results['num_flow_steps']}, prior {results['prior']}, "
-        f"seed {results['seed']}"
+    name = f"{results['dataset']}, posterior with " + flows.in_words(
+        results["flow"], results["num_flow_steps"]
     )
+    if results["prior"] != "none":
+        name += ", prior with " + flows.in_words(
+            results["prior"], results["num_prior_steps"]
+        )
+    name += f", seed {results['seed']}"
 
     def path(stem: str) -> str:
         return os.path.join(directory, f"{stem}.png")

@@ -20,6 +20,7 @@ from trainers import (
     data,
     errors,
     event_log,
+    flows,
     image_sources,
     progress,
     signals,
@@ -323,12 +324,6 @@ def _results(model: models.DLGM) -> dict[str, float]:
     }
 
 
-def _flow_in_words(group: config_dict.ConfigDict) -> str:
-    if group.flow == "none":
-        return "no flow"
-    return f"{group.num_flow_steps} {group.flow} steps"
-
-
 def train(
     run: ImageRun, workdir: str, termination: signals.Termination
 ) -> None:
@@ -347,11 +342,12 @@ def train(
       Interrupted: the same for Ctrl-C.
     """
     loop = _Loop(run, workdir)
+    posterior, prior = run.config.posterior, run.config.prior
     logging.info(
         "%s: posterior with %s, prior with %s, %s parameters; step %s of %s.",
         run.config.data.dataset,
-        _flow_in_words(run.config.posterior),
-        _flow_in_words(run.config.prior),
+        flows.in_words(posterior.flow, posterior.num_flow_steps),
+        flows.in_words(prior.flow, prior.num_flow_steps),
         f"{run.num_parameters:,}",
         f"{run.step:,}",
         f"{run.last_step:,}",

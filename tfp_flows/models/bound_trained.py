@@ -58,14 +58,14 @@ class BoundTrained(CheckedInputs):
 
         Args:
           optimizer: as in `keras.Model.compile`.
-          jit_compile: whether XLA compiles the steps. Default: "auto", not under
-            a distribution strategy nor when run eagerly, and in `fit` only if
-            that is long enough to make up for the seconds that compiling takes:
-            `epochs * steps_per_epoch * (K + 8) >= 16_000` for K flow steps in
-            all, which are 1,000 updates for K = 8, or if it is not known how
-            long it is. Once `fit` is compiled, it stays so. With XLA and
-            without, numbers are equal to rounding. `models/compilation.py`
-            has the measurements.
+          jit_compile: whether XLA compiles the steps. Default: "auto", not
+            under a distribution strategy nor when run eagerly, and in `fit`
+            only if that is long enough to make up for the seconds that
+            compiling takes: `epochs * steps_per_epoch * (K + 8) >= 16_000` for
+            K flow steps in all, which are 1,000 updates for K = 8, or if it is
+            not known how long it is. Once `fit` is compiled, it stays so. With
+            XLA and without, numbers are equal to rounding.
+            `models/compilation.py` has the measurements.
           **kwargs: others of `keras.Model.compile`.
 
         Raises:
