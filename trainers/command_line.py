@@ -89,8 +89,16 @@ def parse_flags(
 
 
 def set_up_log() -> None:
-    """Lets the log say what a user wants to know, and when, in short lines."""
+    """Shows the log of a command that does not take its flags from absl."""
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # absl would warn that they are not
     logging.set_verbosity(logging.INFO)
+    logging.use_absl_handler()
+    _shorten_log()
+
+
+def _shorten_log() -> None:
+    """Lets the log say what a user wants to know, and when, in short lines."""
     handler = logging.get_absl_handler()
     handler.setFormatter(
         std_logging.Formatter(
@@ -128,5 +136,5 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         ) as error:
             _fail(str(error))
 
-    set_up_log()
+    _shorten_log()
     app.run(guarded_main, flags_parser=parse_flags)
