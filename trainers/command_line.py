@@ -1,7 +1,6 @@
 """Turns what a user can get wrong on the command line into one line."""
 
 import logging as std_logging
-import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -12,7 +11,6 @@ from trainers import errors, start
 __all__ = ["parse_flags", "run", "set_up_log"]
 
 _EXIT_BAD_INPUT = 2
-_EXIT_TERMINATED = 128 + signal.SIGTERM  # as a shell reports that signal
 
 
 def _fail(message: str) -> None:
@@ -126,9 +124,6 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     def guarded_main(argv: Sequence[str]) -> None:
         try:
             main(argv)
-        except errors.Terminated as error:
-            sys.stderr.write(f"{error}\n")
-            sys.exit(_EXIT_TERMINATED)
         except (
             errors.InputError,
             errors.NonFiniteError,

@@ -18,9 +18,13 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-__all__ = ["EXIT_INTERRUPTED", "prepare_command"]
+from trainers import errors
 
-EXIT_INTERRUPTED = 128 + signal.SIGINT  # as a shell reports that signal
+__all__ = ["EXIT_INTERRUPTED", "EXIT_TERMINATED", "prepare_command"]
+
+# As a shell reports these signals.
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_TERMINATED = 128 + signal.SIGTERM
 
 # What TensorFlow's C++ part says of itself while it is imported, before it
 # reads TF_CPP_MIN_LOG_LEVEL: notes, as opposed to W, E and F.
@@ -35,7 +39,8 @@ def prepare_command() -> None:
 
     TensorFlow's notes on its own start are left out, unless
     TF_CPP_MIN_LOG_LEVEL is 0. Ctrl-C ends the process with one line and exit
-    code 130; a second one aborts it at once, wherever it is.
+    code 130; a second one aborts it at once, wherever it is. What a run raises
+    for SIGTERM ends it with one line and exit code 143.
     """
     level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if level != "0" and "tensorflow" not in sys.modules:
@@ -95,7 +100,10 @@ def _excepthook(
     error: BaseException,
     traceback: types.TracebackType | None,
 ) -> None:
-    """Python's own, but for Ctrl-C."""
+    """Python's own, but one line for what stops a command."""
+    if issubclass(kind, errors.Terminated):
+        sys.stderr.write(f"{error}\n")
+        sys.exit(EXIT_TERMINATED)
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
         return

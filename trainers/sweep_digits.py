@@ -90,7 +90,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         errors.InputError,
         errors.NonFiniteError,
         errors.StorageError,
-        errors.Terminated,
     ) as error:
         sys.exit(f"error: {error}")
 

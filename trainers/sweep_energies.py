@@ -183,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for flow in arguments.flows:
             path = os.path.join(arguments.results, figure_name(flow))
             draw_energies(path, todo, flow=flow, **places)
-    except (ValueError, errors.NonFiniteError) as error:
+    except (ValueError, errors.NonFiniteError, errors.StorageError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -54,6 +54,31 @@ def test_ctrl_c_costs_one_line():
     assert "stopped by Ctrl-C; what was finished is kept.\n" in stderr
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "name"),
+    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")],
+)
+def test_stopped_run_costs_one_line(number, code, name):
+    process = start(
+        "from trainers import start, signals; start.prepare_command()\n"
+        "import time\n"
+        "with signals.Termination() as termination, termination.put_off():\n"
+        "    print('ready', flush=True)\n"
+        "    while not termination.requested: time.sleep(0.01)\n"
+        "    termination.stop(7, 'here')\n"
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "Traceback" not in stderr
+    last = stderr.splitlines()[-1]
+    assert last == (
+        f"stopped by {name}; step 7 is saved in here, and the same command "
+        "goes on from there."
+    )
+
+
 def test_second_ctrl_c_aborts_what_python_cannot_interrupt():
     process = start(command(WORK))
     assert process.stdout.readline() == "ready\n"
