@@ -7,6 +7,7 @@ and to the plain instances of `tfb.Chain` and `tfb.Invert`.
 from tensorflow.python.eager.record import (
     could_possibly_record,
     should_record_backprop,
+    stop_recording,
 )
 from tensorflow.python.framework.composite_tensor import CompositeTensor
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
@@ -36,5 +37,6 @@ __all__ = [
     "dtype_util",
     "ps",
     "should_record_backprop",
+    "stop_recording",
     "tensor_util",
 ]

@@ -70,17 +70,19 @@ class OnePassBijector(tfb.Bijector):
 
     def _augmented_forward(
         self, x: tf.Tensor
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    ) -> tuple[tf.Tensor, dict[str, Any]]:
         self._check_event_size("x", x)
-        y, fldj = self._forward_and_log_det(x, self._constrained_parameters())
-        return y, {"fldj": fldj, "ildj": -fldj}
+        parameters = self._constrained_parameters()
+        y, fldj = self._forward_and_log_det(x, parameters)
+        return y, {"fldj": fldj, "ildj": -fldj, "parameters": parameters}
 
     def _augmented_inverse(
         self, y: tf.Tensor
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    ) -> tuple[tf.Tensor, dict[str, Any]]:
         self._check_event_size("y", y)
-        x, ildj = self._inverse_and_log_det(y, self._constrained_parameters())
-        return x, {"fldj": -ildj, "ildj": ildj}
+        parameters = self._constrained_parameters()
+        x, ildj = self._inverse_and_log_det(y, parameters)
+        return x, {"fldj": -ildj, "ildj": ildj, "parameters": parameters}
 
     def _forward(self, x: tf.Tensor) -> tf.Tensor:
         return self._augmented_forward(x)[0]
@@ -91,17 +93,17 @@ class OnePassBijector(tfb.Bijector):
     def _forward_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
         if not tf.executing_eagerly():
             self._cache.forward(x)  # for the value, should it be asked for
-            attributes = self._cache.forward_attributes(x)
-            if "fldj" in attributes:
-                return attributes["fldj"]
+        attributes = self._cache.forward_attributes(x)
+        if "fldj" in attributes:
+            return attributes["fldj"]
         return self._augmented_forward(x)[1]["fldj"]
 
     def _inverse_log_det_jacobian(self, y: tf.Tensor) -> tf.Tensor:
         if not tf.executing_eagerly():
             self._cache.inverse(y)  # for the value, should it be asked for
-            attributes = self._cache.inverse_attributes(y)
-            if "ildj" in attributes:
-                return attributes["ildj"]
+        attributes = self._cache.inverse_attributes(y)
+        if "ildj" in attributes:
+            return attributes["ildj"]
         return self._augmented_inverse(y)[1]["ildj"]
 
     def _check_event_size(self, name: str, value: Any) -> None:
