@@ -4,6 +4,7 @@
 and to the plain instances of `tfb.Chain` and `tfb.Invert`.
 """
 
+from tensorflow.python.eager.forwardprop_util import pack_tangents
 from tensorflow.python.eager.record import (
     could_possibly_record,
     should_record_backprop,
@@ -11,6 +12,7 @@ from tensorflow.python.eager.record import (
 )
 from tensorflow.python.framework.composite_tensor import CompositeTensor
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+from tensorflow.python.ops.gradients_util import PossibleTapeGradientTypes
 from tensorflow_probability.python.bijectors.chain import _Chain as Chain
 from tensorflow_probability.python.bijectors.invert import _Invert as Invert
 from tensorflow_probability.python.internal import dtype_util, tensor_util
@@ -31,10 +33,12 @@ __all__ = [
     "CompositeTensor",
     "GraphOrParentsInXlaContext",
     "Invert",
+    "PossibleTapeGradientTypes",
     "ShapeParameterProperties",
     "batch_slice",
     "could_possibly_record",
     "dtype_util",
+    "pack_tangents",
     "ps",
     "should_record_backprop",
     "stop_recording",

@@ -4,13 +4,25 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_flows._tfp import BijectorCacheWithGreedyAttrs, could_possibly_record
-from tfp_flows.bijectors import _own_images as own_images
+from tfp_flows._tfp import (
+    BijectorCacheWithGreedyAttrs,
+    PossibleTapeGradientTypes,
+    could_possibly_record,
+    pack_tangents,
+)
 from tfp_flows.bijectors._evaluation import shared_passes
+from tfp_flows.bijectors._own_images import (
+    differentiated_anew,
+    recall,
+    remember,
+    tensors_of,
+)
 
 __all__ = ["FreshCache"]
 
 _READS = frozenset({"ReadVariableOp", "ResourceGather", "VariableShape"})
+
+Pass = tuple[Any, dict[str, Any]]
 
 
 class FreshCache(BijectorCacheWithGreedyAttrs):
@@ -20,14 +32,14 @@ class FreshCache(BijectorCacheWithGreedyAttrs):
     among the parameters was assigned, and also inside a gradient tape that
     did not see the computation (the gradient is then None).
 
-    Here an eager answer serves again within the one call of `log_prob` or
-    `sample_and_log_prob` that it was computed in (`_evaluation`). Beyond, the
-    way back from an own image is known as a value, at unchanged parameters, and
-    differentiated anew (`_own_images`). All else is computed.
-
-    In a graph an answer serves again only in the same graph, on the same side
-    of a tape's beginning, and as long as the graph has written no variable
-    since.
+    Here all calls within one evaluation of a `tfd.TransformedDistribution`
+    share their passes (`_evaluation`). Beyond, in eager mode, the way back from
+    an own image is known as long as the parameters have the same values; all
+    else is computed. In a graph both directions of a pass serve again, in the
+    same graph, on the same side of a tape's beginning, and as long as the graph
+    has written no variable since. Either way derivatives are those of the
+    direction that was asked for: the way back is `differentiated_anew`, and in
+    the direction of the pass it serves only those tapes that recorded it.
     """
 
     def __get__(
@@ -38,47 +50,110 @@ class FreshCache(BijectorCacheWithGreedyAttrs):
     def _lookup(
         self, input: Any, forward_name: str, inverse_name: str, **kwargs: Any
     ) -> Any:
-        if tf.executing_eagerly():
-            return self._pass(input, forward_name, kwargs)[0]
-        return super()._lookup(input, forward_name, inverse_name, **kwargs)
+        return self._pass(input, forward_name, inverse_name, kwargs)[0]
 
     def _attributes(
         self, input: Any, fn_name: str, **kwargs: Any
     ) -> dict[str, Any]:
-        if tf.executing_eagerly():
-            return dict(self._pass(input, fn_name, kwargs)[1])
-        return super()._attributes(input, fn_name, **kwargs)
+        names = [self._forward_name, self._inverse_name]
+        names.remove(fn_name)
+        return dict(self._pass(input, fn_name, *names, kwargs)[1])
 
     def _pass(
-        self, input: Any, name: str, kwargs: dict[str, Any]
-    ) -> tuple[Any, dict[str, Any]]:
-        """The image of `input` and the attributes, in eager mode."""
-        bijector = self.bijector
-        shared = shared_passes()
+        self, input: Any, name: str, other_name: str, kwargs: dict[str, Any]
+    ) -> Pass:
+        """The image of `input` by the method `name`, and its attributes."""
+        bijector, shared = self.bijector, shared_passes()
         key = (id(bijector), name, id(input))
         if shared is not None and key in shared:
             return shared[key][-2:]
-        attributes: dict[str, Any] = {}
-        forward = name == self._forward_name
-        back = self._inverse_name if forward else self._forward_name
-        own, other = ("fldj", "ildj") if forward else ("ildj", "fldj")
-        known = own_images.recall(bijector, input, forward)
-        if known is None:
-            output = self._invoke(input, name, kwargs, attributes)
-            own_images.remember(bijector, input, output, attributes, forward)
+        if tf.executing_eagerly():
+            output, attributes = self._eager_pass(input, name, kwargs)
         else:
-            output, log_det = known
-            attributes = {own: log_det, other: -log_det}
+            output, attributes = self._graph_pass(
+                input, name, other_name, kwargs
+            )
         if shared is not None:
             # The objects too, so that nothing else gets their identities.
             shared[key] = bijector, input, output, attributes
-            shared[id(bijector), back, id(output)] = (
-                bijector,
-                output,
-                input,
-                attributes,
-            )
+            key = (id(bijector), other_name, id(output))
+            shared[key] = bijector, output, input, attributes
         return output, attributes
+
+    def _eager_pass(
+        self, input: Any, name: str, kwargs: dict[str, Any]
+    ) -> Pass:
+        forward = name == self._forward_name
+        known = recall(self.bijector, input, forward)
+        if known is not None:
+            return known[0], _log_dets(known[1], forward)
+        attributes: dict[str, Any] = {}
+        output = self._invoke(input, name, kwargs, attributes)
+        remember(self.bijector, input, output, attributes, forward)
+        return output, attributes
+
+    def _graph_pass(
+        self, input: Any, name: str, other_name: str, kwargs: dict[str, Any]
+    ) -> Pass:
+        attributes = super()._attributes(input, name, **kwargs)
+        attributes["is_new"] = False
+        output = super()._lookup(input, name, other_name, **kwargs)
+        if attributes["is_new"]:
+            attributes["name"] = name
+            # Tensors that nobody else can watch.
+            attributes["recorded"] = [
+                tf.identity(output),
+                tf.identity(attributes["fldj"]),
+            ]
+        elif attributes["name"] != name:
+            forward = name == self._forward_name
+            log_det = attributes["fldj" if forward else "ildj"]
+            output, log_det = differentiated_anew(
+                self.bijector,
+                input,
+                forward,
+                (output, log_det),
+                self.bijector._constrained_parameters(),
+            )
+            attributes = _log_dets(log_det, forward)
+        elif could_possibly_record() and not self._is_recorded(
+            input, attributes["recorded"]
+        ):
+            attributes = {}
+            output = self._invoke(input, name, kwargs, attributes)
+        return output, attributes
+
+    def _invoke(
+        self,
+        input: Any,
+        fn_name: str,
+        kwargs: dict[str, Any],
+        attributes: dict[str, Any],
+    ) -> Any:
+        attributes["is_new"] = True
+        return super()._invoke(input, fn_name, kwargs, attributes)
+
+    def _is_recorded(self, input: Any, recorded: list[tf.Tensor]) -> bool:
+        """Whether the tapes that would record a pass now have recorded this.
+
+        They cannot be told apart, but counted up to one.
+        """
+        if self.bijector._is_opaque:
+            return False
+        parameters = self.bijector._constrained_parameters()
+        sources = [input, *tensors_of(parameters)]
+        if pack_tangents(sources).tangents:
+            return False
+        num_tapes = PossibleTapeGradientTypes(sources)
+        return num_tapes < 2 and num_tapes == PossibleTapeGradientTypes(
+            recorded
+        )
+
+
+def _log_dets(log_det: tf.Tensor, forward: bool) -> dict[str, Any]:
+    if forward:
+        return {"fldj": log_det, "ildj": -log_det}
+    return {"fldj": -log_det, "ildj": log_det}
 
 
 def _context(bijector: Any) -> tuple[Any, ...]:

@@ -16,7 +16,11 @@ _EVALUATIONS = frozenset(
     }
 )
 # What may stand between it and a bijector: bijectors of bijectors.
-_TRUSTED = ("tensorflow_probability.python.", "tfp_flows.bijectors.")
+_TRUSTED = (
+    "tensorflow_probability.python.",
+    "tensorflow.python.util.",  # `nest`
+    "tfp_flows.bijectors.",
+)
 _OPENS_TAPES = "tensorflow_probability.python.math."
 _KEY = "passes of tfp_flows"
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows._tfp import could_possibly_record, stop_recording
+from tfp_flows._tfp import could_possibly_record, ps, stop_recording
 
-__all__ = ["recall", "remember"]
+__all__ = ["differentiated_anew", "recall", "remember", "tensors_of"]
 
 _ATTRIBUTE = "_tfp_flows_origin"
+
+PointAndLogDet = tuple[tf.Tensor, tf.Tensor]
 
 
 @dataclasses.dataclass(eq=False)
@@ -49,11 +51,11 @@ def remember(
     attributes: dict[str, Any],
     forward: bool,
 ) -> None:
-    """Notes at `image` what it is the image of, and in which direction."""
+    """Notes at an eager `image` what it is the image of, in which direction."""
     # What a callable reads is not known, nor whether it is still the same.
     if bijector._is_opaque or image is preimage:
         return
-    tensors = _tensors(attributes["parameters"])
+    tensors = tensors_of(attributes["parameters"])
     latest = _latest.get(id(bijector))
     if (
         latest is None
@@ -62,27 +64,23 @@ def remember(
     ):
         latest = _Parameters(weakref.ref(bijector), tensors)
         _latest[id(bijector)] = latest
-    setattr(
-        image,
-        _ATTRIBUTE,
-        _Origin(
-            forward,
-            # A tensor of its own: no chain of images is kept.
-            _detached(preimage),
-            {name: attributes[name] for name in ("fldj", "ildj")},
-            latest,
-        ),
+    origin = _Origin(
+        forward,
+        # A tensor of its own: no chain of images is kept.
+        _detached(preimage),
+        {name: attributes[name] for name in ("fldj", "ildj")},
+        latest,
     )
+    setattr(image, _ATTRIBUTE, origin)
 
 
 def recall(
     bijector: Any, image: tf.Tensor, forward: bool
-) -> tuple[tf.Tensor, tf.Tensor] | None:
+) -> PointAndLogDet | None:
     """What the direction `forward`, or else back, makes of an own image.
 
-    The values are those of the pass that made the image, if the parameters
-    have the same values still. The derivatives are those of the map at `image`:
-    any tape may ask for them, with respect to anything.
+    Eagerly; the values are those of the pass that made the image, if the
+    parameters have the same values still.
 
     Returns:
       A point and the log-det of this direction; None if the other direction
@@ -93,47 +91,95 @@ def recall(
         origin is None
         or origin.forward == forward
         or origin.parameters.bijector() is not bijector
-        or origin.preimage.shape != image.shape
     ):
         return None
     parameters = bijector._constrained_parameters()
-    tensors = _tensors(parameters)
-    if not origin.parameters.equal(tensors):
+    if not origin.parameters.equal(tensors_of(parameters)):
         return None
-    log_det = origin.log_dets["fldj" if forward else "ildj"]
-    known = [_detached(origin.preimage), _detached(log_det)]
+    known = (
+        _detached(origin.preimage),
+        _detached(origin.log_dets["fldj" if forward else "ildj"]),
+    )
     if not could_possibly_record():
-        return known[0], known[1]
+        return _in_full(bijector, image, known)
+    return differentiated_anew(bijector, image, forward, known, parameters)
 
+
+def differentiated_anew(
+    bijector: Any,
+    image: tf.Tensor,
+    forward: bool,
+    known: PointAndLogDet,
+    parameters: Any,
+) -> PointAndLogDet:
+    """The values `known`, with the derivatives of the map at `image`.
+
+    Any tape may ask for them, with respect to anything: what was recorded
+    when `image` was made knows nothing of a dependence on `image`.
+    """
     compute = (
         bijector._forward_and_log_det
         if forward
         else bijector._inverse_and_log_det
     )
 
+    # If the gradient gets lost (`tf.vectorized_map`), that of `known` is left.
     @tf.custom_gradient
-    def evaluate(image: tf.Tensor, *tensors: tf.Tensor) -> Any:
-        def gradient(*upstream: tf.Tensor) -> list[tf.Tensor]:
+    def evaluate(
+        x: tf.Tensor, log_det: tf.Tensor, image: tf.Tensor, *tensors: tf.Tensor
+    ) -> Any:
+        def gradient(*upstream: tf.Tensor) -> list[tf.Tensor | None]:
             # In a graph the tape does not see what is captured.
             sources = [tf.identity(tensor) for tensor in (image, *tensors)]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(sources)
                 fresh = compute(sources[0], _packed(parameters, sources[1:]))
-            return tape.gradient(
+                fresh = _in_full(bijector, sources[0], fresh)
+            gradients = tape.gradient(
                 fresh,
                 sources,
                 output_gradients=upstream,
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
+            return [None, None, *gradients]
 
-        return known, gradient
+        return (tf.identity(x), tf.identity(log_det)), gradient
 
-    x, value = evaluate(image, *filter(_is_differentiable, tensors))
-    return x, value
+    x, log_det = _in_full(bijector, image, known)
+    tensors = filter(_is_differentiable, tensors_of(parameters))
+    return tuple(evaluate(x, log_det, image, *tensors))
 
 
-def _tensors(parameters: Any) -> list[tf.Tensor]:
+def tensors_of(parameters: Any) -> list[tf.Tensor]:
+    """All tensors among what `_constrained_parameters` returned."""
     return [leaf for leaf in tf.nest.flatten(parameters) if tf.is_tensor(leaf)]
+
+
+def _in_full(
+    bijector: Any, image: tf.Tensor, known: PointAndLogDet
+) -> PointAndLogDet:
+    """In the shapes of `image` and its batch, which parameters may have given.
+
+    A point `[D]` has an image `[B, D]` under parameters of batch shape `[B]`,
+    but no inverse turns `[B, D]` into `[D]`.
+    """
+    shape = ps.shape(image)
+    batch_ndims = ps.rank_from_shape(shape) - int(
+        bijector.forward_min_event_ndims
+    )
+    x, log_det = known
+    return (
+        _broadcast(x, shape, image.shape),
+        _broadcast(log_det, shape[:batch_ndims], image.shape[:batch_ndims]),
+    )
+
+
+def _broadcast(
+    tensor: tf.Tensor, shape: Any, static_shape: tf.TensorShape
+) -> tf.Tensor:
+    if static_shape.is_fully_defined() and tensor.shape == static_shape:
+        return tensor
+    return tf.broadcast_to(tensor, shape)
 
 
 def _is_differentiable(leaf: Any) -> bool:

@@ -91,20 +91,10 @@ class OnePassBijector(tfb.Bijector):
         return self._augmented_inverse(y)[0]
 
     def _forward_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
-        if not tf.executing_eagerly():
-            self._cache.forward(x)  # for the value, should it be asked for
-        attributes = self._cache.forward_attributes(x)
-        if "fldj" in attributes:
-            return attributes["fldj"]
-        return self._augmented_forward(x)[1]["fldj"]
+        return self._cache.forward_attributes(x)["fldj"]
 
     def _inverse_log_det_jacobian(self, y: tf.Tensor) -> tf.Tensor:
-        if not tf.executing_eagerly():
-            self._cache.inverse(y)  # for the value, should it be asked for
-        attributes = self._cache.inverse_attributes(y)
-        if "ildj" in attributes:
-            return attributes["ildj"]
-        return self._augmented_inverse(y)[1]["ildj"]
+        return self._cache.inverse_attributes(y)["ildj"]
 
     def _check_event_size(self, name: str, value: Any) -> None:
         expected = self._event_shape()
