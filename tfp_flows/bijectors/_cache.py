@@ -3,6 +3,7 @@
 from typing import Any
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows._tfp import (
     BijectorCacheWithGreedyAttrs,
@@ -105,23 +106,25 @@ class FreshCache(BijectorCacheWithGreedyAttrs):
                 tf.identity(output),
                 tf.identity(attributes["fldj"]),
             ]
-        elif attributes["name"] != name:
+            return output, attributes
+        if attributes["name"] == name:
+            if not could_possibly_record() or self._is_recorded(
+                input, attributes["recorded"]
+            ):
+                return output, attributes
+        elif not self.bijector._is_opaque:
             forward = name == self._forward_name
-            log_det = attributes["fldj" if forward else "ildj"]
-            output, log_det = differentiated_anew(
+            known = differentiated_anew(
                 self.bijector,
                 input,
                 forward,
-                (output, log_det),
+                (output, attributes["fldj" if forward else "ildj"]),
                 self.bijector._constrained_parameters(),
             )
-            attributes = _log_dets(log_det, forward)
-        elif could_possibly_record() and not self._is_recorded(
-            input, attributes["recorded"]
-        ):
-            attributes = {}
-            output = self._invoke(input, name, kwargs, attributes)
-        return output, attributes
+            if known is not None:
+                return known[0], _log_dets(known[1], forward)
+        attributes = {}
+        return self._invoke(input, name, kwargs, attributes), attributes
 
     def _invoke(
         self,
@@ -162,9 +165,17 @@ def _context(bijector: Any) -> tuple[Any, ...]:
         return ()
     graph = tf.compat.v1.get_default_graph()
     num_writes = 0
-    if bijector.variables or bijector._is_opaque:
+    if bijector.variables or bijector._is_opaque or _holds_functions(bijector):
         num_writes = sum(_writes(op) for op in graph.get_operations())
     return id(graph), could_possibly_record(), num_writes
+
+
+def _holds_functions(bijector: Any) -> bool:
+    # They may read variables that they do not track.
+    return any(
+        isinstance(module, tfp.util.DeferredTensor)
+        for module in bijector.submodules
+    )
 
 
 def _writes(op: tf.Operation) -> bool:

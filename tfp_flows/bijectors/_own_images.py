@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows._tfp import could_possibly_record, ps, stop_recording
+from tfp_flows._tfp import (
+    could_possibly_record,
+    pack_tangents,
+    ps,
+    stop_recording,
+)
 
 __all__ = ["differentiated_anew", "recall", "remember", "tensors_of"]
 
@@ -111,12 +116,17 @@ def differentiated_anew(
     forward: bool,
     known: PointAndLogDet,
     parameters: Any,
-) -> PointAndLogDet:
+) -> PointAndLogDet | None:
     """The values `known`, with the derivatives of the map at `image`.
 
     Any tape may ask for them, with respect to anything: what was recorded
     when `image` was made knows nothing of a dependence on `image`.
+
+    Returns:
+      None in forward mode, which needs the map itself.
     """
+    if pack_tangents([image, *tensors_of(parameters)]).tangents:
+        return None
     compute = (
         bijector._forward_and_log_det
         if forward
