@@ -1,12 +1,16 @@
 """Permutations and orthogonal matrices between couplings."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Orthogonal, Permutation, Scan
 
+tfd = tfp.distributions
 K, B, D = 3, 4, 5
 
 
@@ -102,12 +106,70 @@ def test_is_scanned(mixing):
         ([1, 2, 3], ValueError, "once; got"),
         ([[0, 1], [1, 1]], ValueError, "once; got"),
         ([0.0, 1.0], TypeError, "`permutation` must hold integers; got float"),
+        (np.array([2.9, 0.1, 1.5]), TypeError, "must hold integers; got float"),
+        (np.array([True, False]), TypeError, "must hold integers; got bool"),
         (0, ValueError, r"`permutation` must have shape \[\.\.\., D\]"),
     ],
 )
 def test_wrong_permutation(permutation, error, message):
     with pytest.raises(error, match=message):
         Permutation(permutation)
+
+
+MODES = {
+    "eager": lambda f: f,
+    "graph": lambda f: tf.function(f, autograph=False),
+    "xla": lambda f: tf.function(f, autograph=False, jit_compile=True),
+    "vectorized_map": lambda f: functools.partial(tf.vectorized_map, f),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+def test_a_variable_as_permutation(mode, dtype):
+    """Its value of now, and its gradient at the point, tape in or out."""
+    order = tf.Variable([2, 0, 1], dtype=getattr(tf, dtype))
+    flow, x = Permutation(order), tf.constant([[1.0, 2.0, 3.0]] * 2)
+    weights = tf.constant([1.0, 10.0, 100.0])
+
+    def value(x):
+        return tf.reduce_sum(weights * flow.forward(x), axis=-1)
+
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = value(x)
+        return tape.gradient(y, x)
+
+    for now, expected in (
+        ([2, 0, 1], [10.0, 100.0, 1.0]),
+        ([0, 2, 1], [1.0, 100.0, 10.0]),
+    ):
+        order.assign(now)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = MODES[mode](value)(x)
+        np.testing.assert_array_equal(y, tf.linalg.matvec(x, expected))
+        np.testing.assert_array_equal(tape.gradient(y, x), [expected] * 2)
+        found = MODES[mode](gradient)(x)
+        np.testing.assert_array_equal(found, [expected] * 2)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+def test_permutations_of_discrete_values(mode):
+    x = [[3, 0, 2], [1, 2, 0]]
+    for base, dtype in (
+        (tfd.Independent(tfd.Poisson([1.0, 2.0, 3.0]), 1), tf.float32),
+        (tfd.Sample(tfd.Categorical([0.1, 0.5, 0.4, 0.0]), [3]), tf.int32),
+    ):
+        q = tfd.TransformedDistribution(base, Permutation([2, 0, 1]))
+        y = tf.gather(tf.constant(x, dtype), [2, 0, 1], axis=-1)
+        log_prob = MODES[mode](q.log_prob)(y)
+        np.testing.assert_allclose(
+            log_prob, base.log_prob(tf.constant(x, dtype)), rtol=1e-5
+        )
+        sample, log_prob = q.experimental_sample_and_log_prob(2, seed=1)
+        np.testing.assert_allclose(q.log_prob(sample), log_prob, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,14 @@ class ConditionedBijector(OnePassBijector):
         )
         return tuple(weights[name] for name in names)
 
+    def _conditioner_sizes(self) -> tuple[int | None, int | None]:
+        """The inputs and outputs of the conditioner, where they are known."""
+        if not isinstance(self._conditioner, Conditioner):
+            return None, None
+        return self._conditioner.static_sizes(
+            self._conditioner_parameters or {}
+        )
+
     def _tensor(self, name: str) -> tf.Tensor:
         return tf.convert_to_tensor(getattr(self, f"_{name}"))
 
@@ -189,7 +197,14 @@ class ConditionedBijector(OnePassBijector):
         )
         context = own.pop("context", None)
 
+        num_inputs, _ = self._conditioner_sizes()
+
         def conditioner(x: tf.Tensor) -> tf.Tensor:
+            if not x.shape[-1:].is_compatible_with([num_inputs]):
+                raise ValueError(
+                    f"`conditioner` must take inputs [..., {x.shape[-1]}] for "
+                    f"{type(self).__name__}; got one of {num_inputs} inputs."
+                )
             if isinstance(self._conditioner, Conditioner):
                 return self._conditioner.constrained_call(x, weights, context)
             if context is None:
@@ -199,9 +214,11 @@ class ConditionedBijector(OnePassBijector):
         return own, conditioner
 
 
-def check_output_size(output: tf.Tensor, expected: int) -> None:
+def check_output_size(output: tf.Tensor, expected: int | None) -> None:
     """Raises ValueError unless the conditioner's outputs are `[..., O]`."""
-    if output.shape.rank is None or output.shape[-1] not in (expected, None):
+    if not output.shape.rank or not output.shape[-1:].is_compatible_with(
+        [expected]
+    ):
         raise ValueError(
             f"`conditioner` must return outputs [..., {expected}]; got shape "
             f"{output.shape}."

@@ -36,6 +36,7 @@ class MaskedCoupling(ConditionedBijector):
         )
         if self._mask is not None:
             _check_mask(self._mask)
+            _check_mask_size(self._mask, self._conditioner_sizes()[0])
 
     @classmethod
     def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
@@ -52,7 +53,8 @@ class MaskedCoupling(ConditionedBijector):
         return self._mask
 
     def _event_size(self) -> int | None:
-        return None if self._mask is None else last_axis(self._mask)
+        size = None if self._mask is None else last_axis(self._mask)
+        return size or self._conditioner_sizes()[0]
 
     def _mask_for(
         self, x: tf.Tensor, own: Mapping[str, tf.Tensor]
@@ -67,10 +69,19 @@ class MaskedCoupling(ConditionedBijector):
             return own["mask"]
         if event_size is None:
             raise ValueError(
-                "`mask` must be given where the size of an event is not known "
-                f"statically; got x of shape {x.shape}."
+                "`mask` must be given, with a known size, where neither `x` "
+                "nor `conditioner` has a number of coordinates that is known "
+                f"statically; got mask = None and x of shape {x.shape}."
             )
         return math.coupling.default_mask(event_size, x.dtype)
+
+
+def _check_mask_size(mask: Any, num_inputs: int | None) -> None:
+    if not tf.TensorShape([last_axis(mask)]).is_compatible_with([num_inputs]):
+        raise ValueError(
+            f"`mask` must have shape [..., {num_inputs}], as `conditioner` "
+            f"takes {num_inputs} coordinates; got {mask.shape}."
+        )
 
 
 def _check_mask(mask: Any) -> None:

@@ -24,7 +24,14 @@ class SplitCoupling(ConditionedBijector):
         """P, the outputs of the conditioner for each moved coordinate."""
 
     def _event_size(self) -> int | None:
-        return None
+        num_fixed, num_outputs = self._conditioner_sizes()
+        if num_fixed is None or num_outputs is None:
+            return None
+        num_moved = num_outputs // self._outputs_each
+        # Of another conditioner than this one needs, the outputs are refused.
+        if num_moved not in (num_fixed, num_fixed - 1):
+            return None
+        return num_fixed + num_moved
 
     def _split(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]

@@ -91,9 +91,9 @@ class Sylvester(FlowBijector):
         return y - self._embed(move, q_parameters), ildj
 
 
-def _packed_shape(event_shape: Any) -> Any:
+def _packed_shape(sample_shape: Any) -> Any:
     """Shape of a packed triangle with a row for each coordinate."""
-    shape = ps.convert_to_shape_tensor(event_shape)
+    shape = ps.convert_to_shape_tensor(sample_shape)
     packed_size = shape[-1:] * (shape[-1:] + 1) // 2
     return ps.concat([shape[:-1], packed_size], axis=0)
 

@@ -157,7 +157,8 @@ class AffineCoupling(MaskedCoupling):
         own, conditioner = self._unpacked(parameters)
         mask = self._mask_for(x, own)
         output = conditioner(mask * x)
-        check_output_size(output, 2 * x.shape[-1])
+        size = x.shape[-1]
+        check_output_size(output, None if size is None else 2 * size)
         shift, log_scale = tf.split(output, 2, axis=-1)
         log_scale = math.constraints.bounded(log_scale, self._max_log_scale)
         return shift, log_scale, mask

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows import math
+from tfp_flows.bijectors.parameters import last_axis
 
 __all__ = ["Conditioner", "FunctionConditioner", "MLPConditioner", "interned"]
 
@@ -43,6 +44,13 @@ class Conditioner(abc.ABC):
             `event_ndims` counts, broadcast against those of `x`.
           context: `[..., C]`, or None.
         """
+
+    def static_sizes(
+        self, parameters: Mapping[str, Any]
+    ) -> tuple[int | None, int | None]:
+        """I and O, where the shapes of the parameters give them statically."""
+        del parameters
+        return None, None
 
     def constrain(
         self, parameters: Mapping[str, tf.Tensor]
@@ -180,6 +188,14 @@ class MLPConditioner(Conditioner):
         if self.context_size:
             shapes["context_kernel"] = (self.context_size, sizes[1])
         return shapes
+
+    def static_sizes(
+        self, parameters: Mapping[str, Any]
+    ) -> tuple[int | None, int | None]:
+        """Those of the first and of the last kernel."""
+        first = tf.TensorShape(parameters["kernel_0"].shape)
+        last = parameters[f"kernel_{len(self.hidden_units)}"]
+        return first[-2] if (first.rank or 0) > 1 else None, last_axis(last)
 
     def __call__(
         self,

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import math
+from tfp_flows._tfp import ps
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.parameters import convert_parameters
 from tfp_flows.types import TensorLike
@@ -147,7 +148,9 @@ class DeepSigmoidal(FlowBijector):
         return {
             name: tfp.util.ParameterProperties(
                 event_ndims=2,
-                shape_fn=lambda shape: [*shape, _DEFAULT_NUM_UNITS],
+                shape_fn=lambda sample_shape: ps.concat(
+                    [sample_shape, [_DEFAULT_NUM_UNITS]], axis=0
+                ),
             )
             for name in (
                 "unconstrained_weights",

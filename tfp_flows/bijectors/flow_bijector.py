@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors import _points as points
 from tfp_flows.bijectors import density_gradients
 from tfp_flows.bijectors._cache import FreshCache
 
@@ -71,17 +72,15 @@ class OnePassBijector(tfb.Bijector):
     def _augmented_forward(
         self, x: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, Any]]:
-        self._check_event_size("x", x)
         parameters = self._constrained_parameters()
-        y, fldj = self._forward_and_log_det(x, parameters)
+        y, fldj = self._mapped("x", x, self._forward_and_log_det, parameters)
         return y, {"fldj": fldj, "ildj": -fldj, "parameters": parameters}
 
     def _augmented_inverse(
         self, y: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, Any]]:
-        self._check_event_size("y", y)
         parameters = self._constrained_parameters()
-        x, ildj = self._inverse_and_log_det(y, parameters)
+        x, ildj = self._mapped("y", y, self._inverse_and_log_det, parameters)
         return x, {"fldj": -ildj, "ildj": ildj, "parameters": parameters}
 
     def _forward(self, x: tf.Tensor) -> tf.Tensor:
@@ -96,18 +95,51 @@ class OnePassBijector(tfb.Bijector):
     def _inverse_log_det_jacobian(self, y: tf.Tensor) -> tf.Tensor:
         return self._cache.inverse_attributes(y)["ildj"]
 
-    def _check_event_size(self, name: str, value: Any) -> None:
-        expected = self._event_shape()
-        shape = tf.TensorShape(value.shape)
-        if expected.rank is None or shape.rank is None:
-            return
-        event = shape[max(0, shape.rank - expected.rank) :]
-        if not event.is_compatible_with(expected):
-            sizes = ", ".join(str(size) for size in expected)
-            raise ValueError(
-                f"`{name}` must have shape [..., {sizes}] for "
-                f"{type(self).__name__}; got {shape}."
-            )
+    def _mapped(
+        self,
+        name: str,
+        point: tf.Tensor,
+        function: points.Map,
+        parameters: Sequence[tf.Tensor],
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`function` of the point, as known as it can be, and parameters."""
+
+        def at_known_rank(point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            point = self._with_event_shape(name, point)
+            return function(point, parameters)
+
+        if tf.TensorShape(point.shape).rank is not None:
+            return at_known_rank(point)
+        event_ndims = int(self.forward_min_event_ndims)
+        batch_shape = self.experimental_batch_shape_tensor(event_ndims)
+        return points.map_of_unknown_rank(
+            name, at_known_rank, point, batch_shape, event_ndims
+        )
+
+    def _with_event_shape(self, name: str, point: tf.Tensor) -> tf.Tensor:
+        """The point, its static shape completed; ValueError if it is wrong."""
+        return points.with_event_shape(
+            name, point, self._event_shape(), type(self).__name__
+        )
+
+    # TFP computes with the shape of a point before it asks for a log-det.
+    def _call_forward_log_det_jacobian(
+        self, x: Any, event_ndims: Any, name: str, **kwargs: Any
+    ) -> tf.Tensor:
+        x = tf.convert_to_tensor(x, dtype_hint=self.dtype, name="x")
+        self._with_event_shape("x", x)
+        return super()._call_forward_log_det_jacobian(
+            x, event_ndims, name, **kwargs
+        )
+
+    def _call_inverse_log_det_jacobian(
+        self, y: Any, event_ndims: Any, name: str, **kwargs: Any
+    ) -> tf.Tensor:
+        y = tf.convert_to_tensor(y, dtype_hint=self.dtype, name="y")
+        self._with_event_shape("y", y)
+        return super()._call_inverse_log_det_jacobian(
+            y, event_ndims, name, **kwargs
+        )
 
 
 class FlowBijector(OnePassBijector, tfb.AutoCompositeTensorBijector):

@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from tfp_flows import math
 from tfp_flows._tfp import ps
 from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.parameters import convert_parameters
+from tfp_flows.bijectors.parameters import convert_parameters, last_axis
 from tfp_flows.types import TensorLike
 
 __all__ = ["Householder"]
@@ -141,7 +141,7 @@ class Householder(FlowBijector):
         return self._vectors
 
     def _event_size(self) -> int | None:
-        return self._vectors.shape[-1]
+        return last_axis(self._vectors)
 
     def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
         return math.householder.reflections(tf.convert_to_tensor(self._vectors))
@@ -174,5 +174,7 @@ def vectors_properties() -> tfp.util.ParameterProperties:
     """Of `vectors`, as many as the event has coordinates."""
     return tfp.util.ParameterProperties(
         event_ndims=2,
-        shape_fn=lambda shape: ps.concat([shape, shape[-1:]], axis=0),
+        shape_fn=lambda sample_shape: ps.concat(
+            [sample_shape, sample_shape[-1:]], axis=0
+        ),
     )

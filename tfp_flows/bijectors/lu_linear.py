@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import math
+from tfp_flows._tfp import ps
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.parameters import (
     check_square,
@@ -115,7 +116,10 @@ class LULinear(FlowBijector):
         del dtype  # The same for every dtype.
         return {
             "lower_upper": tfp.util.ParameterProperties(
-                event_ndims=2, shape_fn=lambda shape: [*shape, shape[-1]]
+                event_ndims=2,
+                shape_fn=lambda sample_shape: ps.concat(
+                    [sample_shape, sample_shape[-1:]], axis=0
+                ),
             )
         }
 

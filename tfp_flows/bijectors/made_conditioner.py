@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -92,6 +93,11 @@ class MADEConditioner(Conditioner):
         return self._network.parameter_shapes(
             self.event_size, self.num_outputs * self.event_size
         )
+
+    def static_sizes(self, parameters: Mapping[str, Any]) -> tuple[int, int]:
+        """D and P D."""
+        del parameters
+        return self.event_size, self.num_outputs * self.event_size
 
     def constrain(
         self, parameters: Mapping[str, tf.Tensor]

@@ -79,9 +79,7 @@ class Permutation(FlowBijector):
         parameters = dict(locals())
         refuse_keras_variables(permutation=permutation)
         with tf.name_scope(name) as name:
-            self._permutation = tensor_util.convert_nonref_to_tensor(
-                permutation, dtype_hint=tf.int32, name="permutation"
-            )
+            self._permutation = _convert(permutation)
             _check(self._permutation)
             super().__init__(
                 forward_min_event_ndims=1,
@@ -110,6 +108,8 @@ class Permutation(FlowBijector):
 
     def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
         permutation = tf.convert_to_tensor(self._permutation)
+        if permutation.dtype not in (tf.int32, tf.int64):
+            permutation = tf.cast(permutation, tf.int32)
         return permutation, math.permutations.invert_permutation(permutation)
 
     def _forward_and_log_det(
@@ -125,12 +125,20 @@ class Permutation(FlowBijector):
         return x, tf.zeros_like(x[..., 0])
 
 
+def _convert(permutation: Any) -> Any:
+    """A variable as it is, else a tensor; of integers."""
+    converted = tensor_util.convert_nonref_to_tensor(
+        permutation, name="permutation"
+    )
+    dtype = tf.as_dtype(converted.dtype).base_dtype
+    if not dtype.is_integer:
+        raise TypeError(f"`permutation` must hold integers; got {dtype.name}.")
+    if converted is permutation or tf.is_tensor(permutation):
+        return converted
+    return tf.cast(converted, tf.int32)  # as all the others of its kind
+
+
 def _check(permutation: Any) -> None:
-    if not tf.as_dtype(permutation.dtype).is_integer:
-        raise TypeError(
-            "`permutation` must hold integers; got "
-            f"{tf.as_dtype(permutation.dtype).name}."
-        )
     check_same_event_size(permutation=permutation)
     values = static_value(permutation)
     if values is not None and not np.array_equal(

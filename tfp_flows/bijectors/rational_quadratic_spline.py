@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import math
+from tfp_flows._tfp import ps
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.parameters import convert_parameters
 from tfp_flows.types import TensorLike
@@ -148,7 +149,10 @@ class RationalQuadraticSpline(FlowBijector):
 
         def properties(size: int) -> tfp.util.ParameterProperties:
             return tfp.util.ParameterProperties(
-                event_ndims=2, shape_fn=lambda shape: [*shape, size]
+                event_ndims=2,
+                shape_fn=lambda sample_shape: ps.concat(
+                    [sample_shape, [size]], axis=0
+                ),
             )
 
         return {

@@ -203,10 +203,14 @@ class Scan(OnePassBijector):
     def _event_size(self) -> None:
         return None
 
-    def _check_event_size(self, name: str, value: Any) -> None:
+    def _event_shape(self) -> tf.TensorShape:
+        return tf.TensorShape([None] * int(self.forward_min_event_ndims))
+
+    def _with_event_shape(self, name: str, point: tf.Tensor) -> tf.Tensor:
         for leaf in leaves(self.bijector):
             if isinstance(leaf, OnePassBijector):
-                leaf._check_event_size(name, value)
+                point = leaf._with_event_shape(name, point)
+        return super()._with_event_shape(name, point)
 
     def _constrained_parameters(self) -> Members:
         return members(self.bijector, self.forward_min_event_ndims)
