@@ -1,13 +1,11 @@
 """Points of another size or rank than a bijector takes, or of unknown ones."""
 
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tests.bijectors.registry import CASES
+from tests.bijectors import kinds
 from tfp_flows import bijectors
 from tfp_flows.bijectors import (
     AdditiveCoupling,
@@ -15,8 +13,6 @@ from tfp_flows.bijectors import (
     DataAdaptiveConvolution,
     MaskedAutoregressive,
     MLPConditioner,
-    Orthogonal,
-    Permutation,
     Planar,
 )
 
@@ -36,42 +32,6 @@ DEFAULT = (
 )
 
 
-def _one_of_each_kind():
-    kinds = {}
-    for case in CASES:
-        kind = case.name.rpartition("-")[0]
-        if np.prod(case.event_shape) > 1:
-            kinds.setdefault(kind, case)
-    return kinds
-
-
-KINDS = _one_of_each_kind()
-MIXINGS = {
-    "orthogonal": Orthogonal([[0.6, -0.8], [0.8, 0.6]]),
-    "permutation": Permutation([1, 0]),
-    "permutations": Permutation([[1, 0], [0, 1], [1, 0]]),
-    "permutations of a variable": Permutation(tf.Variable([[1, 0]] * 3)),
-}
-
-
-@functools.cache
-def _bijector(kind, batch_shape=()):
-    if kind in MIXINGS:
-        return MIXINGS[kind]
-    case = KINDS[kind]
-    return case.fresh(case.parameters("shapes", batch_shape), "float64")
-
-
-def _event_shape(kind):
-    return (2,) if kind in MIXINGS else KINDS[kind].event_shape
-
-
-def _points(kind, batch_shape):
-    case = KINDS["planar" if kind in MIXINGS else kind]
-    dtype = tf.float32 if kind in MIXINGS else tf.float64
-    return tf.constant(case.points("shapes", batch_shape), dtype)
-
-
 def _all_methods(bijector, point):
     event_ndims = bijector.forward_min_event_ndims
     return [
@@ -82,12 +42,12 @@ def _all_methods(bijector, point):
     ]
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *MIXINGS])
+@pytest.mark.parametrize("kind", [*kinds.KINDS, *kinds.MIXINGS])
 def test_wrong_event_shapes_are_refused_by_all_methods(kind):
-    bijector, shape = _bijector(kind), _event_shape(kind)
+    bijector, shape = kinds.bijector(kind), kinds.event_shape(kind)
     longer, shorter = ([*shape[:-1], shape[-1] + n] for n in (1, -1))
     for wrong in ([3, *longer], shorter, shape[1:]):
-        point = tf.zeros(wrong, _points(kind, ()).dtype)
+        point = tf.zeros(wrong, kinds.points(kind, ()).dtype)
         for method in METHODS:
             args = [] if method in METHODS[:2] else [len(shape)]
             with pytest.raises(
@@ -100,22 +60,22 @@ def test_wrong_event_shapes_are_refused_by_all_methods(kind):
 @pytest.mark.parametrize(
     "kind",
     [
-        *MIXINGS,
+        *kinds.MIXINGS,
         *(
             pytest.param(k, marks=[] if k in DEFAULT else [pytest.mark.slow])
-            for k in KINDS
+            for k in kinds.KINDS
         ),
     ],
 )
 def test_points_of_unknown_size_and_rank(kind):
-    event_ndims = len(_event_shape(kind))
+    event_ndims = len(kinds.event_shape(kind))
     for batch_shape, points_shape, is_rank_known in (
         ((), (3,), True),
         ((3,), (2, 3), False),
         ((3,), (), False),
     ):
-        bijector = _bijector(kind, batch_shape)
-        x = _points(kind, points_shape)
+        bijector = kinds.bijector(kind, batch_shape)
+        x = kinds.points(kind, points_shape)
         rank = len(points_shape) + event_ndims
 
         @tf.function(

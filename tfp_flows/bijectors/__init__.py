@@ -1,6 +1,7 @@
 """Normalizing flows as `tfp.bijectors`, without any Keras."""
 
 from tfp_flows.bijectors import parameters
+from tfp_flows.bijectors._pickling import make_picklable
 from tfp_flows.bijectors.additive_coupling import AdditiveCoupling
 from tfp_flows.bijectors.affine_coupling import AffineCoupling
 from tfp_flows.bijectors.circular_convolution import (
@@ -39,6 +40,9 @@ from tfp_flows.bijectors.sylvester_householder import SylvesterHouseholder
 from tfp_flows.bijectors.sylvester_orthogonal import SylvesterOrthogonal
 from tfp_flows.bijectors.sylvester_triangular import SylvesterTriangular
 from tfp_flows.bijectors.symmetric_convolution import SymmetricConvolution
+
+make_picklable()
+del make_picklable
 
 __all__ = [
     "AdditiveCoupling",

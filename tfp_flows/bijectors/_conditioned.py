@@ -27,7 +27,12 @@ def composite_if_declared(cls: type) -> type:
     composite: Any = type(
         cls.__name__,
         (cls, tfb.AutoCompositeTensorBijector),
-        {"__doc__": cls.__doc__, "__module__": cls.__module__},
+        {
+            "__doc__": cls.__doc__,
+            "__module__": cls.__module__,
+            # Where pickle finds it.
+            "__qualname__": f"{cls.__qualname__}._composite_class",
+        },
     )
     composite._composite_class = None
     cls._composite_class = composite  # type: ignore[attr-defined]
@@ -47,8 +52,9 @@ class ConditionedBijector(OnePassBijector):
         cls, conditioner: Any = None, *args: Any, **kwargs: Any
     ) -> "ConditionedBijector":
         """A composite tensor, if the conditioner declares its parameters."""
-        if cls._composite_class and isinstance(conditioner, Conditioner):
-            cls = cls._composite_class
+        composite = vars(cls).get("_composite_class")
+        if composite and isinstance(conditioner, Conditioner):
+            cls = composite
         return super().__new__(cls)
 
     def __init__(
