@@ -127,13 +127,6 @@ def test_a_trainable_bijector_owns_its_variables(name):
         np.testing.assert_array_equal(weight, value)
 
 
-def test_a_trainable_bijector_of_an_amortized_layer_is_refused():
-    layer = LAYERS["planar"](K)
-    layer.build((None, D), (None, 2))
-    with pytest.raises(ValueError, match="`context` must be given"):
-        layer.trainable_bijector()
-
-
 @pytest.mark.parametrize("num_flow_steps", [0, -1, 2.0, "8"])
 def test_bad_number_of_steps(num_flow_steps):
     with pytest.raises(

@@ -168,8 +168,10 @@ class ConditionedFlow(FlowLayer):
         if self.mixing == "reverse":
             parts.append(self._reversal(conditioner_parameters))
         elif mixing is not None:
-            mix = Orthogonal if self.mixing == "orthogonal" else Permutation
-            parts.append(mix(mixing))
+            if self.mixing == "orthogonal":
+                parts.append(Orthogonal(_orthonormalized(mixing)))
+            else:
+                parts.append(Permutation(mixing))
         return parts[0] if len(parts) == 1 else tfb.Chain(parts)
 
     def _reversal(self, parameters: Mapping[str, tf.Tensor]) -> Permutation:
@@ -186,3 +188,16 @@ class ConditionedFlow(FlowLayer):
             "activation": self.activation,
             "mixing": self.mixing,
         }
+
+
+def _orthonormalized(matrix: tf.Tensor) -> tf.Tensor:
+    """In float64, the orthogonal matrix next to one rounded to float32.
+
+    A matrix that was saved in float32 is orthogonal to eps alone, by which the
+    log-det would not be 0, nor the transpose the inverse. One step of Newton's
+    iteration for the polar factor squares this error.
+    """
+    if matrix.dtype != tf.float64:
+        return matrix
+    gram = tf.matmul(matrix, matrix, transpose_a=True)
+    return 1.5 * matrix - 0.5 * tf.matmul(matrix, gram)

@@ -10,11 +10,13 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Scan
 from tfp_flows.layers._arguments import check_positive_integer
+from tfp_flows.layers._hints import OfTheBijector, check_keywords
 from tfp_flows.layers.parameter_head import ParameterHead, ParameterSpec
 
 __all__ = ["FlowLayer"]
 
 tfb = tfp.bijectors
+_PACKAGE = __name__.partition(".")[0]
 
 
 class FlowLayer(keras.layers.Layer, abc.ABC):
@@ -32,6 +34,26 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
     `[num_flow_steps, ...]` of them, which is rolled by `Scan`. The layer owns
     the weights; the bijector is made anew, from tensors, at every use.
     """
+
+    # What TFP, or a user, looks for first in a layer given as a bijector.
+    _is_injective = OfTheBijector()
+    forward = OfTheBijector()
+    forward_dtype = OfTheBijector()
+    forward_event_shape = OfTheBijector()
+    forward_log_det_jacobian = OfTheBijector()
+    forward_min_event_ndims = OfTheBijector()
+    inverse = OfTheBijector()
+    inverse_dtype = OfTheBijector()
+    inverse_event_shape = OfTheBijector()
+    inverse_log_det_jacobian = OfTheBijector()
+    inverse_min_event_ndims = OfTheBijector()
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "FlowLayer":
+        """Checks the names of the arguments, before any is missed."""
+        # What a constructor of others takes from **kwargs is not known.
+        if cls.__init__.__module__.startswith(f"{_PACKAGE}."):
+            check_keywords(cls, kwargs)
+        return super().__new__(cls, *args, **kwargs)
 
     def __init__(
         self,
@@ -58,9 +80,13 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
           **kwargs: those of `keras.layers.Layer`.
 
         Raises:
-          ValueError: `num_flow_steps` is not a positive integer, or
-            `context_scale` is not positive and finite.
+          TypeError: an argument of another name (the message says which one
+            is meant).
+          ValueError: `num_flow_steps` is not a positive integer,
+            `context_scale` is not positive and finite, or `dtype` has
+            variables of another type than float32 and float64.
         """
+        check_keywords(type(self), kwargs)
         check_positive_integer("num_flow_steps", num_flow_steps)
         if not 0 < context_scale < math.inf:
             raise ValueError(
@@ -68,6 +94,12 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
                 f"{context_scale!r}."
             )
         super().__init__(**kwargs)
+        if self.variable_dtype not in ("float32", "float64"):
+            raise ValueError(
+                "`dtype` must have variables in float32 or float64, in which "
+                "a flow is computed ('mixed_bfloat16' has, and computes the "
+                f"rest in bfloat16); got {self.dtype_policy.name}."
+            )
         self.num_flow_steps = num_flow_steps
         self.amortized = amortized
         self.seed = seed
@@ -185,6 +217,15 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
         Raises:
           ValueError: the layer is not built, or its parameters are amortized.
         """
+        if self.built and self._head.amortized:
+            raise ValueError(
+                "`trainable_bijector` must be called on a layer whose "
+                f"parameters are shared; got `{self.name}`, built with a "
+                "context, of which its parameters are a function. Train the "
+                "layer itself, through `bijector(context)`; take the flow of a "
+                "given context by `frozen_bijector(context)`; or build a layer "
+                "with `amortized=False`."
+            )
         return self.make_bijector(
             {
                 name: tf.constant(keras.ops.convert_to_numpy(tensor))
