@@ -82,10 +82,9 @@ def check_keywords(cls: type, keywords: Mapping[str, Any]) -> None:
 def _own_arguments(cls: type) -> list[str]:
     names: dict[str, None] = {}
     for base in cls.__mro__[: cls.__mro__.index(keras.layers.Layer)]:
-        if "__init__" in vars(base):
-            _, *parameters = inspect.signature(
-                base.__init__
-            ).parameters.values()
+        constructor = vars(base).get("__init__")
+        if constructor is not None:
+            _, *parameters = inspect.signature(constructor).parameters.values()
             names |= {
                 parameter.name: None
                 for parameter in parameters
