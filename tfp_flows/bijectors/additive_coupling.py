@@ -115,8 +115,10 @@ class AdditiveCoupling(MaskedCoupling):
           TypeError: `conditioner` is no function; a `keras.Variable`, dtypes
             that differ, or a dtype other than float32 and float64.
           ValueError: names of parameters that differ from what `conditioner`
-            declares; a mask that moves nothing, or everything; at use, events
-            of one coordinate, or outputs of another size than D.
+            declares; a mask that moves nothing, or everything, or of another
+            size than the conditioner's inputs; at use, events of one
+            coordinate, or outputs of another size than D; where neither mask
+            nor conditioner has a known size, events of unknown size.
         """
         parameters = dict(locals())
         with tf.name_scope(name) as name:

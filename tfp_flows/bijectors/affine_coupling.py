@@ -117,9 +117,11 @@ class AffineCoupling(MaskedCoupling):
           TypeError: `conditioner` is no function; a `keras.Variable`, dtypes
             that differ, or a dtype other than float32 and float64.
           ValueError: names of parameters that differ from what `conditioner`
-            declares; a mask that moves nothing, or everything; a
-            `max_log_scale` that is not positive; at use, events of one
-            coordinate, or outputs of another size than 2 D.
+            declares; a mask that moves nothing, or everything, or of another
+            size than the conditioner's inputs; a `max_log_scale` that is not
+            positive; at use, events of one coordinate, or outputs of another
+            size than 2 D; where neither mask nor conditioner has a known size,
+            events of unknown size.
         """
         parameters = dict(locals())
         math.constraints.check_bound("max_log_scale", max_log_scale)

@@ -73,7 +73,8 @@ class Permutation(FlowBijector):
           name: name of the ops. Default: "permutation".
 
         Raises:
-          TypeError: `permutation` is a `keras.Variable` or holds no integers.
+          TypeError: `permutation` is a `keras.Variable`, or holds no integers
+            (floats and booleans are refused, also where they are whole).
           ValueError: `permutation` is a scalar, or known to be none.
         """
         parameters = dict(locals())
