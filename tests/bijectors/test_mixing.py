@@ -155,6 +155,19 @@ def test_a_variable_as_permutation(mode, dtype):
         np.testing.assert_array_equal(found, [expected] * 2)
 
 
+def test_a_variable_as_permutation_in_a_graph_of_tensorflow_1():
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        order = tf.compat.v1.get_variable(
+            "order", initializer=[2, 0, 1], use_resource=True
+        )
+        x = tf.constant([1.0, 2.0, 3.0])
+        y = Permutation(order).forward(x)
+        (gradient,) = tf.gradients(y, x, tf.constant([1.0, 10.0, 100.0]))
+        session.run(order.initializer)
+        np.testing.assert_array_equal(session.run(y), [3.0, 1.0, 2.0])
+        np.testing.assert_array_equal(session.run(gradient), [10, 100, 1])
+
+
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 def test_permutations_of_discrete_values(mode):
     x = [[3, 0, 2], [1, 2, 0]]

@@ -108,7 +108,9 @@ class Permutation(FlowBijector):
         return last_axis(self._permutation)
 
     def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
-        permutation = tf.convert_to_tensor(self._permutation)
+        # Integers have no gradient; without this, a variable of a graph of
+        # TensorFlow 1 is taken for one that `permute` should differentiate by.
+        permutation = tf.stop_gradient(tf.convert_to_tensor(self._permutation))
         if permutation.dtype not in (tf.int32, tf.int64):
             permutation = tf.cast(permutation, tf.int32)
         return permutation, math.permutations.invert_permutation(permutation)
