@@ -172,3 +172,18 @@ def test_gates_are_all_that_keeps_convolutions_apart():
 def test_bad_input(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_no_point_is_broadcast_to_the_size_of_the_scaling():
+    layer = NICEFlow(2, (4,), scaling=True)
+    layer.build((None, 3))
+    context = np.zeros([5, 2], np.float32)
+    amortized = NICEFlow(2, (4,), scaling=True)
+    amortized.build((None, 3), (None, 2))
+    for flow in (layer.bijector(), amortized.bijector(context)):
+        for point in (np.zeros([5, 1], np.float32), np.float32(0.0)):
+            for method in (flow.forward, flow.inverse):
+                with pytest.raises(
+                    ValueError, match=r"have shape \[\.\.\., 3\]"
+                ):
+                    method(point)

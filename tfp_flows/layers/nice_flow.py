@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import AdditiveCoupling
+from tfp_flows.bijectors._scaling import Scaling
 from tfp_flows.layers.coupling_flow import CouplingFlow
 from tfp_flows.layers.flow_layer import last_axis
 from tfp_flows.layers.parameter_head import ParameterHead, ParameterSpec
@@ -111,7 +112,7 @@ class NICEFlow(CouplingFlow):
         flow = super()._composed(parameters)
         if log_scale is None:
             return flow
-        return tfb.Chain([tfb.Scale(log_scale=log_scale), flow])
+        return tfb.Chain([Scaling(log_scale), flow])
 
     def _conditioner_sizes(self, event_size: int) -> tuple[int, int]:
         return event_size, event_size
