@@ -27,7 +27,7 @@ def _inverse_gradients(inverse, flow):
 def test_a_function_traced_outside_a_vectorized_map_keeps_its_gradient(name):
     flow = matrix.flow(name)
     inverse = tf.function(lambda y: flow.make().inverse(y), autograph=False)
-    expected = _inverse_gradients(flow.make().inverse, flow)
+    expected = _inverse_gradients(lambda y: flow.make().inverse(y), flow)
     inverse(matrix.points(flow.event_shape)[1][0])
     found = _inverse_gradients(lambda y: tf.vectorized_map(inverse, y), flow)
     for a, b in zip(found, expected, strict=True):
