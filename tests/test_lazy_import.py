@@ -160,3 +160,30 @@ def test_version_is_the_one_that_setup_reads():
     setup = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(setup)
     assert setup.read_version() == tfp_flows.__version__
+
+
+def test_keras_finds_our_classes_by_the_import_of_the_package(tmp_path):
+    code = """
+import sys
+import tfp_flows, keras
+from tfp_flows._keras_objects import REGISTERED
+
+names = {f"tfp_flows>{n}" for some in REGISTERED.values() for n in some}
+objects = keras.saving.get_custom_objects()
+assert names == {n for n in objects if n.startswith("tfp_flows>")}
+assert "tfp_flows.layers" not in sys.modules
+layer = keras.saving.deserialize_keras_object({
+    "module": "tfp_flows.layers.mlp", "class_name": "MLP",
+    "config": {"hidden_units": [3]}, "registered_name": "tfp_flows>MLP",
+})
+assert type(layer) is tfp_flows.layers.MLP
+for subpackage in tfp_flows.__all__:
+    getattr(tfp_flows, subpackage)
+ours = {n for n in objects if n.startswith("tfp_flows>")}
+assert ours == names, ours ^ names
+for subpackage, some in REGISTERED.items():
+    for name in some:
+        cls = getattr(getattr(tfp_flows, subpackage), name)
+        assert objects[f"tfp_flows>{name}"] is cls, name
+"""
+    _run(code, tmp_path)

@@ -2,11 +2,15 @@
 
 The sub-packages are imported on first use, so that `bijectors`, `likelihoods`,
 `math`, `targets` and `testing` need no Keras 3 and work whatever its backend.
+Keras finds the classes of saved models without that: `import tfp_flows` is all
+that `keras.saving.load_model` needs.
 """
 
 import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from tfp_flows._keras_objects import register_with_keras
 
 if TYPE_CHECKING:
     from tfp_flows import (
@@ -48,3 +52,6 @@ def __getattr__(name: str) -> ModuleType:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+register_with_keras()
