@@ -79,6 +79,8 @@ class DLGM(BoundTrained):
            Autoencoders. ICLR 2016. https://arxiv.org/abs/1509.00519
     """
 
+    compiled_functions: dict[Any, Any]
+
     def __init__(
         self,
         encoder: keras.layers.Layer,
@@ -150,7 +152,8 @@ class DLGM(BoundTrained):
         )
         self.seed = seed
         self._init_bound_trained()
-        self.compiled_functions: dict[Any, Any] = {}
+        # Not by assignment, which would make them state that `export` saves.
+        self.__dict__["compiled_functions"] = {}
 
     # Building and configuration.
 

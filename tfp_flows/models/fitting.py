@@ -265,6 +265,40 @@ class CheckedInputs(keras.Model):
         with inputs.readable_errors():
             return super().predict(x, **kwargs)
 
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Writes the forward pass, `model(x)`, to be served without Python.
+
+        Args:
+          filepath: where to.
+          format: as in Keras. Default: a SavedModel, with the endpoint `serve`.
+          verbose: as in Keras.
+          input_signature: as in Keras. Default: None, images
+            `[B, *event_shape]` of the model's dtype, for any B.
+          **kwargs: others of `keras.Model.export`.
+
+        Raises:
+          ValueError: the model is not built.
+        """
+        if input_signature is None:
+            shape = (None, *self.image_shape)
+            input_signature = [
+                keras.InputSpec(shape=shape, dtype=self.variable_dtype)
+            ]
+        super().export(
+            filepath,
+            format=format,
+            verbose=verbose,
+            input_signature=input_signature,
+            **kwargs,
+        )
+
     def _with_warning(self, callbacks: Any) -> Any:
         if self.likelihood.support != "binary":
             return callbacks
