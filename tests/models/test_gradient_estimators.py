@@ -2,6 +2,7 @@
 
 import functools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,6 +11,7 @@ from tests.models import linear_gaussian as lg
 from tfp_flows import schedules
 from tfp_flows.bijectors import InverseAutoregressive
 from tfp_flows.layers import IAFFlow, PlanarFlow
+from tfp_flows.math.noise import normal_rows
 
 SIGMAS = 4.5  # of the Monte Carlo error of a fixed seed
 ESTIMATORS = (
@@ -78,6 +80,54 @@ def test_gradient_for_given_noise_is_the_formulas(
         np.testing.assert_allclose(
             ours[name], gradient, rtol=1e-10, atol=1e-10, err_msg=name
         )
+
+
+@pytest.mark.parametrize(
+    ("estimator", "num_samples"),
+    [
+        ("reparameterized", 1),
+        ("sticking_the_landing", 1),
+        ("doubly_reparameterized", 5),
+    ],
+)
+def test_accumulated_update_is_the_mean_over_batches_of_other_noise(
+    estimator, num_samples
+):
+    """Of the formulas at the noise of each batch; twice, to see it go on."""
+    model = lg.build(
+        gradient_estimator=estimator, num_importance_samples=num_samples
+    )
+    x = lg.truth(model).sample(2)
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=4)
+    model.compile(optimizer, run_eagerly=True)
+    for update in range(2):
+        expected = {n: w.numpy() for n, w in lg.weights(model).items()}
+        for k in range(4 * update, 4 * update + 4):
+            rows = normal_rows(
+                len(x),
+                (num_samples, model.posterior.noise_size),
+                seed=model.seed,
+                step=k,
+                purpose="training",
+                dtype=tf.float64,
+            )
+            standard_normal = tf.transpose(rows, [1, 0, 2])
+            gradients = lg.gradients(
+                model,
+                lambda drawn=standard_normal: _formula(
+                    lg.weights(model), x, drawn, estimator
+                ),
+            )
+            for name, gradient in gradients.items():
+                expected[name] += 0.1 * gradient / (4 * len(x))
+        # The same images in all four batches: only their noise differs.
+        images = np.tile(x, [4, 1])
+        model.fit(images, batch_size=len(x), shuffle=False, verbose=0)
+        for name, weight in lg.weights(model).items():
+            np.testing.assert_allclose(
+                weight, expected[name], rtol=1e-6, atol=1e-9, err_msg=name
+            )
+    assert int(optimizer.iterations) == 2
 
 
 def test_reparameterized_gradient_is_that_by_differences():

@@ -21,12 +21,12 @@ def binary_images(count=20):
     return np.random.default_rng(0).integers(0, 2, [count, 4, 4]) * 1.0
 
 
-def small_dlgm(**compile_arguments):
+def small_dlgm(optimizer="adam"):
     keras.utils.set_random_seed(0)
     model = DLGM(
         MLP([6]), FlowPosterior(3, PlanarFlow(2, seed=0)), MLP([6], 16)
     )
-    model.compile("adam", **compile_arguments)
+    model.compile(optimizer, jit_compile=False)
     return model
 
 
@@ -69,7 +69,9 @@ assert "tfp_flows" not in sys.modules
 def test_life_in_several_processes(tmp_path):
     x = binary_images()
     np.save(tmp_path / "x.npy", x)
-    model = small_dlgm(jit_compile=False)
+    # Of four batches; so it is saved in the middle of an update.
+    optimizer = keras.optimizers.Adam(0.01, gradient_accumulation_steps=3)
+    model = small_dlgm(optimizer)
     model.fit(x, batch_size=5, shuffle=False, verbose=0)
     model.save(tmp_path / "model.keras")
     run_in_new_process(_GOES_ON, tmp_path)

@@ -147,13 +147,27 @@ class BoundTrained(CheckedInputs):
         )
         return tf.transpose(drawn, [1, 0, 2])
 
+    def _num_batches_trained(self) -> tf.Tensor:
+        """How many batches came before this one; it is in every checkpoint.
+
+        `optimizer.iterations` counts updates, of which one may accumulate the
+        gradients of several batches; the annealing follows that.
+        """
+        optimizer = self.optimizer
+        # That of a `LossScaleOptimizer`.
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        # Private, but nothing else in Keras counts the batches.
+        return tf.convert_to_tensor(optimizer._iterations)
+
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One update on a replica's share of a batch."""
         x = self._in_event_shape(inputs.select_images(data))
         rows = tf.shape(x)[0]
         batch = replicas.global_batch(rows)
         step = tf.convert_to_tensor(self.optimizer.iterations)
-        standard_normal = self._noise(batch.first_row, rows, step, "training")
+        standard_normal = self._noise(
+            batch.first_row, rows, self._num_batches_trained(), "training"
+        )
         weights = self.annealing.weights(step, dtype=self.variable_dtype)
         with tf.GradientTape() as tape:
             bound, terms = objective.annealed_bound(
