@@ -21,8 +21,8 @@ OURS = (*FOLDERS, "tests")
 FOUNDATION = {"_tfp", "math", "types"}
 LEFT_OF_LAYERS = FOUNDATION | {"bijectors"}
 LAYERS = LEFT_OF_LAYERS | {"_backend", "layers"}
-POSTERIORS = LAYERS | {"losses", "posteriors"}
-MODELS = POSTERIORS | {"likelihoods", "models", "schedules", "targets"}
+POSTERIORS = LAYERS | {"losses", "posteriors", "schedules"}
+MODELS = POSTERIORS | {"likelihoods", "models", "targets"}
 TRAINERS = MODELS | {"configs", "tfp_flows", "trainers"}
 RIGHTMOST = TRAINERS | {"testing"}
 

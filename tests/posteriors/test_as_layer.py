@@ -77,23 +77,24 @@ def _compiled(make, parts, optimizer="adam", run_eagerly=True):
     return model
 
 
-def _num_calls(posterior):
-    (weight,) = (
-        w for w in posterior.non_trainable_weights if w.name == "num_calls"
-    )
-    return weight
+def _negative_elbo(parts, x, step=None, prior_loc=0.0, kl_weight=1.0):
+    """In NumPy, with the density by the flow's inverse.
 
-
-def _negative_elbo(parts, x, prior_loc=0.0, kl_weight=1.0):
-    """In NumPy, with the density by the flow's inverse, at the next noise."""
+    At the noise of a step of training, or by default of an evaluation.
+    """
     encoder, posterior, decoder = parts
-    weight = _num_calls(posterior)
-    before = int(weight.numpy())
-    z = posterior(encoder(x))
-    weight.assign(before)
+    rows = noise.normal_rows(
+        len(x),
+        (posterior.noise_size,),
+        seed=posterior.seed,
+        step=0 if step is None else step,
+        purpose=f"posterior {'evaluation' if step is None else 'call'}",
+    )
+    context = encoder(x)
+    z, _ = posterior.push_forward(rows, posterior.parameters(context))
     logits = decoder(z).numpy()
     log_likelihood = stats.bernoulli.logpmf(x, 1 / (1 + np.exp(-logits)))
-    log_posterior = posterior.distribution(encoder(x)).log_prob(z)
+    log_posterior = posterior.distribution(context).log_prob(z)
     log_prior = stats.norm.logpdf(z, loc=prior_loc).sum(axis=-1)
     kl = np.mean(log_posterior - log_prior)
     return kl_weight * kl - np.mean(log_likelihood.sum(axis=-1))
@@ -108,12 +109,15 @@ def test_loss_is_minus_the_elbo(name, kl_weight):
     parts = _parts(kl_weight=kl_weight)
     # No update, so that the loss in training is that of known weights.
     model = _compiled(MODELS[name], parts, keras.optimizers.SGD(0.0))
-    for loss_of_next_call in (
-        lambda: model.train_on_batch(x, x),
-        lambda: model.evaluate(x, x, batch_size=N, verbose=0),
-    ):
-        expected = _negative_elbo(parts, x, kl_weight=kl_weight)
-        np.testing.assert_allclose(loss_of_next_call(), expected, rtol=1e-5)
+    for step in range(2):
+        expected = _negative_elbo(parts, x, step, kl_weight=kl_weight)
+        np.testing.assert_allclose(
+            model.train_on_batch(x, x), expected, rtol=1e-5
+        )
+    expected = _negative_elbo(parts, x, kl_weight=kl_weight)
+    for batch_size in (N, 5):
+        loss = model.evaluate(x, x, batch_size=batch_size, verbose=0)
+        np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
 def test_a_prior_of_the_user_takes_part_and_is_trained():
@@ -122,7 +126,7 @@ def test_a_prior_of_the_user_takes_part_and_is_trained():
     parts = _parts(prior=prior)
     model = _compiled(_functional, parts, keras.optimizers.SGD(0.1))
     loc = prior.loc.numpy()
-    expected = _negative_elbo(parts, x, prior_loc=loc)
+    expected = _negative_elbo(parts, x, step=0, prior_loc=loc)
     np.testing.assert_allclose(model.train_on_batch(x, x), expected, rtol=1e-5)
     assert np.abs(prior.loc - loc).min() > 1e-3
 
@@ -132,16 +136,40 @@ def test_output_is_a_sample_that_differs_from_call_to_call():
     first, again, other = (
         _compiled(_functional, _parts(seed=seed)) for seed in (3, 3, 4)
     )
-    calls = [
-        first(x, training=training).numpy()
-        for training in (False, False, True, True)
-    ]
+    modes = (False, False, True, True)
+    calls = [first(x, training=mode).numpy() for mode in modes]
     for i in range(1, 4):
         assert np.abs(calls[i] - calls[i - 1]).min() > 0
-    # A fresh start repeats the sequence, which training has no part in.
-    for expected in calls:
-        np.testing.assert_array_equal(again(x), expected)
+    # A fresh start repeats both sequences, however they are mixed.
+    for i in (2, 0, 3, 1):
+        np.testing.assert_array_equal(again(x, training=modes[i]), calls[i])
     assert np.abs(other(x) - calls[0]).min() > 0
+
+
+def test_validation_leaves_training_alone_and_repeats_itself():
+    x = _images()
+    histories, weights = [], []
+    for kwargs in ({}, {"validation_data": (x[:5], x[:5])}):
+        model = _compiled(_functional, _parts())
+        fit = model.fit(
+            x, x, epochs=3, batch_size=5, shuffle=False, verbose=0, **kwargs
+        )
+        histories.append(fit.history)
+        weights.append([w.numpy() for w in model.weights])
+    for weight, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(weight, other)
+    assert set(histories[0]) == {"loss"}
+    assert histories[0]["loss"] == histories[1]["loss"]
+    expected = histories[1]["val_loss"][-1]
+    model.predict(x, verbose=0)
+    repeated = model.evaluate(x[:5], x[:5], verbose=0)
+    assert repeated == pytest.approx(expected, rel=1e-6)
+
+
+def test_there_are_no_weights_beside_those_of_older_files():
+    posterior = _parts()[1]
+    posterior.build((None, C))
+    assert [w.name for w in posterior.non_trainable_weights] == ["num_calls"]
 
 
 def test_output_is_a_sample_of_the_distribution():
@@ -257,7 +285,7 @@ def test_two_replicas():
     assert min(result["changes"]) > 0
     # The two halves are the rows of one global batch, so they differ.
     expected = noise.normal_rows(
-        N, (D,), seed=0, step=0, purpose="posterior call"
+        N, (D,), seed=0, step=0, purpose="posterior evaluation"
     )
     np.testing.assert_allclose(result["noise"], expected, atol=1e-5)
     first, second = np.split(result["noise"], 2)

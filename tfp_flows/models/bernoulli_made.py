@@ -10,9 +10,9 @@ from tfp_flows import likelihoods
 from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.layers.made import MADE
 from tfp_flows.losses import replicas
+from tfp_flows.losses.counters import Count
 from tfp_flows.math import noise
 from tfp_flows.models import architecture, inputs
-from tfp_flows.models.counters import Count
 from tfp_flows.models.fitting import CheckedInputs
 
 __all__ = ["BernoulliMADE"]

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from tfp_flows import schedules
 from tfp_flows.losses import bounds, replicas
+from tfp_flows.losses.counters import Count
 from tfp_flows.math import noise
 from tfp_flows.models import compilation, inputs, objective
-from tfp_flows.models.counters import Count
 from tfp_flows.models.fitting import CheckedInputs
 
 __all__ = ["BoundTrained"]
@@ -153,7 +153,7 @@ class BoundTrained(CheckedInputs):
         `optimizer.iterations` counts updates, of which one may accumulate the
         gradients of several batches; the annealing follows that.
         """
-        optimizer = self.optimizer
+        optimizer: Any = self.optimizer
         # That of a `LossScaleOptimizer`.
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         # Private, but nothing else in Keras counts the batches.
@@ -186,7 +186,7 @@ class BoundTrained(CheckedInputs):
         x = self._in_event_shape(inputs.select_images(data))
         rows = tf.shape(x)[0]
         batch = replicas.global_batch(rows)
-        first_row = self._num_evaluated.result() + tf.cast(
+        first_row = self._num_evaluated.value + tf.cast(
             batch.first_row, tf.int64
         )
         bound, terms = objective.annealed_bound(

@@ -131,6 +131,10 @@ class DLGM(BoundTrained):
         super().__init__(**kwargs)
         architecture.check_network("encoder", encoder)
         architecture.check_posterior(posterior, stochastic_layers)
+        if hasattr(posterior, "fix_kl_weight"):
+            posterior.fix_kl_weight(
+                "in a DLGM, which weighs the KL term with `annealing`"
+            )
         architecture.check_network("decoder", decoder)
         priors.check_prior(prior)
         check_positive_integer("num_importance_samples", num_importance_samples)

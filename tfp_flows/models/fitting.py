@@ -11,7 +11,7 @@ from tfp_flows.models import compilation, inputs
 
 if TYPE_CHECKING:
     from tfp_flows import likelihoods
-    from tfp_flows.models.counters import Count
+    from tfp_flows.losses.counters import Count
 
 __all__ = ["CheckedInputs"]
 
@@ -69,7 +69,7 @@ class CheckedInputs(keras.Model):
 
     def warn_if_non_binary(self) -> None:
         """Says once that data sets held values other than 0 and 1."""
-        if int(self._num_non_binary.result()):
+        if int(self._num_non_binary.value):
             inputs.warn_non_binary(self.likelihood.name, self._said)
 
     def _rules(self) -> inputs.InputRules:

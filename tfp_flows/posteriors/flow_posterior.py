@@ -14,8 +14,11 @@ from tfp_flows.layers import FlowLayer
 from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.layers.parameter_head import ParameterHead
 from tfp_flows.losses import replicas
+from tfp_flows.losses.counters import Count
 from tfp_flows.math import noise
 from tfp_flows.posteriors import gaussian_bases, priors
+from tfp_flows.posteriors.kl_weights import KLWeight
+from tfp_flows.schedules import Annealing
 
 __all__ = ["FlowPosterior"]
 
@@ -41,8 +44,10 @@ class FlowPosterior(keras.layers.Layer):
         kl_weight * mean over the batch of (log q(z) - log prior(z)),
 
     so that with a loss of `tfp_flows.losses.NegativeLogLikelihood` the total is
-    the negative ELBO. The noise of these calls is keyed by (seed, number of the
-    call, row in the global batch).
+    the negative ELBO. The noise of calls in training is keyed by (seed, number
+    of the training call, row in the global batch), that of all others by (seed,
+    number of the example since Keras last reset its metrics): validation
+    leaves training alone, and `evaluate` repeats its figures.
 
     Example:
     ```python
@@ -81,7 +86,7 @@ class FlowPosterior(keras.layers.Layer):
         rank: int = 1,
         amortized: bool | None = None,
         initial_scale: float = 1.0,
-        kl_weight: float = 1.0,
+        kl_weight: float | tf.Variable | keras.Variable | Annealing = 1.0,
         prior: keras.layers.Layer | None = None,
         seed: int = 0,
         **kwargs: Any,
@@ -98,7 +103,10 @@ class FlowPosterior(keras.layers.Layer):
           amortized: whether the Gaussian's parameters depend on a context.
             Default: None, they do if the layer is built with one.
           initial_scale: standard deviation of the Gaussian at the start.
-          kl_weight: factor of the KL term that a call adds. Not negative.
+          kl_weight: factor of the KL term that a call adds: a number that is
+            not negative, a scalar variable, or a `tfp_flows.schedules`
+            schedule of the number of training calls, such as `KLAnnealing`
+            (outside of training its factor is 1). See the property.
           prior: of that KL term, a layer with a method `distribution()`.
             Default: None, the standard normal distribution.
           seed: of the noise of calls, in [0, 2**31).
@@ -117,10 +125,7 @@ class FlowPosterior(keras.layers.Layer):
                 "`initial_scale` must be positive and finite; "
                 f"got {initial_scale!r}."
             )
-        if not (_is_finite(kl_weight) and kl_weight >= 0):
-            raise ValueError(
-                f"`kl_weight` must not be negative; got {kl_weight!r}."
-            )
+        weight = KLWeight(kl_weight)
         super().__init__(**kwargs)
         self.latent_size = latent_size
         self.flows = _list_of_flows(flow)
@@ -134,12 +139,39 @@ class FlowPosterior(keras.layers.Layer):
         self.rank = rank
         self.amortized = amortized
         self.initial_scale = initial_scale
-        self.kl_weight = kl_weight
+        self._kl_weight = weight
         self.prior = prior
         self.seed = seed
+        self._has_been_called = False
         self._gaussian = gaussian_bases.get(
             base, latent_size, initial_scale, rank
         )
+
+    @property
+    def kl_weight(self) -> Any:
+        """Factor of the KL term that a call adds, as it was given.
+
+        Set to a number, for example by a callback, it has effect at the next
+        step, also of compiled functions; if it is a variable, the variable is
+        set. Saved is the value, of a schedule the schedule.
+
+        Raises:
+          ValueError: on setting anything else, or over a schedule, once the
+            layer is built; or at all in a DLGM.
+        """
+        return self._kl_weight.given
+
+    @kl_weight.setter
+    def kl_weight(self, value: Any) -> None:
+        self._kl_weight.set(value)
+
+    def fix_kl_weight(self, reason: str) -> None:
+        """Makes it an error to set `kl_weight`, where it has no effect.
+
+        Args:
+          reason: where that is, the middle of the error message.
+        """
+        self._kl_weight.fix(reason)
 
     @property
     def noise_size(self) -> int:
@@ -183,7 +215,19 @@ class FlowPosterior(keras.layers.Layer):
             trainable=False,
             aggregation="only_first_replica",
         )
+        self._kl_weight.build(self.variable_dtype)
+        # Not tracked, so that files and checkpoints stay as they were.
+        self.__dict__["_num_evaluated"] = Count("num_evaluated")
         self.built = True
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Those of Keras, which resets them before it evaluates.
+
+        One of them counts the examples, once the layer has been called.
+        """
+        called = [self._num_evaluated] if self._has_been_called else []
+        return [*super().metrics, *called]
 
     def parameters(self, context: tf.Tensor | None = None) -> Parameters:
         """All parameters, as a nest of tensors: all that depends on `context`.
@@ -334,34 +378,54 @@ class FlowPosterior(keras.layers.Layer):
             )
         return self.push_forward(standard_normal, parameters)
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """A sample for each context; adds the KL term to the losses.
 
         Args:
           inputs: the context, `[B, C]`.
+          training: whether this is a step of training; decides the noise.
 
         Returns:
           `[B, D]`.
         """
-        batch = replicas.global_batch(tf.shape(inputs)[0])
-        standard_normal = noise.normal_rows(
-            tf.shape(inputs)[0],
-            (self.noise_size,),
-            first_row=batch.first_row,
-            seed=self.seed,
-            step=tf.convert_to_tensor(self._num_calls),
-            purpose="posterior call",
-            dtype=self.variable_dtype,
+        num_calls = tf.convert_to_tensor(self._num_calls)
+        standard_normal = self._noise_of_call(
+            tf.shape(inputs)[0], num_calls, training
         )
-        self._num_calls.assign_add(1)
         z, log_prob = self.push_forward(
             standard_normal, self.parameters(inputs)
         )
         kl = log_prob - priors.log_prior(self.prior, z)
         count = tf.cast(tf.shape(kl)[0], kl.dtype)
         mean = tf.math.divide_no_nan(tf.reduce_sum(kl), count)
-        self.add_loss(self.kl_weight * mean)
+        weight = self._kl_weight.value(num_calls, training, mean.dtype)
+        self.add_loss(weight * mean)
         return z
+
+    def _noise_of_call(
+        self, rows: tf.Tensor, num_calls: tf.Tensor, training: bool
+    ) -> tf.Tensor:
+        """Standard normal `[rows, noise_size]`; the next call gets other."""
+        self._has_been_called = True
+        batch = replicas.global_batch(rows)
+        if training:
+            purpose, step = "posterior call", num_calls
+            first_row = batch.first_row
+            self._num_calls.assign_add(1)
+        else:
+            purpose, step = "posterior evaluation", tf.zeros([], tf.int64)
+            first_row = tf.cast(batch.first_row, tf.int64)
+            first_row += self._num_evaluated.value
+            self._num_evaluated.update_state(batch.size)
+        return noise.normal_rows(
+            rows,
+            (self.noise_size,),
+            first_row=first_row,
+            seed=self.seed,
+            step=step,
+            purpose=purpose,
+            dtype=self.variable_dtype,
+        )
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]
@@ -380,7 +444,7 @@ class FlowPosterior(keras.layers.Layer):
             "rank": self.rank,
             "amortized": self.amortized,
             "initial_scale": self.initial_scale,
-            "kl_weight": self.kl_weight,
+            "kl_weight": self._kl_weight.get_config(),
             "prior": None if self.prior is None else serialize(self.prior),
             "seed": self.seed,
         }
@@ -390,6 +454,7 @@ class FlowPosterior(keras.layers.Layer):
         """The layer, without its weights."""
         deserialize = keras.saving.deserialize_keras_object
         config = dict(config)
+        config["kl_weight"] = KLWeight.from_config(config["kl_weight"])
         config["flow"] = [deserialize(flow) for flow in config["flow"]]
         if config["prior"] is not None:
             config["prior"] = deserialize(config["prior"])

@@ -12,7 +12,7 @@ class Count(keras.metrics.Metric):
     """A sum of integers, which Keras sets to zero when metrics are reset.
 
     Every replica adds the *global* number, so that each reads the global
-    count. Keras does not show it: it is in no logs.
+    count.
     """
 
     def __init__(self, name: str, **kwargs: Any) -> None:
@@ -31,6 +31,11 @@ class Count(keras.metrics.Metric):
         """Adds `count`."""
         self._total.assign_add(tf.cast(count, tf.int64))
 
-    def result(self) -> tf.Tensor:
+    @property
+    def value(self) -> tf.Tensor:
         """The sum, int64."""
         return tf.convert_to_tensor(self._total)
+
+    def result(self) -> dict[str, tf.Tensor]:
+        """Nothing that Keras would show in progress bars and logs."""
+        return {}
