@@ -130,6 +130,115 @@ def test_accumulated_update_is_the_mean_over_batches_of_other_noise(
     assert int(optimizer.iterations) == 2
 
 
+def _by_loop(function, x, noise):
+    return tf.add_n([function((x[i], noise[i])) for i in range(x.shape[0])])
+
+
+def _by_map_fn(function, x, noise):
+    return tf.reduce_sum(
+        tf.map_fn(function, (x, noise), fn_output_signature=x.dtype)
+    )
+
+
+def _by_vectorized_map(function, x, noise):
+    return tf.reduce_sum(tf.vectorized_map(function, (x, noise)))
+
+
+def _by_while_loop(function, x, noise):
+    return tf.while_loop(
+        lambda i, _: i < x.shape[0],
+        lambda i, total: (i + 1, total + function((x[i], noise[i]))),
+        (0, tf.zeros([], x.dtype)),
+        maximum_iterations=x.shape[0],
+    )[1]
+
+
+def _by_cond(function, x, noise):
+    return tf.add_n(
+        [
+            tf.cond(
+                tf.reduce_sum(x) < 1e6,  # not known when it is traced
+                lambda i=i: function((x[i], noise[i])),
+                lambda: tf.zeros([], x.dtype),
+            )
+            for i in range(x.shape[0])
+        ]
+    )
+
+
+_WAYS = {
+    "map_fn": _by_map_fn,
+    "vectorized_map": _by_vectorized_map,
+    "while_loop": _by_while_loop,
+    "cond": _by_cond,
+}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "num_samples", "mode"),
+    [
+        ("sticking_the_landing", 1, "eager"),
+        ("sticking_the_landing", 1, "graph"),
+        ("doubly_reparameterized", 3, "graph"),
+        ("doubly_reparameterized", 3, "xla"),
+    ],
+)
+def test_gradient_through_control_flow(estimator, num_samples, mode):
+    """With the tape outside, it is that of a loop in Python."""
+    model = lg.build(
+        gradient_estimator=estimator, num_importance_samples=num_samples
+    )
+    x = tf.constant(lg.truth(model).sample(2))
+    noise = tf.constant(lg.normal_noise(2, num_samples, 2))
+
+    def bound_of_one(arguments):
+        one, drawn = arguments
+        return lg.bound(model, one[tf.newaxis], drawn[:, tf.newaxis])[0]
+
+    def gradients(way, x, noise):
+        return lg.gradients(model, lambda: way(bound_of_one, x, noise))
+
+    if mode != "eager":
+        gradients = tf.function(
+            gradients, jit_compile=mode == "xla", autograph=False
+        )
+    expected = lg.gradients(model, lambda: _by_loop(bound_of_one, x, noise))
+    for name, way in _WAYS.items():
+        if name == "vectorized_map" and estimator == "doubly_reparameterized":
+            with pytest.raises(
+                LookupError, match=r"no gradient through `tf\.vectorized_map`"
+            ):
+                gradients(way, x, noise)
+            continue
+        found = gradients(way, x, noise)
+        for path, gradient in expected.items():
+            np.testing.assert_allclose(
+                found[path], gradient, rtol=1e-9, atol=1e-9, err_msg=name
+            )
+
+
+def test_gradient_inside_of_vectorized_map():
+    model = lg.build(
+        gradient_estimator="doubly_reparameterized", num_importance_samples=3
+    )
+    x = tf.constant(lg.truth(model).sample(3))
+    noise = tf.constant(lg.normal_noise(3, 3, 2))
+
+    def gradients_of_one(arguments):
+        one, drawn = arguments
+        return lg.gradients(
+            model,
+            lambda: lg.bound(model, one[tf.newaxis], drawn[:, tf.newaxis])[0],
+        )
+
+    mapped = tf.vectorized_map(gradients_of_one, (x, noise))
+    for i in range(3):
+        for path, gradient in gradients_of_one((x[i], noise[i])).items():
+            np.testing.assert_allclose(
+                mapped[path][i], gradient, rtol=1e-9, atol=1e-9, err_msg=path
+            )
+
+
 def test_reparameterized_gradient_is_that_by_differences():
     """Of the importance-weighted bound, in directions drawn at random."""
     model = lg.build(2, num_importance_samples=5)

@@ -52,6 +52,12 @@ __all__ = [
     "without_score",
 ]
 
+_NO_GRADIENT_THROUGH_VECTORIZED_MAP = (
+    "`GradientScale` (gradient_estimator='doubly_reparameterized') has no "
+    "gradient through `tf.vectorized_map`, which drops custom gradients: take "
+    "the gradient inside of the mapped function, or use `tf.map_fn`."
+)
+
 GRADIENT_ESTIMATORS = (
     "reparameterized",
     "sticking_the_landing",
@@ -99,25 +105,17 @@ def without_score(
 ) -> tf.Tensor:
     """`log q(z; phi)` in value, whose derivative is that through z alone.
 
-    First derivatives are right; none of them has derivatives of its own.
+    First derivatives are right; none of them has derivatives of its own. It
+    holds no `tf.custom_gradient`, so `tf.vectorized_map` leaves it as it is.
 
     Args:
       z: `[..., D]`.
       log_prob: `log q(z; phi)`, `[...]`.
       gradient: `d log q(z; phi) / dz`, `[..., D]`.
     """
-
-    @tf.custom_gradient
-    def through_z(
-        z: tf.Tensor,
-    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        del z
-        return (
-            tf.stop_gradient(log_prob),
-            lambda bar: bar[..., tf.newaxis] * tf.stop_gradient(gradient),
-        )
-
-    return through_z(z)
+    zero = z - tf.stop_gradient(z)
+    through_z = tf.reduce_sum(zero * tf.stop_gradient(gradient), axis=-1)
+    return tf.stop_gradient(log_prob) + through_z
 
 
 class GradientScale:
@@ -125,6 +123,11 @@ class GradientScale:
 
     Calling it returns its argument; `set` then gives the factor, before the
     gradient is taken. Make a new one for every forward pass.
+
+    Works in `tf.map_fn`, `tf.while_loop` and `tf.cond`. `tf.vectorized_map`
+    and all that is built on it drop the gradients that functions define: there
+    the gradient must be taken inside of the mapped function; one that is taken
+    through it raises a LookupError.
     """
 
     def __init__(self) -> None:
@@ -141,7 +144,11 @@ class GradientScale:
         def identity(
             z: tf.Tensor,
         ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-            return tf.identity(z), self._gradient
+            # What is differentiated if `vectorized_map` drops `_gradient`.
+            unscaled = tf.raw_ops.PreventGradient(
+                input=z, message=_NO_GRADIENT_THROUGH_VECTORIZED_MAP
+            )
+            return unscaled, self._gradient
 
         return identity(z)
 
