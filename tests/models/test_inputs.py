@@ -452,6 +452,33 @@ def test_values_out_of_range(digits, rules):
         np.testing.assert_array_equal(inputs.check_array(x, REAL), x[..., None])
 
 
+@pytest.mark.parametrize("rules", [BINARY, UNIT])
+def test_values_beyond_the_range_by_rounding_are_clipped(digits, rules):
+    digits = np.round(digits)
+    one_above = np.nextafter(np.float32(1), np.float32(2))
+    x = _spoiled(_spoiled(digits, one_above), np.float32(-1e-7), 34)
+    expected = np.clip(x, 0, 1)[..., None]
+    assert expected[33, 3, 4] == 1.0
+    before = x.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # they are binary
+        for array in (x, tf.constant(x), x.astype(np.float64)):
+            checked = inputs.check_array(array, rules)
+            np.testing.assert_array_equal(checked, expected)
+        for data in _kinds(x).values():
+            checked = _read(inputs.prepare(data(), rules))
+            np.testing.assert_array_equal(checked, expected)
+    np.testing.assert_array_equal(x, before)
+    # Further off is refused, with the digits that say so.
+    x = _spoiled(digits, np.float32(1.00001))
+    for data in [lambda: x, *_kinds(x).values()]:
+        with (
+            pytest.raises(ValueError, match=r"from 0 to 1\.00001001, first"),
+            inputs.readable_errors(),
+        ):
+            _read(inputs.prepare(data(), rules))
+
+
 def test_every_chunk_of_an_array_is_checked(monkeypatch):
     for rows in (1, 2, 7):
         monkeypatch.setattr(

@@ -43,9 +43,11 @@ class DLGM(BoundTrained):
 
     Images may come as `[28, 28]`, `[28, 28, 1]` or `[784]`, in arrays or in
     data sets of `x`, `(x, y)` (y is ignored) or `{"image": x}`. They are
-    checked on the host. Noise is keyed by (seed, step, row in the global
-    batch), in evaluation by (seed, index of the example): equal with XLA on and
-    off and on any number of replicas.
+    checked on the host: finite and, for likelihoods on [0, 1], in that range;
+    beyond it by rounding in float32 (1e-6), they are clipped. Noise is keyed by
+    (seed, batch trained on, row in the global batch), in evaluation by (seed,
+    index of the example): equal with XLA on and off and on any number of
+    replicas.
 
     Example:
     ```python

@@ -1,6 +1,10 @@
 """Checks of dtypes and values: of arrays in NumPy, of data sets in their graph.
 
 None of them is part of a training step, where XLA drops assertions.
+
+Pixels that must be in [0, 1] may lie beyond by what rounding in float32 makes
+of a bound, `TOLERANCE`, and are clipped: `x * (1 / 255)`, a change of contrast
+or a resized image easily gives 1.0000001.
 """
 
 import math
@@ -13,6 +17,8 @@ import tensorflow as tf
 from tfp_flows.models import input_shapes
 
 __all__ = [
+    "TOLERANCE",
+    "Found",
     "InputRules",
     "check_dtype",
     "check_tensor",
@@ -21,6 +27,9 @@ __all__ = [
     "mark",
     "marked_message",
 ]
+
+# How far beyond 0 and 1 values are clipped and not refused.
+TOLERANCE = 8 * 2.0**-23  # 8 float32 spacings of 1, about 1e-6
 
 # Around a message that TensorFlow wraps into an error of its own.
 _BEGIN, _END = "<input error>", "</input error>"
@@ -53,6 +62,19 @@ class InputRules(NamedTuple):
     support: str
     dtype: str
     likelihood: str
+
+
+class Found(NamedTuple):
+    """What `check_values` found.
+
+    Attributes:
+      non_binary: whether there are values other than 0 and 1; False if they
+        were not looked for.
+      beyond: whether there are values to be clipped to [0, 1].
+    """
+
+    non_binary: bool
+    beyond: bool
 
 
 def mark(message: str) -> str:
@@ -125,7 +147,7 @@ def check_values(
     argument: str = "x",
     batch: int | None = None,
     look_for_non_binary: bool = False,
-) -> bool:
+) -> Found:
     """Checks every value of an array, in one pass.
 
     Args:
@@ -135,17 +157,14 @@ def check_values(
       batch: number of the batch that `x` is, for error messages.
       look_for_non_binary: whether to look for values other than 0 and 1.
 
-    Returns:
-      Whether such a value was found.
-
     Raises:
-      ValueError: if a value is not finite, or outside [0, 1] although the
-        support is not "real".
+      ValueError: if a value is not finite, or further than `TOLERANCE` outside
+        [0, 1] although the support is not "real".
     """
     bounded = rules.support != "real"
     row_bytes = max(1, x.itemsize * math.prod(x.shape[1:]))
     rows = max(1, _CHUNK_BYTES // row_bytes)
-    found = False
+    non_binary = beyond = False
     for start in range(0, len(x), rows):
         chunk = x[start : start + rows]
         if chunk.size == 0:
@@ -164,20 +183,25 @@ def check_values(
                     batch=_of_batch(batch),
                 )
             )
-        if bounded and not (low >= 0 and high <= 1):
+        inside = low >= 0 and high <= 1
+        beyond = beyond or (bounded and not inside)
+        if bounded and not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
+            bad = (chunk < -TOLERANCE) | (chunk > 1 + TOLERANCE)
             raise ValueError(
                 _OUT_OF_RANGE.format(
                     argument=argument,
                     likelihood=rules.likelihood,
-                    low=f"{np.nanmin(x):g}",
-                    high=f"{np.nanmax(x):g}",
-                    example=start + _first((chunk < 0) | (chunk > 1)),
+                    low=f"{np.nanmin(x):.9g}",
+                    high=f"{np.nanmax(x):.9g}",
+                    example=start + _first(bad),
                     batch=_of_batch(batch),
                 )
             )
-        if look_for_non_binary and not found:
-            found = bool(np.any((chunk != 0) & (chunk != 1)))
-    return found
+        if look_for_non_binary and not non_binary:
+            if not inside:
+                chunk = np.clip(chunk, 0, 1)
+            non_binary = bool(np.any((chunk != 0) & (chunk != 1)))
+    return Found(non_binary, beyond)
 
 
 def _first(bad: np.ndarray) -> int:
@@ -206,7 +230,8 @@ def check_tensor(
       batch: number of the batch, for error messages; None if not known.
 
     Returns:
-      Images `[B, *event_shape]` of `rules.dtype`. Their evaluation fails with
+      Images `[B, *event_shape]` of `rules.dtype`, clipped to [0, 1] unless the
+      support is "real". Their evaluation fails with
       an `InvalidArgumentError` around a marked message if a value is wrong.
     """
     if x.shape.rank is None or not x.shape[1:].is_fully_defined():
@@ -216,12 +241,16 @@ def check_tensor(
     if rules.support == "real":
         right = tf.math.is_finite(x)
     else:
-        right = tf.logical_and(x >= 0, x <= 1)  # False for NaN, too
-    return _require(
+        # False for NaN, too.
+        right = tf.logical_and(x >= -TOLERANCE, x <= 1 + TOLERANCE)
+    checked = _require(
         tf.reduce_all(right),
         lambda: _value_message(x, right, rules, argument, batch),
         x,
     )
+    if rules.support == "real":
+        return checked
+    return tf.clip_by_value(checked, 0, 1)
 
 
 def _require(
@@ -273,9 +302,17 @@ def _value_message(
         text = _NOT_FINITE.format(value=value, **names)
         return tf.strings.format(text, [example, *number])
 
-    text = _OUT_OF_RANGE.format(**names)
-    extent = [tf.reduce_min(x), tf.reduce_max(x)]
-    out_of_range = tf.strings.format(text, [*extent, first(~right), *number])
+    extent = [
+        tf.strings.as_string(value, precision=9, shortest=True)
+        for value in (tf.reduce_min(x), tf.reduce_max(x))
+    ]
+    values = [*extent, tf.strings.as_string(first(~right))]
+    values += [tf.strings.as_string(n) for n in number]
+    pieces = _OUT_OF_RANGE.format(**names).split("{}")
+    parts = [pieces[0]]
+    for value, piece in zip(values, pieces[1:], strict=True):
+        parts += [value, piece]
+    out_of_range = tf.strings.join(parts)
     return tf.where(
         tf.reduce_all(finite),
         out_of_range,

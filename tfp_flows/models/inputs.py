@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.models.input_checks import (
+    Found,
     InputRules,
     check_dtype,
     check_tensor,
@@ -130,7 +131,9 @@ def check_array(
 
     Returns:
       Images `[N, *event_shape]` of `rules.dtype`: a tensor for a tensor, else
-      a NumPy array; a view of `x` if it has the dtype already.
+      a NumPy array; a view of `x` if it has the dtype already. Values that
+      must be in [0, 1] and are beyond by `input_checks.TOLERANCE` at most, as
+      rounding in float32 leaves them, are clipped, in a copy.
 
     Raises:
       ValueError: if anything is wrong with `x`; the message says what.
@@ -138,24 +141,25 @@ def check_array(
     once = once or OnceWarnings()
     if isinstance(x, tf.Variable):
         x = tf.convert_to_tensor(x)
-    images, non_binary = _check_host(x, rules, argument, batch=None)
+    images, found = _check_host(x, rules, argument, batch=None)
     if len(images) == 0:
         raise ValueError(
             f"`{argument}` must hold at least one image; got shape "
             f"{images.shape}."
         )
-    if non_binary:
+    if found.non_binary:
         warn_non_binary(rules.likelihood, once)
     if isinstance(x, tf.Tensor):
         # Spares the way back if the tensor is on an accelerator.
-        return tf.reshape(tf.cast(x, rules.dtype), images.shape)
+        x = tf.reshape(tf.cast(x, rules.dtype), images.shape)
+        return tf.clip_by_value(x, 0, 1) if found.beyond else x
     return images
 
 
 def _check_host(
     x: Any, rules: InputRules, argument: str, batch: int | None
-) -> tuple[np.ndarray, bool]:
-    """Returns checked images, and whether they hold non-binary values."""
+) -> tuple[np.ndarray, Found]:
+    """Returns checked images, and what was found in them."""
     x = _to_numpy(x, argument)
     binary_only = check_dtype(x.dtype, rules, argument)
     event_shape = rules.event_shape
@@ -170,7 +174,8 @@ def _check_host(
     x = x.reshape([len(x), *event_shape])
     # Batches of data sets are looked at on the device, like all data sets'.
     look = rules.support == "binary" and batch is None
-    return x, check_values(x, rules, argument, batch, look)
+    found = check_values(x, rules, argument, batch, look)
+    return np.clip(x, 0, 1) if found.beyond else x, found
 
 
 def _to_numpy(x: Any, argument: str) -> np.ndarray:
