@@ -5,6 +5,7 @@ The weights multiply the terms of a log weight: `a * log p(x|z) + b * log p(z)
 """
 
 import abc
+import numbers
 import operator
 from typing import Any, NamedTuple
 
@@ -106,6 +107,9 @@ class NoAnnealing(Annealing):
 class _Ramp(Annealing):
     """A factor that grows linearly from `initial` until it is 1."""
 
+    num_steps: int
+    initial: float
+
     def __init__(self, num_steps: int, initial: float) -> None:
         try:
             self.num_steps = operator.index(num_steps)
@@ -115,7 +119,7 @@ class _Ramp(Annealing):
             raise ValueError(
                 f"`num_steps` must be an integer >= 1; got {num_steps!r}."
             )
-        if not (isinstance(initial, int | float) and 0 <= initial <= 1):
+        if not (isinstance(initial, numbers.Real) and 0 <= float(initial) <= 1):
             raise ValueError(
                 f"`initial` must be a number in [0, 1]; got {initial!r}."
             )

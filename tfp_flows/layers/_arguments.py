@@ -1,10 +1,12 @@
 """Checks of constructor arguments that several layers share."""
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 __all__ = [
+    "as_positive_integer",
     "check_positive_integer",
     "check_positive_integers",
     "full_image_shape",
@@ -16,6 +18,17 @@ def check_positive_integer(name: str, value: Any) -> None:
     """Raises a ValueError that names the argument unless `value` is one."""
     if not is_positive_integer(value):
         raise ValueError(f"`{name}` must be an integer >= 1; got {value!r}.")
+
+
+def as_positive_integer(name: str, value: Any) -> int:
+    """The value as an int, NumPy's integers too; raises unless it is one."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1 or isinstance(value, bool):
+        raise ValueError(f"`{name}` must be an integer >= 1; got {value!r}.")
+    return number
 
 
 def check_positive_integers(name: str, values: Any) -> tuple[int, ...]:

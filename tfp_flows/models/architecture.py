@@ -1,6 +1,7 @@
 """How the parts of a DLGM fit together: shapes, building, the top-down pass."""
 
 import math
+import numbers
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,15 +9,17 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.layers._arguments import is_positive_integer
+from tfp_flows.layers._arguments import as_positive_integer
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.likelihoods import Likelihood
+from tfp_flows.models import input_shapes
 
 if TYPE_CHECKING:
     from tfp_flows.models.dlgm import DLGM
 
 __all__ = [
     "build",
+    "check_event_shape",
     "check_likelihood_shape",
     "check_network",
     "check_posterior",
@@ -30,21 +33,30 @@ __all__ = [
 tfd = tfp.distributions
 
 
+def check_event_shape(
+    event_shape: Sequence[int] | None,
+) -> tuple[int, ...] | None:
+    """The argument as ints; raises unless it is sizes of an image, or None."""
+    if event_shape is None:
+        return None
+    message = (
+        "`event_shape` must hold positive integers, without the batch axis; "
+        f"got {event_shape!r}."
+    )
+    if not isinstance(event_shape, Sequence) or not event_shape:
+        raise ValueError(message)
+    try:
+        return tuple(as_positive_integer("event_shape", n) for n in event_shape)
+    except ValueError:
+        raise ValueError(message) from None
+
+
 def resolve_event_shape(
     event_shape: Sequence[int] | None, encoder: keras.layers.Layer
 ) -> tuple[int, ...] | None:
     """The argument, or the input shape that the encoder was built for."""
     if event_shape is not None:
-        if (
-            not isinstance(event_shape, Sequence)
-            or not event_shape
-            or not all(is_positive_integer(n) for n in event_shape)
-        ):
-            raise ValueError(
-                "`event_shape` must hold positive integers, without the batch "
-                f"axis; got {event_shape!r}."
-            )
-        return tuple(event_shape)
+        return check_event_shape(event_shape)
     shape = getattr(encoder, "input_shape", None)
     if isinstance(shape, tuple) and len(shape) > 1 and None not in shape[1:]:
         return tuple(shape[1:])
@@ -88,10 +100,11 @@ def check_posterior(
             "`posterior.prior` must be None in a DLGM: give the prior to the "
             f"DLGM; got {posterior.prior!r}."
         )
-    if getattr(posterior, "kl_weight", 1.0) != 1.0:
+    kl_weight = getattr(posterior, "kl_weight", 1.0)
+    if not isinstance(kl_weight, numbers.Real) or kl_weight != 1.0:
         raise ValueError(
             "`posterior.kl_weight` must be 1 in a DLGM: weigh the KL term with "
-            f"`annealing`; got {posterior.kl_weight!r}."
+            f"`annealing`; got {kl_weight!r}."
         )
     if stochastic_layers is None:
         return
@@ -187,6 +200,12 @@ def _check_decoder(model: "DLGM", shape: tuple[int | None, ...]) -> None:
             f"{model.image_shape} under the {model.likelihood.name} "
             f"likelihood; got shape {shape}."
         )
+    pixels = (*sizes[:-1], sizes[-1] // per_element)
+    if not input_shapes.event_shapes_agree(pixels, model.image_shape):
+        raise ValueError(
+            "`decoder` must return its numbers flat, or in the height and "
+            f"width of images of shape {model.image_shape}; got shape {shape}."
+        )
 
 
 def likelihood_event_ndims(
@@ -213,6 +232,12 @@ def check_likelihood_shape(
             "`likelihood` must return a distribution over "
             f"{math.prod(image_shape)} elements, as images of shape "
             f"{tuple(image_shape)} have; got event shape {tuple(event_shape)}."
+        )
+    if not input_shapes.event_shapes_agree(event_shape, image_shape):
+        raise ValueError(
+            "`likelihood` must return a distribution over vectors, or over the "
+            f"height and width of images of shape {tuple(image_shape)}; got "
+            f"event shape {tuple(event_shape)}."
         )
     if distribution.batch_shape.rank != batch_ndims:
         raise ValueError(

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import likelihoods
-from tfp_flows.layers._arguments import check_positive_integer
+from tfp_flows.layers._arguments import as_positive_integer
 from tfp_flows.layers.made import MADE
 from tfp_flows.losses import replicas
 from tfp_flows.losses.counters import Count
@@ -71,7 +71,8 @@ class BernoulliMADE(CheckedInputs):
           **kwargs: those of `keras.Model`.
 
         Raises:
-          ValueError: at `build`, hidden layers smaller than D, or an `order`
+          ValueError: an `event_shape` of other than positive integers; at
+            `build`, hidden layers smaller than D, or an `order`
             that is no permutation.
         """
         super().__init__(**kwargs)
@@ -79,7 +80,7 @@ class BernoulliMADE(CheckedInputs):
             1, hidden_units, activation, order, seed, dtype=self.dtype_policy
         )
         self.likelihood = likelihoods.get("bernoulli")
-        self.event_shape = None if event_shape is None else tuple(event_shape)
+        self.event_shape = architecture.check_event_shape(event_shape)
         self._log_likelihood = keras.metrics.Mean(
             name="log_likelihood", dtype=self.variable_dtype
         )
@@ -116,7 +117,7 @@ class BernoulliMADE(CheckedInputs):
           x: images in any form that `fit` takes.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: the model is not built, or cannot take the images.
         """
         return self._log_prob(tf.convert_to_tensor(self._checked_images(x)))
 
@@ -138,8 +139,9 @@ class BernoulliMADE(CheckedInputs):
         Raises:
           ValueError: the model is not built, or n is not a positive integer.
         """
-        check_positive_integer("n", n)
+        n = as_positive_integer("n", n)
         noise.check_seed(seed)
+        self.require_built()
         size = self._event_size
         uniform = noise.uniform(
             (n, size),

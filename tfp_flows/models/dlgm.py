@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import likelihoods, schedules
-from tfp_flows.layers._arguments import check_positive_integer
+from tfp_flows.layers._arguments import as_positive_integer
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.math import noise
 from tfp_flows.models import architecture, generation, objective
@@ -139,7 +139,9 @@ class DLGM(BoundTrained):
             )
         architecture.check_network("decoder", decoder)
         priors.check_prior(prior)
-        check_positive_integer("num_importance_samples", num_importance_samples)
+        num_importance_samples = as_positive_integer(
+            "num_importance_samples", num_importance_samples
+        )
         noise.check_seed(seed)
         objective.check_gradient_estimator(
             gradient_estimator, num_importance_samples
@@ -156,7 +158,7 @@ class DLGM(BoundTrained):
         self.event_shape = architecture.resolve_event_shape(
             event_shape, encoder
         )
-        self.seed = seed
+        self.seed = int(seed)
         self._init_bound_trained()
         # Not by assignment, which would make them state that `export` saves.
         self.__dict__["compiled_functions"] = {}
@@ -274,7 +276,7 @@ class DLGM(BoundTrained):
           x: images in any form that `fit` takes.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: the model is not built, or cannot take the images.
         """
         x = tf.convert_to_tensor(self._checked_images(x))
         return self.posterior.make_distribution(self.encode(x))
@@ -332,7 +334,7 @@ class DLGM(BoundTrained):
           `[N, *event_shape]`.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: the model is not built, or cannot take the images.
         """
         return generation.reconstruct(
             self, self._checked_images(x), seed, draws
@@ -357,7 +359,8 @@ class DLGM(BoundTrained):
           Estimates and their standard errors, one per image.
 
         Raises:
-          ValueError: images that the model cannot take, or a bad argument.
+          ValueError: the model is not built, it cannot take the images, or an
+            argument is bad.
         """
         return marginal.estimate(
             self, self._checked_images(x), num_importance_samples, **kwargs

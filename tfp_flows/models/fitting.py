@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["CheckedInputs"]
 
 
+_NOT_BUILT = (
+    "the model must be built before it is used; fit it, or call "
+    "`build((None, *event_shape))`."
+)
+
+
 class _NonBinaryWarning(keras.callbacks.Callback):
     """Warns once the device has counted values other than 0 and 1."""
 
@@ -33,9 +39,6 @@ class _NonBinaryWarning(keras.callbacks.Callback):
             self._looked = True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._look()
-
-    def on_test_end(self, logs: Any = None) -> None:
         self._look()
 
 
@@ -61,11 +64,13 @@ class CheckedInputs(keras.Model):
           ValueError: the model is not built.
         """
         if self.event_shape is None:
-            raise ValueError(
-                "the model must be built before it is used; fit it, or call "
-                "`build((None, *event_shape))`."
-            )
+            raise ValueError(_NOT_BUILT)
         return self.event_shape
+
+    def require_built(self) -> None:
+        """Raises ValueError if there are no weights to give an answer with."""
+        if not self.built:
+            raise ValueError(_NOT_BUILT)
 
     def warn_if_non_binary(self) -> None:
         """Says once that data sets held values other than 0 and 1."""
@@ -103,7 +108,11 @@ class CheckedInputs(keras.Model):
     def _checked_images(
         self, x: Any, argument: str = "x"
     ) -> np.ndarray | tf.Tensor:
-        """Checked images `[N, *event_shape]` of an array or a data set."""
+        """Checked images `[N, *event_shape]` of an array or a data set.
+
+        For a model in use: unlike `fit` and `evaluate`, it builds nothing.
+        """
+        self.require_built()
         images = self._prepare(x, argument)
         if isinstance(images, np.ndarray | tf.Tensor):
             return images
@@ -158,11 +167,7 @@ class CheckedInputs(keras.Model):
           ValueError: images that the model cannot take.
           ImportError: a TensorBoard callback without its package.
         """
-        if class_weight is not None:
-            raise ValueError(
-                "`class_weight` must be None, as labels are not used; "
-                f"got {class_weight!r}."
-            )
+        _check_class_weight(class_weight)
         inputs.check_targets(y, sample_weight, self._said)
         compilation.check_callbacks(callbacks)
         x = self._prepare(x, "x")
@@ -244,9 +249,10 @@ class CheckedInputs(keras.Model):
         inputs.check_targets(y, sample_weight, self._said)
         x = self._prepare(x, "x")
         with inputs.readable_errors():
-            return super().evaluate(
-                x=x, callbacks=self._with_warning(callbacks), **arguments
-            )
+            results = super().evaluate(x=x, callbacks=callbacks, **arguments)
+        if self.likelihood.support == "binary":
+            self.warn_if_non_binary()
+        return results
 
     def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
         """Reconstructions without noise, as `model(x)`, in batches.
@@ -286,6 +292,7 @@ class CheckedInputs(keras.Model):
         Raises:
           ValueError: the model is not built.
         """
+        self.require_built()
         if input_signature is None:
             shape = (None, *self.image_shape)
             input_signature = [
@@ -299,18 +306,88 @@ class CheckedInputs(keras.Model):
             **kwargs,
         )
 
-    def _with_warning(self, callbacks: Any) -> Any:
-        if self.likelihood.support != "binary":
-            return callbacks
-        warning = _NonBinaryWarning(self)
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One update on one batch of images, checked as by `fit`.
+
+        Args:
+          x: images `[B, ...]`.
+          y: ignored.
+          sample_weight: must be None.
+          class_weight: must be None.
+          return_dict: whether to return a dictionary by name, as `evaluate`.
+
+        Raises:
+          ValueError: images that the model cannot take.
+        """
+        _check_class_weight(class_weight)
+        x = self._checked_batch(x, y, sample_weight)
+        return super().train_on_batch(x, return_dict=return_dict)
+
+    def test_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """What `evaluate` returns, of one batch of images.
+
+        Args:
+          x: images `[B, ...]`.
+          y: ignored.
+          sample_weight: must be None.
+          return_dict: as in `evaluate`.
+
+        Raises:
+          ValueError: images that the model cannot take.
+        """
+        x = self._checked_batch(x, y, sample_weight)
+        return super().test_on_batch(x, return_dict=return_dict)
+
+    def predict_on_batch(self, x: Any) -> np.ndarray:
+        """What `predict` returns, of one batch of images `[B, ...]`.
+
+        Raises:
+          ValueError: images that the model cannot take.
+        """
+        return super().predict_on_batch(self._checked_batch(x))
+
+    def _checked_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None
+    ) -> np.ndarray | tf.Tensor:
+        inputs.check_targets(y, sample_weight, self._said)
+        images = self._prepare(x, "x")
+        if _is_dataset(images):
+            raise ValueError(
+                "`x` must be one batch of images here, an array or a tensor; "
+                f"got {type(x).__name__}."
+            )
+        return images
+
+    def _with_warning(self, callbacks: Any) -> list[Any]:
+        """The callbacks as a list, of which Keras makes a `CallbackList`."""
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(warning)
-            return callbacks
-        if callbacks is None:
-            callbacks = []
-        elif not isinstance(callbacks, list | tuple):
-            callbacks = [callbacks]
-        return [*callbacks, warning]
+            callbacks = callbacks.callbacks
+        callbacks = keras.tree.flatten(callbacks)
+        callbacks = [c for c in callbacks if c is not None]
+        if self.likelihood.support == "binary":
+            callbacks.append(_NonBinaryWarning(self))
+        return callbacks
+
+
+def _check_class_weight(class_weight: Any) -> None:
+    if class_weight is not None:
+        raise ValueError(
+            "`class_weight` must be None, as labels are not used; "
+            f"got {class_weight!r}."
+        )
 
 
 def _is_dataset(data: Any) -> bool:

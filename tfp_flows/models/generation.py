@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from tfp_flows.layers._arguments import check_positive_integer
+from tfp_flows.layers._arguments import as_positive_integer
 from tfp_flows.math import noise
 from tfp_flows.models import architecture
 
@@ -18,12 +18,8 @@ _BATCH_SIZE = 500
 
 def sample(model: "DLGM", n: int, seed: int, draws: bool) -> tf.Tensor:
     """See `DLGM.sample`."""
-    check_positive_integer("n", n)
-    if not model.built:
-        raise ValueError(
-            "the model must be built before it is sampled from; fit it, or "
-            "call `build((None, *event_shape))`."
-        )
+    n = as_positive_integer("n", n)
+    model.require_built()
     batches = []
     for first in range(0, n, _BATCH_SIZE):
         rows = min(_BATCH_SIZE, n - first)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.layers._arguments import check_positive_integer
+from tfp_flows.layers._arguments import as_positive_integer
 from tfp_flows.math import noise
 from tfp_flows.models import objective
 
@@ -94,13 +94,13 @@ def estimate(
     Raises:
       ValueError: a number is not a positive integer, or `seed` is out of range.
     """
-    numbers = {
-        "num_importance_samples": num_importance_samples,
-        "batch_size": batch_size,
-        "samples_per_chunk": samples_per_chunk,
-    }
-    for name, value in numbers.items():
-        check_positive_integer(name, value)
+    num_importance_samples = as_positive_integer(
+        "num_importance_samples", num_importance_samples
+    )
+    batch_size = as_positive_integer("batch_size", batch_size)
+    samples_per_chunk = as_positive_integer(
+        "samples_per_chunk", samples_per_chunk
+    )
     samples_per_chunk = min(samples_per_chunk, num_importance_samples)
     batch_size = min(batch_size, len(x))
     seed = model.seed if seed is None else seed

@@ -2,16 +2,18 @@
 
 import math
 import numbers
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import density_gradients
 from tfp_flows.layers import FlowLayer
-from tfp_flows.layers._arguments import check_positive_integer
+from tfp_flows.layers._arguments import as_positive_integer
 from tfp_flows.layers.parameter_head import ParameterHead
 from tfp_flows.losses import replicas
 from tfp_flows.losses.counters import Count
@@ -117,7 +119,9 @@ class FlowPosterior(keras.layers.Layer):
           TypeError: `flow` holds something else than flow layers, or `prior`
             is no layer that is a distribution.
         """
-        check_positive_integer("latent_size", latent_size)
+        latent_size = as_positive_integer("latent_size", latent_size)
+        if isinstance(rank, np.integer):
+            rank = int(rank)
         noise.check_seed(seed)
         priors.check_prior(prior)
         if not (_is_finite(initial_scale) and initial_scale > 0):
@@ -138,10 +142,10 @@ class FlowPosterior(keras.layers.Layer):
         self.base = base
         self.rank = rank
         self.amortized = amortized
-        self.initial_scale = initial_scale
+        self.initial_scale = float(initial_scale)
         self._kl_weight = weight
         self.prior = prior
-        self.seed = seed
+        self.seed = int(seed)
         self._has_been_called = False
         self._gaussian = gaussian_bases.get(
             base, latent_size, initial_scale, rank
@@ -345,11 +349,10 @@ class FlowPosterior(keras.layers.Layer):
           nats; without context there is no axis B.
 
         Raises:
-          ValueError: the layer is not built, or the context does not fit.
+          ValueError: the layer is not built, the context does not fit, or
+            `sample_shape` holds something else than integers >= 0.
         """
-        if isinstance(sample_shape, int):
-            sample_shape = (sample_shape,)
-        sample_shape = tuple(sample_shape)
+        sample_shape = _checked_sample_shape(sample_shape)
         num_samples = math.prod(sample_shape)
         parameters = self.parameters(context)
         draw = {
@@ -470,6 +473,23 @@ class FlowPosterior(keras.layers.Layer):
 
 def _is_finite(value: Any) -> bool:
     return isinstance(value, numbers.Real) and math.isfinite(value)
+
+
+def _checked_sample_shape(sample_shape: Any) -> tuple[int, ...]:
+    """A number or a shape as a tuple of ints; NumPy's and TensorFlow's too."""
+    try:
+        sizes: tuple[Any, ...] = (operator.index(sample_shape),)
+    except TypeError:
+        try:
+            sizes = tuple(operator.index(size) for size in sample_shape)
+        except (TypeError, ValueError):
+            sizes = (-1,)
+    if min(sizes, default=0) < 0 or isinstance(sample_shape, bool):
+        raise ValueError(
+            "`sample_shape` must be an integer >= 0 or a shape of them; "
+            f"got {sample_shape!r}."
+        )
+    return sizes
 
 
 def _check_rank(context: tf.Tensor) -> None:
