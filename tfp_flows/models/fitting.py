@@ -87,15 +87,18 @@ class CheckedInputs(keras.Model):
 
     def _prepare(self, data: Any, argument: str) -> Any:
         """Checked data; builds the model for the first it sees."""
-        prepared = inputs.prepare(
+        prepared = self._checked(data, argument)
+        self._build_for(prepared, argument)
+        return prepared
+
+    def _checked(self, data: Any, argument: str) -> Any:
+        return inputs.prepare(
             data,
             self._rules(),
             argument,
             self._said,
             number_batches=not _has_several_workers(self.distribute_strategy),
         )
-        self._build_for(prepared, argument)
-        return prepared
 
     def _build_for(self, prepared: Any, argument: str) -> None:
         if not self.built:
@@ -112,8 +115,8 @@ class CheckedInputs(keras.Model):
 
         For a model in use: unlike `fit` and `evaluate`, it builds nothing.
         """
+        images = self._checked(x, argument)
         self.require_built()
-        images = self._prepare(x, argument)
         if isinstance(images, np.ndarray | tf.Tensor):
             return images
         if isinstance(images, keras.utils.PyDataset):
