@@ -143,7 +143,8 @@ def test_unbuilt_models_answer_nothing(use):
 
 def test_unbuilt_mades_answer_nothing():
     model = BernoulliMADE((16,), event_shape=(4, 4), seed=0)
-    for use in (lambda: model.sample(2), lambda: model.log_prob(np.eye(4))):
+    x = binary_images()
+    for use in (lambda: model.sample(2), lambda: model.log_prob(x)):
         with pytest.raises(ValueError, match="must be built before it is used"):
             use()
 

@@ -126,7 +126,7 @@ def test_schedules_follow_the_training_calls(name, tmp_path):
     ("value", "message"),
     [
         (-1.0, "must not be negative; got -1.0"),
-        ("kl", "must be a number, .*got 'kl'"),
+        ("kl", "must .*got 'kl': give a number, a scalar"),
         (tf.Variable([0.5]), "must be a scalar"),
         (tf.Variable(1), "must be a scalar of floating point"),
         (JointAnnealing(), "must not .*take a KLAnnealing"),

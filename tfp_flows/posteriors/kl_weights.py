@@ -131,8 +131,8 @@ def _checked(value: Any) -> Any:
         return value
     if not isinstance(value, numbers.Real):
         raise ValueError(
-            "`kl_weight` must be a number, a scalar variable or a schedule; "
-            f"got {value!r}."
+            f"`kl_weight` must not be negative; got {value!r}: give a number, "
+            "a scalar variable or a schedule."
         )
     if not 0 <= float(value) < math.inf:
         raise ValueError(f"`kl_weight` must not be negative; got {value!r}.")
