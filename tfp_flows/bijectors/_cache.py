@@ -56,9 +56,10 @@ class FreshCache(BijectorCacheWithGreedyAttrs):
     def _attributes(
         self, input: Any, fn_name: str, **kwargs: Any
     ) -> dict[str, Any]:
-        names = [self._forward_name, self._inverse_name]
-        names.remove(fn_name)
-        return dict(self._pass(input, fn_name, *names, kwargs)[1])
+        other_name = self._inverse_name
+        if fn_name == other_name:
+            other_name = self._forward_name
+        return dict(self._pass(input, fn_name, other_name, kwargs)[1])
 
     def _pass(
         self, input: Any, name: str, other_name: str, kwargs: dict[str, Any]

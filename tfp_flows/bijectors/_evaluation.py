@@ -1,6 +1,7 @@
 """The passes that one eager evaluation of a distribution shares."""
 
 import sys
+import types
 from typing import Any
 
 import tensorflow_probability as tfp
@@ -34,7 +35,7 @@ def shared_passes() -> dict[Any, Any] | None:
     whatever thread. A caller of other code than TFP's may do both, and may ask
     for the gradient at x: it shares nothing.
     """
-    frame = sys._getframe(1)
+    frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code in _EVALUATIONS:
             return frame.f_locals.setdefault(_KEY, {})
