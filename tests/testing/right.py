@@ -13,12 +13,20 @@ Properties = tfp.util.ParameterProperties
 _UNIQUE = itertools.count()
 
 
+def _times(matrix, x):
+    # tf.linalg.matvec reads past its end where float32 matrices of batch
+    # [6, 1] share a vector.
+    return tf.reduce_sum(matrix * x[..., tf.newaxis, :], axis=-1)
+
+
 class Example(tfb.AutoCompositeTensorBijector):
     """Keeps its parameters as `_<name>`; vectors in, vectors out."""
 
     def __init__(self, tensors, arguments, **options):
-        for name, value in convert_parameters(**tensors).items():
+        converted = convert_parameters(**tensors)
+        for name, value in converted.items():
             setattr(self, f"_{name}", value)
+        self._size = next(iter(converted.values())).shape[-1]
         super().__init__(
             forward_min_event_ndims=1,
             dtype=getattr(self, f"_{name}").dtype,
@@ -33,6 +41,33 @@ class Example(tfb.AutoCompositeTensorBijector):
         # TFP's cache does not see assignments: with variables, no hit.
         return next(_UNIQUE) if self.variables else super().__hash__()
 
+    def _check_size(self, name, value):
+        if value.shape.rank and value.shape[-1] not in (None, self._size):
+            raise ValueError(
+                f"`{name}` must have shape [..., {self._size}]; got "
+                f"{value.shape}."
+            )
+
+    def _call_forward(self, x, name, **kwargs):
+        self._check_size("x", x)
+        return super()._call_forward(x, name, **kwargs)
+
+    def _call_inverse(self, y, name, **kwargs):
+        self._check_size("y", y)
+        return super()._call_inverse(y, name, **kwargs)
+
+    def _call_forward_log_det_jacobian(self, x, event_ndims, name, **kwargs):
+        self._check_size("x", x)
+        return super()._call_forward_log_det_jacobian(
+            x, event_ndims, name, **kwargs
+        )
+
+    def _call_inverse_log_det_jacobian(self, y, event_ndims, name, **kwargs):
+        self._check_size("y", y)
+        return super()._call_inverse_log_det_jacobian(
+            y, event_ndims, name, **kwargs
+        )
+
 
 class Radial(Example):
     """`y = x + beta (x - z0) / (alpha + r)`."""
@@ -42,14 +77,16 @@ class Radial(Example):
 
     @classmethod
     def _parameter_properties(cls, dtype):
-        scalar = Properties(event_ndims=0, shape_fn=lambda shape: shape[:-1])
+        scalar = Properties(
+            event_ndims=0, shape_fn=lambda sample_shape: sample_shape[:-1]
+        )
         return {"z0": Properties(event_ndims=1), "a": scalar, "b": scalar}
 
     def _centre(self):
         return tf.convert_to_tensor(self._z0)
 
     def _alpha_beta(self):
-        alpha = tf.math.softplus(self._a)
+        alpha = tf.math.softplus(tf.convert_to_tensor(self._a))
         return alpha, tf.math.softplus(self._b) - alpha
 
     def _norm(self, offset):
@@ -66,7 +103,8 @@ class Radial(Example):
 
     def _inverse(self, y):
         alpha, beta = self._alpha_beta()
-        offset = y - self._centre()
+        centre = self._centre()
+        offset = y - centre
         radius = self._norm(offset)
         linear = alpha + beta - radius
         root = tf.sqrt(linear**2 + 4.0 * alpha * radius)
@@ -76,7 +114,7 @@ class Radial(Example):
             positive, 2.0 * alpha * radius / below, 0.5 * (root - linear)
         )
         ratio = (alpha + r) / (alpha + r + beta)
-        return self._centre() + ratio[..., tf.newaxis] * offset
+        return centre + ratio[..., tf.newaxis] * offset
 
     def _forward_log_det_jacobian(self, x):
         alpha, beta = self._alpha_beta()
@@ -127,12 +165,12 @@ class CircularConvolution(Example):
         return {"offset": Properties(event_ndims=1)}
 
     def _spectrum(self):
-        size = self._offset.shape[-1]
-        kernel = 0.5 * tf.tanh(self._offset) / size
-        return tf.signal.rfft(kernel + tf.one_hot(0, size, dtype=kernel.dtype))
+        kernel = 0.5 * tf.tanh(tf.convert_to_tensor(self._offset)) / self._size
+        impulse = tf.one_hot(0, self._size, dtype=kernel.dtype)
+        return tf.signal.rfft(kernel + impulse)
 
     def _filter(self, x, spectrum):
-        length = [x.shape[-1]]
+        length = [self._size]
         return tf.signal.irfft(tf.signal.rfft(x) * spectrum, length)
 
     def _forward(self, x):
@@ -143,9 +181,8 @@ class CircularConvolution(Example):
 
     def _counts(self):
         """How many of the D bins each bin of the half spectrum stands for."""
-        size = self._offset.shape[-1]
-        twice = (size - 1) // 2
-        return [1.0] + [2.0] * twice + [1.0] * (1 - size % 2)
+        twice = (self._size - 1) // 2
+        return [1.0] + [2.0] * twice + [1.0] * (1 - self._size % 2)
 
     def _forward_log_det_jacobian(self, x):
         gains = tf.math.log(tf.abs(self._spectrum()))
@@ -161,35 +198,36 @@ class Sylvester(Example):
     @classmethod
     def _parameter_properties(cls, dtype):
         matrix = Properties(
-            event_ndims=2, shape_fn=lambda shape: shape + shape[-1:]
+            event_ndims=2,
+            shape_fn=lambda sample_shape: sample_shape + sample_shape[-1:],
         )
         return {"r1": matrix, "r2": matrix, "b": Properties(event_ndims=1)}
 
-    def _matrices(self):
+    def _tensors(self):
         # Small enough for x -> r1 tanh(r2 x + b) to contract by 0.01.
-        size = self._b.shape[-1]
-        r1, r2 = (tf.tanh(r) / size for r in (self._r1, self._r2))
-        return tf.linalg.band_part(0.01 * r1, 0, -1), self._second(r2)
+        r1, r2 = (tf.tanh(r) / self._size for r in (self._r1, self._r2))
+        first = tf.linalg.band_part(0.01 * r1, 0, -1)
+        return first, self._second(r2), tf.convert_to_tensor(self._b)
 
     def _second(self, r2):
         return tf.linalg.band_part(r2, 0, -1)
 
-    def _tanh(self, x, r2):
-        return tf.tanh(tf.linalg.matvec(r2, x) + self._b)
+    def _tanh(self, x, r2, b):
+        return tf.tanh(_times(r2, x) + b)
 
     def _forward(self, x):
-        r1, r2 = self._matrices()
-        return x + tf.linalg.matvec(r1, self._tanh(x, r2))
+        r1, r2, b = self._tensors()
+        return x + _times(r1, self._tanh(x, r2, b))
 
     def _inverse(self, y):
-        (r1, r2), x = self._matrices(), y
+        (r1, r2, b), x = self._tensors(), y
         for _ in range(8):  # Each step gains two digits.
-            x = y - tf.linalg.matvec(r1, self._tanh(x, r2))
+            x = y - _times(r1, self._tanh(x, r2, b))
         return x
 
     def _forward_log_det_jacobian(self, x):
-        r1, r2 = self._matrices()
-        slope = 1.0 - self._tanh(x, r2) ** 2
+        r1, r2, b = self._tensors()
+        slope = 1.0 - self._tanh(x, r2, b) ** 2
         diagonal = tf.linalg.diag_part(r1) * tf.linalg.diag_part(r2)
         return tf.reduce_sum(tf.math.log1p(slope * diagonal), -1)
 
@@ -205,7 +243,8 @@ class InverseAutoregressive(Example):
     @classmethod
     def _parameter_properties(cls, dtype):
         matrix = Properties(
-            event_ndims=2, shape_fn=lambda shape: shape + shape[-1:]
+            event_ndims=2,
+            shape_fn=lambda sample_shape: sample_shape + sample_shape[-1:],
         )
         return {
             "shift": matrix,
@@ -213,25 +252,34 @@ class InverseAutoregressive(Example):
             "log_scale": Properties(event_ndims=1),
         }
 
-    def _shift_and_log_scale(self, x):
-        def strictly_lower(weights, x):
-            lower = tf.linalg.band_part(weights, -1, 0)
-            lower -= tf.linalg.band_part(weights, 0, 0)
-            return tf.linalg.matvec(lower, x)
+    def _tensors(self):
+        shift, scale = (
+            self._strictly_lower(tf.convert_to_tensor(weights))
+            for weights in (self._shift, self._scale)
+        )
+        return shift, scale, tf.convert_to_tensor(self._log_scale)
 
-        shift = strictly_lower(self._shift, x)
-        return shift, self._log_scale + tf.tanh(strictly_lower(self._scale, x))
+    def _strictly_lower(self, weights):
+        lower = tf.linalg.band_part(weights, -1, 0)
+        return lower - tf.linalg.band_part(weights, 0, 0)
+
+    def _shift_and_log_scale(self, x, tensors):
+        shift, scale, log_scale = tensors
+        steep = log_scale + tf.tanh(_times(scale, x))
+        return _times(shift, x), steep
 
     def _forward(self, x):
-        shift, log_scale = self._shift_and_log_scale(x)
+        shift, log_scale = self._shift_and_log_scale(x, self._tensors())
         return x * tf.exp(log_scale) + shift
 
     def _inverse(self, y):
+        tensors = self._tensors()
         x = tf.zeros_like(y)
-        for _ in range(y.shape[-1]):  # Each pass makes one more entry right.
-            shift, log_scale = self._shift_and_log_scale(x)
+        for _ in range(self._size):  # Each pass makes one more entry right.
+            shift, log_scale = self._shift_and_log_scale(x, tensors)
             x = (y - shift) * tf.exp(-log_scale)
         return x
 
     def _forward_log_det_jacobian(self, x):
-        return tf.reduce_sum(self._shift_and_log_scale(x)[1], -1)
+        log_scale = self._shift_and_log_scale(x, self._tensors())[1]
+        return tf.reduce_sum(log_scale, -1)

@@ -82,6 +82,7 @@ WRONG = {
             "log_det",
             "density",
             "amortized_noise",
+            "batches",
         },
     ),
     "upcast to float64": (
@@ -94,6 +95,24 @@ WRONG = {
         3,
         {"variables", "cached_variables"},
     ),
+    **{
+        f"only {check}: {bijector_class.__name__}": (bijector_class, 3, {check})
+        for check, bijector_class in (
+            ("jacobians", wrong.GradientOfEagerTensors),
+            ("hessians", wrong.FirstDerivativesOnly),
+            ("vectorized_map", wrong.LostInMaps),
+            ("control_flow", wrong.LostInLoops),
+            ("batches", wrong.NeedsAnExample),
+            ("batches", wrong.TurnsColumns),
+            ("dynamic_shapes", wrong.StaticRank),
+            ("wrong_sizes", wrong.AnySize),
+            ("parameter_properties", wrong.ShapeByPosition),
+            ("variable_reads", wrong.ReadsTwice),
+            ("memory", wrong.KeepsPoints),
+            ("slicing", wrong.IgnoresSteps),
+            ("composition", wrong.ForgetsEventShape),
+        )
+    },
 }
 
 # (check, bijector class, options): the check rejects it
@@ -109,6 +128,7 @@ REJECTED_BY = [
     ("extreme_inputs", wrong.UnsafeNorm, {}),
     ("identity", wrong.NearlyIdentity, {"identity_at": ["log_scale"]}),
     ("composite", wrong.NotComposite, {}),
+    ("autoregressive", wrong.LooksAhead, {"autoregressive_order": range(3)}),
     ("copy", functools.partial(wrong.ForgetsOption, gain=2.0), {}),
     ("cached_variables", wrong.StaleCache, {}),
     ("keras_variables", wrong.AcceptsKeras, {}),
@@ -128,7 +148,8 @@ def _failed(build, size, checks=None, **options):
 def test_a_right_bijector_passes(name):
     build, size = RIGHT[name]
     report = testing.check_bijector(build, [size])
-    assert set(report.passed) == set(testing.CHECKS) - {"identity"}
+    promises = {"identity", "autoregressive"}
+    assert set(report.passed) == set(testing.CHECKS) - promises
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -86,7 +86,7 @@ class WrongBatchShape(right.Radial):
     def _parameter_properties(cls, dtype):
         properties = super()._parameter_properties(dtype)
         properties["a"] = right.Properties(
-            event_ndims=1, shape_fn=lambda shape: shape[:-1]
+            event_ndims=1, shape_fn=lambda sample_shape: sample_shape[:-1]
         )
         return properties
 
@@ -282,3 +282,162 @@ class AcceptsKeras(right.Scaling):
         if "keras" in type(log_scale).__module__:
             log_scale = tf.convert_to_tensor(log_scale)
         super().__init__(log_scale, name)
+
+
+def _with_gradient(gradient):
+    """A function that is the identity but for its gradient."""
+
+    @tf.custom_gradient
+    def identity(x):
+        return tf.identity(x), lambda bar: gradient(x, bar)
+
+    return identity
+
+
+class GradientOfEagerTensors(right.Scaling):
+    """A gradient that needs the values of what was computed eagerly."""
+
+    def _forward(self, x):
+        def gradient(x, bar):
+            if tf.is_symbolic_tensor(x):
+                return bar
+            return tf.identity(bar) + tf.constant(0.0 * bar.numpy())
+
+        return super()._forward(_with_gradient(gradient)(x))
+
+
+class FirstDerivativesOnly(right.Radial):
+    """A right gradient, itself without a gradient."""
+
+    def _forward(self, x):
+        stopped = _with_gradient(lambda x, bar: tf.stop_gradient(bar))
+        return super()._forward(stopped(x))
+
+
+class LostInMaps(right.Scaling):
+    """A stopped value with a gradient of its own, which pfor forgets."""
+
+    def _forward(self, x):
+        @tf.custom_gradient
+        def reattached(x):
+            return tf.stop_gradient(x), lambda bar: bar
+
+        return super()._forward(reattached(x))
+
+
+class LostInLoops(right.Scaling):
+    """A gradient by a tape that watches a tensor of the forward pass.
+
+    In a loop the tensor was captured before the tape began, which then sees
+    nothing of it.
+    """
+
+    def _inverse(self, y):
+        def gradient(y, bar):
+            bar += tf.zeros_like(y) * y
+            with tf.GradientTape() as tape:
+                tape.watch(y)
+                value = tf.identity(y)
+            return tape.gradient(
+                value,
+                y,
+                output_gradients=bar,
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+
+        return super()._inverse(_with_gradient(gradient)(y))
+
+
+class NeedsAnExample(right.Scaling):
+    """Looks at the first number of a batch."""
+
+    def _forward(self, x):
+        first = tf.reshape(x, [-1])[0]
+        return super()._forward(x) + tf.zeros_like(first)
+
+
+class TurnsColumns(right.Scaling):
+    """A kernel of its own, and a wrong one, for float32 batches `[6, 1]`."""
+
+    def _forward(self, x):
+        scale = tf.exp(tf.convert_to_tensor(self._log_scale))
+        if x.dtype == tf.float32 and scale.shape[:-1] == [6, 1]:
+            scale = tf.reverse(scale, axis=[0])
+        return x * scale
+
+
+class StaticRank(right.Scaling):
+    """Needs points of known rank."""
+
+    def _forward(self, x):
+        return super()._forward(tf.transpose(tf.transpose(x), _reversed(x)))
+
+
+def _reversed(x):
+    return list(range(x.shape.rank))[::-1]
+
+
+class AnySize(right.Scaling):
+    """Broadcasts points of another size, or leaves the error to TensorFlow."""
+
+    def _check_size(self, name, value):
+        del name, value
+
+
+class ShapeByPosition(right.Scaling):
+    """A `shape_fn` whose argument has a name of its own."""
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {
+            "log_scale": right.Properties(
+                event_ndims=1, shape_fn=lambda shape: shape
+            )
+        }
+
+
+class ReadsTwice(right.Scaling):
+    """Reads its variable twice in one pass."""
+
+    def _forward(self, x):
+        first = tf.convert_to_tensor(self._log_scale)
+        second = tf.convert_to_tensor(self._log_scale)
+        return x * tf.exp(0.5 * (first + second))
+
+
+class KeepsPoints(right.Scaling):
+    """Keeps every eager point that it has seen."""
+
+    seen = []
+
+    def _forward(self, x):
+        if not tf.is_symbolic_tensor(x):
+            self.seen.append(x)
+        return super()._forward(x)
+
+
+class LooksAhead(right.InverseAutoregressive):
+    """A mask of 1e-17 instead of 0: nothing that a value shows."""
+
+    def _strictly_lower(self, weights):
+        return super()._strictly_lower(weights) + 1e-17 * weights
+
+
+class IgnoresSteps(right.Scaling):
+    """Slices without regard to the step."""
+
+    def __getitem__(self, slices):
+        slices = slices if isinstance(slices, tuple) else (slices,)
+        return super().__getitem__(
+            tuple(
+                slice(s.start, s.stop) if isinstance(s, slice) else s
+                for s in slices
+            )
+        )
+
+
+class ForgetsEventShape(right.Scaling):
+    """Does not say the shape of its results."""
+
+    def _forward_event_shape(self, input_shape):
+        return tf.TensorShape([None])

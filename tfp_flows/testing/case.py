@@ -130,6 +130,13 @@ class BijectorCase:
       parameter_scale: norm of the free reals behind each random parameter.
       identity_at: parameters at whose zero the map is promised to be the
         identity.
+      autoregressive_order: the place of each coordinate in an order in which
+        no coordinate depends on a later one, `[D]`; None: no promise.
+      refuses: what the bijector refuses: the step of a check, as a failure
+        names it, to a regular expression that its error must match. Such a
+        step fails unless it is refused.
+      thorough: whether the checks of derivatives and loops run every program
+        they know, which takes twice the time of the whole kit.
       seed: of every random number.
     """
 
@@ -141,6 +148,9 @@ class BijectorCase:
     dtypes: Sequence[str] = ("float32", "float64")
     parameter_scale: float = 1.0
     identity_at: Sequence[str] = ()
+    autoregressive_order: Sequence[int] | None = None
+    refuses: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    thorough: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -153,6 +163,12 @@ class BijectorCase:
             raise ValueError(
                 "`dtypes` must be among 'float32' and 'float64'; got "
                 f"{self.dtypes}."
+            )
+        order = self.autoregressive_order
+        if order is not None and sorted(order) != list(range(self.event_size)):
+            raise ValueError(
+                "`autoregressive_order` must hold each of 0, ..., "
+                f"{self.event_size - 1} once; got {list(order)}."
             )
         unknown = set(self.identity_at) - set(self.shapes)
         if unknown:
@@ -207,7 +223,12 @@ class BijectorCase:
         if tuple(event_shape) == tuple(self.event_shape):
             return self
         if self.parameter_shapes is None or callable(self.parameter_shapes):
-            return dataclasses.replace(self, event_shape=tuple(event_shape))
+            return dataclasses.replace(
+                self,
+                event_shape=tuple(event_shape),
+                autoregressive_order=None,
+                refuses={},
+            )
         return None
 
     def rng(self, purpose: str) -> np.random.Generator:

@@ -6,6 +6,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.testing import tolerances
 from tfp_flows.testing.case import NUM_EXAMPLES, Arrays, BijectorCase, Tensors
+from tfp_flows.testing.evaluation import base_distribution
 from tfp_flows.testing.report import Findings
 
 __all__ = ["check_amortized_noise", "check_density"]
@@ -66,23 +67,12 @@ def _log_prob(
     case: BijectorCase, points: np.ndarray, parameters: Arrays
 ) -> np.ndarray:
     def log_prob(points: tf.Tensor, parameters: Tensors) -> tf.Tensor:
-        base = _base(case, tf.float64)
+        base = base_distribution(case, tf.float64)
         q = tfd.TransformedDistribution(base, case.build(**parameters))
         return q.log_prob(points)
 
     function = tf.function(log_prob, autograph=False)
     return function(tf.constant(points), case.tensors(parameters)).numpy()
-
-
-def _base(case: BijectorCase, dtype: tf.DType) -> tfd.Distribution:
-    """Standard normal over one event."""
-    zeros = tf.zeros(list(case.event_shape), dtype)
-    if case.event_ndims == 1:
-        return tfd.MultivariateNormalDiag(zeros, tf.ones_like(zeros))
-    return tfd.Independent(
-        tfd.Normal(zeros, tf.ones_like(zeros)),
-        reinterpreted_batch_ndims=case.event_ndims,
-    )
 
 
 def _sample_integral(case: BijectorCase, findings: Findings) -> None:
@@ -135,7 +125,7 @@ def check_amortized_noise(case: BijectorCase, findings: Findings) -> None:
     full = tf.zeros(batch + event, tf.float64)
     standard = tfd.Normal(tf.constant(0.0, tf.float64), 1.0)
     bases = {
-        "a base of batch []": lambda: _base(case, tf.float64),
+        "a base of batch []": lambda: base_distribution(case, tf.float64),
         "a base of batch [B]": lambda: tfd.Independent(
             tfd.Normal(full, tf.ones_like(full)),
             reinterpreted_batch_ndims=case.event_ndims,

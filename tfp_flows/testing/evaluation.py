@@ -14,12 +14,16 @@ from tfp_flows.testing.report import Describe, Findings
 
 __all__ = [
     "AT_X",
+    "AT_Y",
     "QUANTITIES",
     "SIGNATURE",
     "Evaluator",
+    "base_distribution",
+    "close_gradients",
     "close_outputs",
     "jacobians",
     "outputs",
+    "second_derivatives",
     "total",
     "values",
     "values_and_gradients",
@@ -27,10 +31,12 @@ __all__ = [
 ]
 
 tfb = tfp.bijectors
+tfd = tfp.distributions
 
 QUANTITIES = ("forward", "inverse", "fldj", "ildj")
-# Those that take x; the others take y.
+# Those that take x, and those that take y.
 AT_X = ("forward", "fldj")
+AT_Y = ("inverse", "ildj")
 # Enough to recognise a map: its value one way, its log-det the other way.
 SIGNATURE = ("forward", "ildj")
 
@@ -82,6 +88,38 @@ def close_outputs(
             where=where[q] if where else None,
             broadcast=q in ("fldj", "ildj"),
         )
+
+
+def close_gradients(
+    findings: Findings,
+    what: str,
+    found: Arrays,
+    expected: Arrays,
+    tolerance: float,
+) -> None:
+    """Compares gradients, each relative to its largest entry.
+
+    `what` holds `{}` for the name of what the gradient is to.
+    """
+    for target, gradient in expected.items():
+        findings.close(
+            what.format(target),
+            found[target],
+            gradient,
+            tolerance,
+            scale=1.0 + np.max(np.abs(gradient), initial=0.0),
+        )
+
+
+def base_distribution(case: BijectorCase, dtype: tf.DType) -> tfd.Distribution:
+    """Standard normal over one event."""
+    zeros = tf.zeros(list(case.event_shape), dtype)
+    if case.event_ndims == 1:
+        return tfd.MultivariateNormalDiag(zeros, tf.ones_like(zeros))
+    return tfd.Independent(
+        tfd.Normal(zeros, tf.ones_like(zeros)),
+        reinterpreted_batch_ndims=case.event_ndims,
+    )
 
 
 def total(found: Tensors) -> tf.Tensor:
@@ -155,6 +193,7 @@ class Evaluator:
         y: np.ndarray,
         parameters: Arrays,
         only: str | None = None,
+        weights: Arrays | None = None,
     ) -> tuple[Arrays, Arrays]:
         """Values and gradients, see `values_and_gradients`.
 
@@ -164,10 +203,11 @@ class Evaluator:
           parameters: of batch shape `[B]`.
           only: the one quantity whose gradients are meant; default the sum of
             all four.
+          weights: of the quantities in that sum; default `weights_of`.
         """
         case, dtype = self._case, self._dtype
         batch_shape = x.shape[: x.ndim - case.event_ndims]
-        weights = weights_of(case, batch_shape)
+        weights = dict(weights or weights_of(case, batch_shape))
         for q in QUANTITIES:
             weights[q] = weights[q] * float(only in (None, q))
         found, gradients = self._function(
@@ -260,8 +300,53 @@ def _jacobians(
     return result
 
 
+def second_derivatives(
+    case: BijectorCase,
+    mode: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    parameters: Arrays,
+    tangent: np.ndarray,
+) -> Arrays:
+    """Derivatives of all gradients of `values_and_gradients` along a move.
+
+    The points `x` and `y` move along `tangent` together.
+    """
+    function = _function(case, "second", "float64", mode, False)
+    weights = weights_of(case, x.shape[: x.ndim - case.event_ndims])
+    found = function(
+        tf.constant(x),
+        tf.constant(y),
+        case.tensors(parameters),
+        case.tensors(weights),
+        tf.constant(tangent),
+    )
+    return _arrays(found)
+
+
+def _second_derivatives(
+    case: BijectorCase,
+    x: tf.Tensor,
+    y: tf.Tensor,
+    parameters: Tensors,
+    weights: Tensors,
+    tangent: tf.Tensor,
+) -> Tensors:
+    with tf.GradientTape() as tape:
+        tape.watch((x, y, parameters))
+        gradients = values_and_gradients(case, x, y, parameters, weights)[1]
+        slope = tf.reduce_sum((gradients["x"] + gradients["y"]) * tangent)
+    sources = {f"`{name}`": p for name, p in parameters.items()}
+    return tape.gradient(
+        slope,
+        {"x": x, "y": y, **sources},
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+
+
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "evaluate": values_and_gradients,
+    "second": _second_derivatives,
     "jacobians": _jacobians,
 }
 

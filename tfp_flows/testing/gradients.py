@@ -15,7 +15,7 @@ from tfp_flows.testing.evaluation import (
 from tfp_flows.testing.report import Describe, Findings
 from tfp_flows.testing.tolerances import FINITE_DIFFERENCE_STEPS
 
-__all__ = ["check_gradients"]
+__all__ = ["check_gradients", "compare", "derivatives", "distances"]
 
 # Five-point rule: multiples of the step, and coefficients times the step.
 RULE = {1: 8.0 / 12.0, -1: -8.0 / 12.0, 2: -1.0 / 12.0, -2: 1.0 / 12.0}
@@ -46,17 +46,17 @@ def check_gradients(case: BijectorCase, findings: Findings) -> None:
         tangent = _direction(rng, x.shape, case.event_size)
         moved = {
             t: evaluate.values(x + t * tangent, y + t * tangent, parameters)
-            for t in _distances()
+            for t in distances()
         }
         for q in QUANTITIES:
             found = gradients[q]["the input"] * tangent
-            _compare(
+            compare(
                 case,
                 f"gradient of {q} to the input",
                 found.sum(tuple(range(2, x.ndim))),
-                [d * weights[q] for d in _derivatives(moved, q)],
-                case.describe(x if q in AT_X else y, parameters),
+                [d * weights[q] for d in derivatives(moved, q)],
                 findings,
+                case.describe(x if q in AT_X else y, parameters),
             )
 
         for name, spec in case.shapes.items():
@@ -66,14 +66,14 @@ def check_gradients(case: BijectorCase, findings: Findings) -> None:
             other_axes = [a for a in range(tangent.ndim) if a != batch_axis]
             for q in QUANTITIES:
                 found = gradients[q][f"`{name}`"] * tangent
-                terms = [d * weights[q] for d in _derivatives(moved, q)]
-                _compare(
+                terms = [d * weights[q] for d in derivatives(moved, q)]
+                compare(
                     case,
                     f"gradient of {q} to `{name}`",
                     found.sum(tuple(other_axes)),
                     [np.moveaxis(t, 1, 0) for t in terms],
-                    case.describe_example(parameters),
                     findings,
+                    case.describe_example(parameters),
                 )
 
 
@@ -106,8 +106,8 @@ def _curve(
 
     # `parameters` are rounded to float32: the curve is shifted onto them.
     shift = parameters[name] - value(0.0)
-    curve = {t: {**parameters, name: value(t) + shift} for t in _distances()}
-    return curve, _derivatives(curve, name)[0]
+    curve = {t: {**parameters, name: value(t) + shift} for t in distances()}
+    return curve, derivatives(curve, name)[0]
 
 
 def _check_presence(
@@ -132,11 +132,12 @@ def _check_presence(
         )
 
 
-def _distances() -> list[float]:
+def distances() -> list[float]:
+    """All distances at which `derivatives` needs a value."""
     return [m * h for h in FINITE_DIFFERENCE_STEPS for m in RULE]
 
 
-def _derivatives(curve: Curve, name: str) -> list[np.ndarray]:
+def derivatives(curve: Curve, name: str) -> list[np.ndarray]:
     """Derivative at 0 of `curve[t][name]`, once with each step."""
     return [
         np.sum([c / h * curve[m * h][name] for m, c in RULE.items()], axis=0)
@@ -144,17 +145,19 @@ def _derivatives(curve: Curve, name: str) -> list[np.ndarray]:
     ]
 
 
-def _compare(
+def compare(
     case: BijectorCase,
     what: str,
     found: np.ndarray,
     terms: Sequence[np.ndarray],
-    where: Describe,
     findings: Findings,
+    where: Describe | None = None,
+    scale: np.ndarray | None = None,
 ) -> None:
     """Compares with the sums of `terms` over their further axes.
 
-    There is one array of terms for each step; the nearer sum counts.
+    There is one array of terms for each step; the nearer sum counts. A sum of
+    terms that cancel is right relative to the terms: the default of `scale`.
     """
     axes = tuple(range(found.ndim, terms[0].ndim))
     sums = [t.sum(axes) for t in terms]
@@ -164,7 +167,10 @@ def _compare(
         found,
         np.where(nearer, sums[1], sums[0]),
         case.tolerances.gradient,
-        # A sum of terms that cancel is right relative to the terms.
-        scale=1.0 + np.abs(found) + np.abs(terms[0]).sum(axes),
+        scale=(
+            1.0 + np.abs(found) + np.abs(terms[0]).sum(axes)
+            if scale is None
+            else scale
+        ),
         where=where,
     )

@@ -37,14 +37,13 @@ def check_modes(case: BijectorCase, findings: Findings) -> None:
                     x if q in evaluation.AT_X else y, parameters
                 ),
             )
-        for target, gradient in gradients.items():
-            findings.close(
-                f"gradient to {target}, {mode} against eager",
-                other_gradients[target],
-                gradient,
-                case.tolerances.same,
-                scale=1.0 + np.max(np.abs(gradient), initial=0.0),
-            )
+        evaluation.close_gradients(
+            findings,
+            f"gradient to {{}}, {mode} against eager",
+            other_gradients,
+            gradients,
+            case.tolerances.same,
+        )
 
 
 def check_dtypes(case: BijectorCase, findings: Findings) -> None:

@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -152,9 +153,14 @@ class CheckReport:
 
 
 class Findings:
-    """Collects what one check finds, without stopping at the first failure."""
+    """Collects what one check finds, without stopping at the first failure.
 
-    def __init__(self) -> None:
+    Args:
+      refuses: steps that must raise, by their name: to what the error says.
+    """
+
+    def __init__(self, refuses: Mapping[str, str] | None = None) -> None:
+        self._refuses = refuses or {}
         self.measurements: list[Measurement] = []
         self.failures: list[Failure] = []
         self.not_applicable = ""
@@ -250,15 +256,26 @@ class Findings:
 
     @contextlib.contextmanager
     def attempt(self, what: str) -> Iterator[None]:
-        """Turns an exception inside the block into a failure of `what`."""
+        """Turns an exception inside the block into a failure of `what`.
+
+        A step that the case refuses fails without such an exception.
+        """
+        refusal = self._refuses.get(what)
+        expected = "a result"
+        if refusal is not None:
+            expected = f"an error that matches {refusal!r}"
         try:
             yield
         except Exception as error:
             self.require(
-                False,
+                refusal is not None and bool(re.search(refusal, str(error))),
                 what,
-                expected="a result",
+                expected=expected,
                 found=f"{type(error).__name__}: {error}",
+            )
+        else:
+            self.require(
+                refusal is None, what, expected=expected, found="no error"
             )
 
 

@@ -8,13 +8,19 @@ from types import MappingProxyType
 import tensorflow_probability as tfp
 
 from tfp_flows.testing import (
+    batches,
+    composition,
     densities,
+    derivatives,
     extremes,
     gradients,
+    lifetimes,
     log_dets,
+    loops,
     modes,
     round_trips,
     shapes,
+    sizes,
     structure,
     variables,
 )
@@ -32,11 +38,18 @@ __all__ = ["CHECKS", "check_bijector", "check_case"]
 _COLLECT: dict[str, Callable[[BijectorCase, Findings], None]] = {
     "shapes": shapes.check_shapes,
     "batch_shape": shapes.check_batch_shape,
-    "dynamic_shapes": shapes.check_dynamic_shapes,
+    "dynamic_shapes": sizes.check_dynamic_shapes,
+    "batches": batches.check_batches,
+    "wrong_sizes": sizes.check_wrong_sizes,
     "round_trip": round_trips.check_round_trip,
     "cache": round_trips.check_cache,
     "log_det": log_dets.check_log_det,
+    "autoregressive": log_dets.check_autoregressive,
     "gradients": gradients.check_gradients,
+    "jacobians": derivatives.check_jacobians,
+    "hessians": derivatives.check_hessians,
+    "vectorized_map": loops.check_vectorized_map,
+    "control_flow": loops.check_control_flow,
     "modes": modes.check_modes,
     "dtypes": modes.check_dtypes,
     "extreme_inputs": extremes.check_extreme_inputs,
@@ -46,16 +59,19 @@ _COLLECT: dict[str, Callable[[BijectorCase, Findings], None]] = {
     "composite": structure.check_composite,
     "copy": structure.check_copy,
     "slicing": structure.check_slicing,
-    "composition": structure.check_composition,
+    "composition": composition.check_composition,
+    "memory": lifetimes.check_memory,
+    "variable_reads": lifetimes.check_variable_reads,
     "variables": variables.check_variables,
     "cached_variables": variables.check_cached_variables,
     "make_trainable": variables.check_make_trainable,
+    "parameter_properties": variables.check_parameter_properties,
     "keras_variables": variables.check_keras_variables,
 }
 
 
 def _run(name: str, case: BijectorCase) -> CheckResult:
-    findings = Findings()
+    findings = Findings(case.refuses)
     start = time.perf_counter()
     with findings.attempt("the check itself"):
         _COLLECT[name](case, findings)
@@ -119,6 +135,9 @@ def check_bijector(
     *,
     parameter_shapes: ParameterShapesLike = None,
     identity_at: Sequence[str] = (),
+    autoregressive_order: Sequence[int] | None = None,
+    refuses: Mapping[str, str] | None = None,
+    thorough: bool = False,
     parameter_scale: float = 1.0,
     dtypes: Sequence[str] = ("float32", "float64"),
     tolerances: Tolerances | None = None,
@@ -137,6 +156,12 @@ def check_bijector(
         for an event shape. Needed where `build` is not a class.
       identity_at: parameters at whose zero the map is promised to be the
         identity.
+      autoregressive_order: the place of each coordinate in an order in which
+        no coordinate depends on a later one, `[D]`; None: no promise.
+      refuses: steps of checks that must raise, to a regular expression that
+        the error matches, see `BijectorCase`.
+      thorough: whether the checks of derivatives and loops run every program
+        they know.
       parameter_scale: norm of the free reals behind each random parameter.
       dtypes: among "float32" and "float64".
       tolerances: largest errors that count as right; default `Tolerances()`.
@@ -163,6 +188,9 @@ def check_bijector(
         dtypes=dtypes,
         parameter_scale=parameter_scale,
         identity_at=identity_at,
+        autoregressive_order=autoregressive_order,
+        refuses=refuses or {},
+        thorough=thorough,
         seed=seed,
     )
     return check_case(case, checks)

@@ -2,22 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.testing import evaluation
-from tfp_flows.testing.case import (
-    NUM_EXAMPLES,
-    Arrays,
-    BijectorCase,
-    ParameterShape,
-    Tensors,
-)
+from tfp_flows.testing.case import Arrays, BijectorCase, ParameterShape
 from tfp_flows.testing.report import Findings
 
-__all__ = ["check_batch_shape", "check_dynamic_shapes", "check_shapes"]
+__all__ = ["check_batch_shape", "check_shapes"]
 
 Batch = tuple[int, ...]
 
@@ -253,53 +247,3 @@ def check_batch_shape(case: BijectorCase, findings: Findings) -> None:
                 expected=list(batch),
                 found=list(np.asarray(dynamic)),
             )
-
-
-def check_dynamic_shapes(case: BijectorCase, findings: Findings) -> None:
-    """Values and batch shape where a graph does not know the batch's size."""
-    parameters = case.parameters("parameters", (NUM_EXAMPLES,))
-    x, y = case.points("x"), case.points("y")
-    n, event = case.event_ndims, list(case.event_shape)
-    static_shapes: list[tf.TensorShape] = []
-
-    def call(x: tf.Tensor, y: tf.Tensor, parameters: Tensors) -> Any:
-        bijector = case.build(**parameters)
-        static_shapes.append(bijector.experimental_batch_shape(x_event_ndims=n))
-        found = evaluation.outputs(bijector, x, y, n)
-        return found, bijector.experimental_batch_shape_tensor(x_event_ndims=n)
-
-    point = tf.TensorSpec([None, None, *event], tf.float64)
-    signature = (
-        point,
-        point,
-        {
-            name: tf.TensorSpec(spec.shape((None,)), tf.float64)
-            for name, spec in case.shapes.items()
-        },
-    )
-    with findings.attempt("a tf.function whose batch size is unknown"):
-        function = tf.function(call, input_signature=signature, autograph=False)
-        found, batch_shape = function(
-            tf.constant(x), tf.constant(y), case.tensors(parameters)
-        )
-        findings.require(
-            static_shapes[0].is_compatible_with([NUM_EXAMPLES]),
-            "experimental_batch_shape in a graph, parameters [None]",
-            expected="[None]",
-            found=static_shapes[0],
-        )
-        findings.require(
-            batch_shape.numpy().tolist() == [NUM_EXAMPLES],
-            "experimental_batch_shape_tensor in a graph, parameters [None]",
-            expected=[NUM_EXAMPLES],
-            found=batch_shape.numpy().tolist(),
-        )
-        at_x, at_y = (case.describe(p, parameters) for p in (x, y))
-        evaluation.close_outputs(
-            findings,
-            "{} in a graph of unknown batch size",
-            found,
-            evaluation.Evaluator(case).values(x, y, parameters),
-            case.tolerances.same,
-            {"forward": at_x, "fldj": at_x, "inverse": at_y, "ildj": at_y},
-        )

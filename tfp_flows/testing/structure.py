@@ -9,7 +9,6 @@ import tensorflow_probability as tfp
 
 from tfp_flows.testing.case import NUM_EXAMPLES, Arrays, BijectorCase
 from tfp_flows.testing.evaluation import (
-    QUANTITIES,
     SIGNATURE,
     Evaluator,
     close_outputs,
@@ -21,9 +20,9 @@ from tfp_flows.testing.report import Findings
 
 __all__ = [
     "check_composite",
-    "check_composition",
     "check_copy",
     "check_slicing",
+    "compare",
 ]
 
 tfb = tfp.bijectors
@@ -34,7 +33,7 @@ _NOT_COMPOSITE = (
 )
 
 
-def _compare(
+def compare(
     case: BijectorCase,
     what: str,
     bijector: tfb.Bijector,
@@ -80,7 +79,7 @@ def check_composite(case: BijectorCase, findings: Findings) -> None:
             expand_composites=True,
         )
         expected = evaluate.values(x, y, second)
-        _compare(case, "a repacked bijector", packed, expected, x, y, findings)
+        compare(case, "a repacked bijector", packed, expected, x, y, findings)
 
     def call(bijector: tfb.Bijector, x: tf.Tensor, y: tf.Tensor) -> Any:
         return outputs(bijector, x, y, case.event_ndims), bijector
@@ -100,7 +99,7 @@ def check_composite(case: BijectorCase, findings: Findings) -> None:
                 found=type(returned).__name__,
             )
             what = "the returned bijector"
-            _compare(case, what, returned, expected, x, y, findings)
+            compare(case, what, returned, expected, x, y, findings)
         count = function.experimental_get_tracing_count()
         findings.require(
             count == 1,
@@ -142,7 +141,7 @@ def check_copy(case: BijectorCase, findings: Findings) -> None:
             found=type(copied).__name__,
         )
         expected = evaluate.values(x, y, parameters)
-        _compare(case, "a copy", copied, expected, x, y, findings)
+        compare(case, "a copy", copied, expected, x, y, findings)
     if case.bijector_class is None:
         return
     for name in case.shapes:
@@ -151,10 +150,10 @@ def check_copy(case: BijectorCase, findings: Findings) -> None:
             new = tf.constant(other[name])
             copied = case.fresh(parameters).copy(**{name: new})
             expected = evaluate.values(x, y, changed)
-            _compare(
-                case, f"copy({name}=...)", copied, expected, x, y, findings
-            )
+            compare(case, f"copy({name}=...)", copied, expected, x, y, findings)
 
+
+NUM_RANDOM_SLICES = 4
 
 # Indices of a batch of shape [2, 3].
 _SLICES: dict[str, tuple[Any, ...]] = {
@@ -171,12 +170,13 @@ _SLICES: dict[str, tuple[Any, ...]] = {
 def check_slicing(case: BijectorCase, findings: Findings) -> None:
     """`bijector[index]` maps as the examples at the index did.
 
-    Parameters of batch `[2, 3]`; then one of them of batch `[1, 3]`, which
-    slicing must broadcast.
+    Parameters of batch `[2, 3]`, at fixed and at random indices; then one of
+    them of batch `[1, 3]`, which slicing must broadcast.
     """
     full = case.parameters("slices", (2, 3))
     x, y = (case.points(f"slices {p}", (2, 3)) for p in "xy")
-    jobs = [("", full, list(_SLICES))]
+    slices = _SLICES | _random_slices(case)
+    jobs = [("", full, list(slices))]
     if len(case.shapes) > 1:
         name = next(iter(case.shapes))
         single = full[name][case.batch_index(name, slice(0, 1))]
@@ -193,12 +193,32 @@ def check_slicing(case: BijectorCase, findings: Findings) -> None:
                         case,
                         what,
                         bijector,
-                        _SLICES[text],
+                        slices[text],
                         expected,
                         x,
                         y,
                         findings,
                     )
+
+
+def _random_slices(case: BijectorCase) -> dict[str, tuple[Any, ...]]:
+    """Indices of integers, steps forwards and backwards, and new axes."""
+    rng = case.rng("random slices")
+
+    def item(size: int) -> int | slice:
+        kind = rng.integers(3)
+        if kind == 0:
+            return int(rng.integers(-size, size))
+        start = int(rng.integers(-size, size))
+        return slice(start, None, 2 if kind == 1 else -1)
+
+    result = {}
+    for _ in range(NUM_RANDOM_SLICES):
+        index: list[Any] = [item(2), item(3)][: 1 + rng.integers(2)]
+        if rng.integers(2):
+            index.insert(int(rng.integers(len(index) + 1)), np.newaxis)
+        result[f"[{', '.join(map(str, index))}]"] = tuple(index)
+    return result
 
 
 def _check_slice(
@@ -236,44 +256,4 @@ def _check_slice(
         "forward": take(expected["forward"], n),
         "ildj": take(np.broadcast_to(expected["ildj"], (2, 3)), 0),
     }
-    _compare(case, what, sliced, wanted, take(x, n), take(y, n), findings)
-
-
-def check_composition(case: BijectorCase, findings: Findings) -> None:
-    """`tfb.Invert` and `tfb.Chain` of the bijector are what they stand for."""
-    first = case.parameters("parameters", (NUM_EXAMPLES,))
-    second = case.parameters("other parameters", (NUM_EXAMPLES,))
-    x, y = case.points("x"), case.points("y")
-    evaluate = Evaluator(case)
-    with findings.attempt("tfb.Invert"):
-        straight = evaluate.values(y, x, first)
-        expected = {
-            "forward": straight["inverse"],
-            "inverse": straight["forward"],
-            "fldj": straight["ildj"],
-            "ildj": straight["fldj"],
-        }
-        inverted = tfb.Invert(case.fresh(first))
-        _compare(
-            case, "tfb.Invert", inverted, expected, x, y, findings, QUANTITIES
-        )
-    with findings.attempt("tfb.Chain"):
-        # tfb.Chain applies the last of its list first.
-        chain = tfb.Chain([case.fresh(second), case.fresh(first)])
-        shape = chain.experimental_batch_shape(x_event_ndims=case.event_ndims)
-        findings.require(
-            shape.rank is not None and shape.as_list() == [NUM_EXAMPLES],
-            "batch shape of tfb.Chain",
-            expected=[NUM_EXAMPLES],
-            found=shape,
-        )
-        one = evaluate.values(x, y, first)
-        two = evaluate.values(one["forward"], y, second)
-        last = evaluate.values(x, two["inverse"], first)
-        expected = {
-            "forward": two["forward"],
-            "inverse": last["inverse"],
-            "fldj": one["fldj"] + two["fldj"],
-            "ildj": two["ildj"] + last["ildj"],
-        }
-        _compare(case, "tfb.Chain", chain, expected, x, y, findings, QUANTITIES)
+    compare(case, what, sliced, wanted, take(x, n), take(y, n), findings)

@@ -24,6 +24,7 @@ __all__ = [
     "check_cached_variables",
     "check_keras_variables",
     "check_make_trainable",
+    "check_parameter_properties",
     "check_variables",
 ]
 
@@ -88,8 +89,10 @@ def _check_holders(
             found="None or zero",
         )
 
-    # One trace from before the assignment, as a training loop has.
-    calls = {"eager": call, "tf.function": tf.function(call, autograph=False)}
+    calls = {"eager": call}
+    if kind == "tf.Variable":
+        # One trace from before the assignment, as a training loop has.
+        calls["tf.function"] = tf.function(call, autograph=False)
     evaluate = Evaluator(case)
     for stage, parameters in (("at first", old), ("after an assignment", new)):
         for name, holder in holders.items():
@@ -195,6 +198,31 @@ def check_make_trainable(case: BijectorCase, findings: Findings) -> None:
                 expected="a tensor",
                 found=None,
             )
+
+
+def check_parameter_properties(case: BijectorCase, findings: Findings) -> None:
+    """`shape_fn` takes `sample_shape` by keyword, as a shape and as a list."""
+    if case.bijector_class is None:
+        findings.not_applicable = "`build` is a function, not a class"
+        return
+    properties = case.bijector_class.parameter_properties(dtype=tf.float32)
+    sample_shape = tf.TensorShape([5, *case.event_shape])
+    for name, p in properties.items():
+        if not (p.is_tensor and p.is_preferred):
+            continue
+        with findings.attempt(f"shape_fn(sample_shape=...) of `{name}`"):
+            try:
+                expected = list(p.shape_fn(sample_shape))
+            except NotImplementedError:
+                continue
+            for kind in (tf.TensorShape, list):
+                given = kind(sample_shape.as_list())
+                findings.require(
+                    list(p.shape_fn(sample_shape=given)) == expected,
+                    f"shape_fn of `{name}` of a {kind.__name__} by keyword",
+                    expected=expected,
+                    found=p.shape_fn(sample_shape=given),
+                )
 
 
 def check_keras_variables(case: BijectorCase, findings: Findings) -> None:

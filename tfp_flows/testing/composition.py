@@ -1,0 +1,223 @@
+"""Checks of what TFP builds out of bijectors and transformed distributions."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.testing.case import NUM_EXAMPLES, Arrays, BijectorCase
+from tfp_flows.testing.evaluation import (
+    QUANTITIES,
+    Evaluator,
+    base_distribution,
+    close_outputs,
+    outputs,
+)
+from tfp_flows.testing.report import Findings
+from tfp_flows.testing.structure import compare
+
+__all__ = ["check_composition"]
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+def check_composition(case: BijectorCase, findings: Findings) -> None:
+    """What TFP builds of the bijector is what it stands for.
+
+    `tfb.Invert`, `tfb.Chain`, `tfb.Reshape` around it, `tfb.JointMap`,
+    `tfb.Blockwise`, and `tfd.MixtureSameFamily` and `tfd.BatchReshape` of its
+    distributions.
+    """
+    first = case.parameters("parameters", (NUM_EXAMPLES,))
+    second = case.parameters("other parameters", (NUM_EXAMPLES,))
+    x, y = case.points("x"), case.points("y")
+    evaluate = Evaluator(case)
+    with findings.attempt("tfb.Invert"):
+        straight = evaluate.values(y, x, first)
+        expected = {
+            "forward": straight["inverse"],
+            "inverse": straight["forward"],
+            "fldj": straight["ildj"],
+            "ildj": straight["fldj"],
+        }
+        inverted = tfb.Invert(case.fresh(first))
+        compare(
+            case, "tfb.Invert", inverted, expected, x, y, findings, QUANTITIES
+        )
+    with findings.attempt("tfb.Chain"):
+        # tfb.Chain applies the last of its list first.
+        chain = tfb.Chain([case.fresh(second), case.fresh(first)])
+        shape = chain.experimental_batch_shape(x_event_ndims=case.event_ndims)
+        findings.require(
+            shape.rank is not None and shape.as_list() == [NUM_EXAMPLES],
+            "batch shape of tfb.Chain",
+            expected=[NUM_EXAMPLES],
+            found=shape,
+        )
+        one = evaluate.values(x, y, first)
+        two = evaluate.values(one["forward"], y, second)
+        last = evaluate.values(x, two["inverse"], first)
+        expected = {
+            "forward": two["forward"],
+            "inverse": last["inverse"],
+            "fldj": one["fldj"] + two["fldj"],
+            "ildj": two["ildj"] + last["ildj"],
+        }
+        compare(case, "tfb.Chain", chain, expected, x, y, findings, QUANTITIES)
+    parts = {
+        "tfb.Reshape": _check_reshape,
+        "tfb.JointMap": _check_joint_map,
+        "tfb.Blockwise": _check_blockwise,
+        "batches of distributions": _check_distributions,
+    }
+    for what, check in parts.items():
+        with findings.attempt(what):
+            check(case, x, y, first, second, findings)
+
+
+def _check_reshape(
+    case: BijectorCase,
+    x: np.ndarray,
+    y: np.ndarray,
+    first: Arrays,
+    second: Arrays,
+    findings: Findings,
+) -> None:
+    """Rows and columns of one more axis, mapped as the event that they are."""
+    del second
+    event = list(case.event_shape)
+    shaped = tfb.Chain(
+        [
+            tfb.Reshape([*event, 1], event),
+            case.fresh(first),
+            tfb.Reshape(event, [*event, 1]),
+        ]
+    )
+    findings.require(
+        shaped.forward_event_shape([*event, 1]) == [*event, 1],
+        "event shape inside tfb.Reshape",
+        expected=[*event, 1],
+        found=shaped.forward_event_shape([*event, 1]),
+    )
+    expected = Evaluator(case).values(x, y, first)
+    for q in ("forward", "inverse"):
+        expected[q] = expected[q][..., np.newaxis]
+    found = outputs(
+        shaped,
+        tf.constant(x[..., np.newaxis]),
+        tf.constant(y[..., np.newaxis]),
+        case.event_ndims + 1,
+    )
+    what = "{} inside tfb.Reshape"
+    close_outputs(findings, what, found, expected, case.tolerances.same)
+
+
+def _check_joint_map(
+    case: BijectorCase,
+    x: np.ndarray,
+    y: np.ndarray,
+    first: Arrays,
+    second: Arrays,
+    findings: Findings,
+) -> None:
+    """Two parts, each with its own parameters; the log-dets add up."""
+    both = tfb.JointMap([case.fresh(first), case.fresh(second)])
+    n = [case.event_ndims] * 2
+    pairs = [tf.constant(x), tf.constant(x)], [tf.constant(y), tf.constant(y)]
+    one, two = (Evaluator(case).values(x, y, p) for p in (first, second))
+    images = both.forward(pairs[0]), both.inverse(pairs[1])
+    log_dets = (
+        both.forward_log_det_jacobian(pairs[0], event_ndims=n),
+        both.inverse_log_det_jacobian(pairs[1], event_ndims=n),
+    )
+    for q, parts in zip(("forward", "inverse"), images, strict=True):
+        for found, expected in zip(parts, (one[q], two[q]), strict=True):
+            findings.close(
+                f"{q} of tfb.JointMap", found, expected, case.tolerances.same
+            )
+    for q, found in zip(("fldj", "ildj"), log_dets, strict=True):
+        findings.close(
+            f"{q} of tfb.JointMap",
+            found,
+            one[q] + two[q],
+            case.tolerances.same,
+            broadcast=True,
+        )
+
+
+def _check_blockwise(
+    case: BijectorCase,
+    x: np.ndarray,
+    y: np.ndarray,
+    first: Arrays,
+    second: Arrays,
+    findings: Findings,
+) -> None:
+    """Two blocks of one vector."""
+    if case.event_ndims != 1:
+        return
+    size = case.event_size
+    blocks = tfb.Blockwise(
+        [case.fresh(first), case.fresh(second)], block_sizes=[size, size]
+    )
+    one, two = (Evaluator(case).values(x, y, p) for p in (first, second))
+    expected = {q: one[q] + two[q] for q in ("fldj", "ildj")}
+    for q in ("forward", "inverse"):
+        expected[q] = np.concatenate([one[q], two[q]], axis=-1)
+    twice = [np.concatenate([points, points], axis=-1) for points in (x, y)]
+    compare(
+        case, "tfb.Blockwise", blocks, expected, *twice, findings, QUANTITIES
+    )
+
+
+def _check_distributions(
+    case: BijectorCase,
+    x: np.ndarray,
+    y: np.ndarray,
+    first: Arrays,
+    second: Arrays,
+    findings: Findings,
+) -> None:
+    """A mixture of the batch, and the batch in another shape."""
+    del second
+    event = list(case.event_shape)
+    flows = tfd.TransformedDistribution(
+        base_distribution(case, tf.float64), case.fresh(first)
+    )
+    values = Evaluator(case).values(x, y, first)
+    noise = values["inverse"].reshape(*y.shape[:2], -1)
+    normal = -0.5 * (noise**2 + np.log(2.0 * np.pi)).sum(-1)
+    log_prob = normal + values["ildj"]
+    reshaped = tfd.BatchReshape(flows, [2, NUM_EXAMPLES // 2])
+    found = reshaped.log_prob(
+        tf.constant(y.reshape(-1, 2, NUM_EXAMPLES // 2, *event))
+    )
+    findings.close(
+        "log_prob of tfd.BatchReshape",
+        np.reshape(found, log_prob.shape),
+        log_prob,
+        case.tolerances.same,
+    )
+    # The same points for all the examples, one component each.
+    shared = np.repeat(y[:, :1], NUM_EXAMPLES, axis=1)
+    values = Evaluator(case).values(shared, shared, first)
+    noise = values["inverse"].reshape(*y.shape[:2], -1)
+    normal = -0.5 * (noise**2 + np.log(2.0 * np.pi)).sum(-1)
+    mixture = tfd.MixtureSameFamily(
+        tfd.Categorical(logits=tf.zeros([NUM_EXAMPLES], tf.float64)), flows
+    )
+    findings.close(
+        "log_prob of tfd.MixtureSameFamily",
+        mixture.log_prob(tf.constant(y[:, 0])),
+        np.logaddexp.reduce(normal + values["ildj"], axis=1)
+        - np.log(NUM_EXAMPLES),
+        case.tolerances.same,
+        scale=1.0 + np.abs(normal + values["ildj"]).max(1),
+    )
+    sample = mixture.sample(3, seed=[case.seed, 4])
+    findings.require(
+        sample.shape == [3, *event] and mixture.event_shape == event,
+        "shape of samples of tfd.MixtureSameFamily",
+        expected=[3, *event],
+        found=sample.shape,
+    )
