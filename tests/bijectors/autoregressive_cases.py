@@ -108,4 +108,7 @@ def autoregressive_cases(
             event_shape=[size],
             parameter_shapes=functools.partial(family.shapes, leading),
             identity_at=identity_at,
+            autoregressive_order=(
+                family.network(size).order if num_members is None else None
+            ),
         )

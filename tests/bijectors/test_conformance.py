@@ -1,5 +1,7 @@
 """Every bijector of the registry passes every check of the kit."""
 
+import dataclasses
+
 import pytest
 
 from tests.bijectors.registry import CASES
@@ -14,6 +16,38 @@ DEFAULT = (
     "s-log-2",
 )
 
+# One case of each class, and Scans of those whose loops differ, for which the
+# checks of derivatives and loops run all that they know.
+THOROUGH = (
+    "planar-2",
+    "scan-planar-2",
+    "radial-2",
+    "circular-3",
+    "circular-2x3",
+    "symmetric-3",
+    "s-log-2",
+    "deep-sigmoidal-3",
+    "additive-2",
+    "affine-context-3",
+    "data-adaptive-3",
+    "conf-5",
+    "householder-2",
+    "scan-householder-2",
+    "sylvester-orthogonal-3",
+    "sylvester-householder-2",
+    "scan-sylvester-triangular-2",
+    "iaf-context-3",
+    "scan-iaf-3",
+    "maf-2",
+    "lu-linear-2",
+    "spline-3",
+    "spline-coupling-3",
+    "spline-autoregressive-context-3",
+    "naf-3",
+    "scan-gated-circular-8",
+)
+OF_PROGRAMS = ("jacobians", "hessians", "vectorized_map", "control_flow")
+
 
 def _parameter(case):
     marks = [] if case.name in DEFAULT else [pytest.mark.slow]
@@ -24,3 +58,11 @@ def _parameter(case):
 def test_conformance(case):
     report = check_case(case)
     print(report)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", THOROUGH)
+def test_every_program(name):
+    (case,) = (case for case in CASES if case.name == name)
+    thorough = dataclasses.replace(case, thorough=True)
+    print(check_case(thorough, OF_PROGRAMS))

@@ -83,6 +83,11 @@ def test_points_reach_far_out():
             {"identity_at": ["u"]},
             r"`identity_at` must .*\['u'\]",
         ),
+        (
+            right.Scaling,
+            {"autoregressive_order": [0, 1, 1]},
+            r"`autoregressive_order` must hold .*\[0, 1, 1\]",
+        ),
         (right.Scaling, {"checks": ["speed"]}, "`checks` must name .*speed"),
         (right.Scaling, {"checks": []}, "`checks` must name"),
         (tfb.RationalQuadraticSpline, {}, "RationalQuadraticSpline.bin_widths"),
@@ -107,3 +112,18 @@ def test_float64_alone():
     testing.check_bijector(
         wrong.CoarseInFloat32, [2], dtypes=["float64"], checks=["dtypes"]
     )
+
+
+def test_what_is_refused_must_be_refused():
+    step = "tf.cond, the tape outside the tf.function"
+    checks = ["control_flow"]
+    refuses = {step: "no branches"}
+    testing.check_bijector(
+        wrong.RefusesBranches, [2], refuses=refuses, checks=checks
+    )
+    with pytest.raises(testing.ConformanceError, match="no branches"):
+        testing.check_bijector(wrong.RefusesBranches, [2], checks=checks)
+    with pytest.raises(testing.ConformanceError, match="found: *no error"):
+        testing.check_bijector(
+            right.Scaling, [2], refuses=refuses, checks=checks
+        )

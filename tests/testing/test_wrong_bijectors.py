@@ -115,6 +115,9 @@ WRONG = {
     },
 }
 
+# Those of which the default run sees that no other check rejects them.
+ALONE = ("detached log-det", "only hessians: FirstDerivativesOnly")
+
 # (check, bijector class, options): the check rejects it
 REJECTED_BY = [
     ("shapes", wrong.PointsShapeOnly, {}),
@@ -154,6 +157,18 @@ def test_a_right_bijector_passes(name):
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_bijector_is_rejected(name):
+    build, size, expected = WRONG[name]
+    assert _failed(build, size, sorted(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ALONE else pytest.param(name, marks=pytest.mark.slow)
+        for name in WRONG
+    ],
+)
+def test_no_other_check_rejects_it(name):
     build, size, expected = WRONG[name]
     assert _failed(build, size, ALL_BUT_XLA) == expected
 

@@ -441,3 +441,12 @@ class ForgetsEventShape(right.Scaling):
 
     def _forward_event_shape(self, input_shape):
         return tf.TensorShape([None])
+
+
+class RefusesBranches(right.Scaling):
+    """Cannot be a branch of `tf.cond`, and says so."""
+
+    def _forward(self, x):
+        if "cond_true" in tf.compat.v1.get_default_graph().name:
+            raise NotImplementedError("Scaling has no branches.")
+        return super()._forward(x)

@@ -78,10 +78,48 @@ report = testing.check_bijector(Stretch, [2], identity_at=["log_scale"])
 assert set(report.passed) == set(testing.CHECKS)
 ```
 
-A class derived from TFP's own base fails two checks as it stands:
-`cached_variables` (TFP's cache is stale after an assignment) and
-`keras_variables` (nothing refuses them); leave them out by
+A class derived from TFP's own base fails three checks as it stands:
+`cached_variables` (TFP's cache is stale after an assignment),
+`keras_variables` (nothing refuses them) and `wrong_sizes` (the error is
+TensorFlow's, or none); leave them out by
 `checks=[name for name in CHECKS if name not in (...)]`.
+
+What it checks, by the names of `CHECKS`:
+
+- shapes: `shapes` (every pair of batches broadcasts), `batch_shape`,
+  `dynamic_shapes` (unknown batch, sizes and rank in a graph), `batches`
+  (`[6, 1]` in float32, empty), `wrong_sizes` (all four methods refuse them).
+- values: `round_trip`, `cache`, `log_det`, `autoregressive` (zeros of the
+  Jacobian that are exact, where promised), `dtypes`, `extreme_inputs`,
+  `identity`, `density`, `amortized_noise`.
+- derivatives: `gradients` and `hessians` against finite differences,
+  `jacobians` (by pfor, as `tape.batch_jacobian` and `tape.jacobian` do).
+- how it is run: `modes` (eager, graph, XLA), `vectorized_map`,
+  `control_flow` (`tf.while_loop`, `tf.cond`, `tf.map_fn`), with the gradient
+  tape inside and outside.
+- the object: `composite`, `copy`, `slicing`, `composition` (what TFP builds
+  around it), `memory` (nothing is kept), `variable_reads`, `variables`,
+  `cached_variables`, `make_trainable`, `parameter_properties`,
+  `keras_variables`.
+
+`thorough=True` (of a case or of `check_bijector`) lets `jacobians`,
+`hessians`, `vectorized_map` and `control_flow` run all the programs that they
+know: over points, parameters and both, every place of the tape, auto-batched
+joint distributions, Jacobians and second derivatives under XLA. Without it
+they run those programs that find the most, in half of the time of the others
+together.
+
+What a bijector cannot do it must refuse by an error that says so. Name such a
+step, as a failure names it, in `refuses`, with what the error says: the step
+then fails unless it is refused.
+
+    BijectorCase(..., refuses={"tape.jacobian, xla": "static trip count"})
+
+What TensorFlow itself cannot do, whatever the bijector: under XLA, the
+gradient of a loop whose number of steps is not known when it is compiled
+(`tf.while_loop` needs `maximum_iterations`); `tf.vectorized_map` forgets
+`tf.custom_gradient`, so that what is inside must have right derivatives of its
+own.
 
 What the kit does not see: faults at points or parameters it does not draw,
 faults that need more than a few dimensions or steps, non-injective or partial

@@ -164,10 +164,8 @@ def _check_blockwise(
     expected = {q: one[q] + two[q] for q in ("fldj", "ildj")}
     for q in ("forward", "inverse"):
         expected[q] = np.concatenate([one[q], two[q]], axis=-1)
-    twice = [np.concatenate([points, points], axis=-1) for points in (x, y)]
-    compare(
-        case, "tfb.Blockwise", blocks, expected, *twice, findings, QUANTITIES
-    )
+    x, y = (np.concatenate([points, points], axis=-1) for points in (x, y))
+    compare(case, "tfb.Blockwise", blocks, expected, x, y, findings, QUANTITIES)
 
 
 def _check_distributions(

@@ -1,6 +1,7 @@
 """Checks of Jacobians by pfor and of second derivatives."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -127,7 +128,7 @@ def _block_diagonal(
         axis = len(case.shapes[name.strip("`")].leading)
     rows = np.zeros((NUM_EXAMPLES, *gradient.shape))
     for b in range(NUM_EXAMPLES):
-        index = (*(slice(None),) * axis, b)
+        index: tuple[Any, ...] = (*(slice(None),) * axis, b)
         rows[(b, *index)] = gradient[index]
     return rows
 
