@@ -115,7 +115,7 @@ def test_float64_alone():
 
 
 def test_what_is_refused_must_be_refused():
-    step = "tf.cond, the tape outside the tf.function"
+    step = "tf.cond of the inverse"
     checks = ["control_flow"]
     refuses = {step: "no branches"}
     testing.check_bijector(

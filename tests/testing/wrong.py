@@ -446,7 +446,7 @@ class ForgetsEventShape(right.Scaling):
 class RefusesBranches(right.Scaling):
     """Cannot be a branch of `tf.cond`, and says so."""
 
-    def _forward(self, x):
+    def _inverse(self, y):
         if "cond_true" in tf.compat.v1.get_default_graph().name:
             raise NotImplementedError("Scaling has no branches.")
-        return super()._forward(x)
+        return super()._inverse(y)

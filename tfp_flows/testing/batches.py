@@ -15,7 +15,6 @@ MANY = 6
 # Batch shapes of the parameters and of the points.
 _EMPTY: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((0,), (0,)),
-    ((), (0,)),
     ((0,), ()),
     ((2,), (0, 2)),
 )

@@ -5,7 +5,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.testing import tolerances
-from tfp_flows.testing.case import NUM_EXAMPLES, Arrays, BijectorCase, Tensors
+from tfp_flows.testing.case import NUM_EXAMPLES, Arrays, BijectorCase
 from tfp_flows.testing.evaluation import base_distribution
 from tfp_flows.testing.report import Findings
 
@@ -66,13 +66,10 @@ def _integrate(case: BijectorCase, num_axes: int, findings: Findings) -> None:
 def _log_prob(
     case: BijectorCase, points: np.ndarray, parameters: Arrays
 ) -> np.ndarray:
-    def log_prob(points: tf.Tensor, parameters: Tensors) -> tf.Tensor:
-        base = base_distribution(case, tf.float64)
-        q = tfd.TransformedDistribution(base, case.build(**parameters))
-        return q.log_prob(points)
-
-    function = tf.function(log_prob, autograph=False)
-    return function(tf.constant(points), case.tensors(parameters)).numpy()
+    q = tfd.TransformedDistribution(
+        base_distribution(case, tf.float64), case.fresh(parameters)
+    )
+    return q.log_prob(tf.constant(points)).numpy()
 
 
 def _sample_integral(case: BijectorCase, findings: Findings) -> None:

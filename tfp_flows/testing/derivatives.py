@@ -22,13 +22,18 @@ def check_jacobians(case: BijectorCase, findings: Findings) -> None:
 
     `tape.batch_jacobian` of both values to their points, eagerly, and
     `tape.jacobian` of one number for each example, to points and parameters,
-    in a graph. A thorough case has each eagerly, in a graph and under XLA.
+    in a graph, where it is a sum of the forward quantities. A thorough case has
+    all quantities, and each Jacobian eagerly, in a graph and under XLA.
     """
     parameters = case.parameters("parameters", (NUM_EXAMPLES,))
     x, y = case.points("x"), case.points("y")
     weights = evaluation.weights_of(case, x.shape[:2])
     for weight in weights.values():
         weight[np.arange(len(weight)) != ROW] = 0.0
+    quantities = evaluation.QUANTITIES if case.thorough else evaluation.AT_X
+    weights = {
+        q: weight * float(q in quantities) for q, weight in weights.items()
+    }
     matrices = evaluation.jacobians(case, x, y, parameters)
     gradients = evaluation.Evaluator(case)(x, y, parameters, weights=weights)[1]
     expected = {
@@ -64,7 +69,7 @@ def check_jacobians(case: BijectorCase, findings: Findings) -> None:
                 tf.constant(x[ROW]),
                 tf.constant(y[ROW]),
                 case.tensors(parameters),
-                case.tensors({q: w[ROW] for q, w in weights.items()}),
+                case.tensors({q: weights[q][ROW] for q in quantities}),
             )
             evaluation.close_gradients(
                 findings,
@@ -105,7 +110,9 @@ def _jacobians(
     with tf.GradientTape() as tape:
         tape.watch((x, y, parameters))
         bijector = case.build(**parameters)
-        found = evaluation.outputs(bijector, x, y, case.event_ndims)
+        found = evaluation.outputs(
+            bijector, x, y, case.event_ndims, tuple(weights)
+        )
         sums = tf.zeros_like(weights["fldj"])
         for q, value in found.items():
             terms = weights[q] * value

@@ -85,22 +85,25 @@ def _cond(function: Callable[[Any], Any], arguments: Any) -> Any:
 
 _VECTORIZED = (
     _Program(
+        "of the inverse over points",
+        tf.vectorized_map,
+        "points",
+        quantities=AT_Y,
+        thorough=False,
+    ),
+    _Program(
+        "of forward over points and parameters",
+        tf.vectorized_map,
+        "examples",
+        quantities=AT_X,
+        thorough=False,
+    ),
+    _Program(
         "over points, the tape outside the tf.function",
         tf.vectorized_map,
         "points",
         "outside",
-        AT_Y,
-        thorough=False,
     ),
-    _Program(
-        "over points and parameters",
-        tf.vectorized_map,
-        "examples",
-        "around",
-        AT_X,
-        thorough=False,
-    ),
-    _Program("over points", tf.vectorized_map, "points"),
     _Program("over parameters", tf.vectorized_map, "parameters"),
     _Program(
         "over points and parameters, the tape inside",
@@ -110,41 +113,31 @@ _VECTORIZED = (
     ),
 )
 _CONTROL_FLOW = (
+    _Program("tf.cond of the inverse", _cond, None, "around", AT_Y, False),
     _Program(
-        "tf.while_loop",
+        "tf.while_loop of forward, the tape outside the tf.function",
         _while_loop,
         "examples",
-        "around",
-        AT_Y,
-        thorough=False,
-    ),
-    _Program(
-        "tf.cond, the tape outside the tf.function",
-        _cond,
-        None,
         "outside",
         AT_X,
-        thorough=False,
+        False,
     ),
     _Program("tf.map_fn", _map_fn, "points"),
+    _Program("tf.while_loop", _while_loop, "examples"),
     _Program(
-        "tf.while_loop, the tape outside the tf.function",
-        _while_loop,
-        "examples",
-        "outside",
+        "tf.cond, the tape outside the tf.function", _cond, None, "outside"
     ),
-    _Program("tf.cond", _cond, None),
 )
 
 
 def check_vectorized_map(case: BijectorCase, findings: Findings) -> None:
     """`tf.vectorized_map` gives the values and gradients of the direct call.
 
-    The inverse and its log-det over points, the tape outside the
-    `tf.function`; forward and its log-det over points and parameters, the tape
-    around the map. A thorough case maps all of them over points, over
-    parameters and over both, with the tape around and inside the map, and is
-    the one variable of an auto-batched joint distribution.
+    The inverse and its log-det over points; forward and its log-det over
+    points and parameters. A thorough case maps all of them over points, over
+    parameters and over both, with the tape around the map, inside it and
+    outside the `tf.function`, and is the one variable of an auto-batched joint
+    distribution.
     """
     _check_programs(case, _VECTORIZED, "tf.vectorized_map {}", findings)
     if case.thorough:
@@ -155,8 +148,8 @@ def check_vectorized_map(case: BijectorCase, findings: Findings) -> None:
 def check_control_flow(case: BijectorCase, findings: Findings) -> None:
     """Gradients through `tf.while_loop` and `tf.cond` are right.
 
-    Of the inverse and its log-det in a loop, the tape around it in a
-    `tf.function`; of forward and its log-det in a branch, the tape outside. A
+    Of the inverse and its log-det in a branch, the tape around it in a
+    `tf.function`; of forward and its log-det in a loop, the tape outside. A
     thorough case takes all of them through `tf.map_fn`, loop and branch.
     """
     _check_programs(case, _CONTROL_FLOW, "{}", findings)

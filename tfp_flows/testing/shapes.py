@@ -1,5 +1,6 @@
 """Checks of shapes: values under broadcasting, and the declared batch shape."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -51,8 +52,9 @@ class _Job(NamedTuple):
 def check_shapes(case: BijectorCase, findings: Findings) -> None:
     """Every pair of batch shapes broadcasts, and to the right values.
 
-    The reference is one evaluation of all examples in a flat batch, itself
-    compared with evaluations of single examples.
+    A value one way and a log-det the other way with each pair, in turns. The
+    reference is one evaluation of all examples in a flat batch, itself compared
+    with evaluations of single examples.
     """
     parameters = case.parameters("shapes", (S, B))
     x, y = (case.points(f"shapes {p}", (S, B)) for p in "xy")
@@ -62,7 +64,8 @@ def check_shapes(case: BijectorCase, findings: Findings) -> None:
         flat = _evaluate_flat(case, jobs, findings)
     if flat is not None:
         start = 0
-        for job in jobs:
+        turns = itertools.cycle((evaluation.SIGNATURE, ("inverse", "fldj")))
+        for job, quantities in zip(jobs, turns, strict=False):
             expected = {
                 q: value[start : start + job.size].reshape(
                     job.batch_shape + value.shape[1:]
@@ -71,7 +74,7 @@ def check_shapes(case: BijectorCase, findings: Findings) -> None:
             }
             start += job.size
             with findings.attempt(job.what):
-                _compare(case, job, expected, findings)
+                _compare(case, job, expected, quantities, findings)
     with findings.attempt("log-det with one more event dimension"):
         _check_extra_event_dimension(case, x, y, parameters, findings)
 
@@ -169,11 +172,19 @@ def _flat_parameter(
 
 
 def _compare(
-    case: BijectorCase, job: _Job, expected: Arrays, findings: Findings
+    case: BijectorCase,
+    job: _Job,
+    expected: Arrays,
+    quantities: Sequence[str],
+    findings: Findings,
 ) -> None:
     bijector = case.fresh(job.parameters)
     found = evaluation.outputs(
-        bijector, tf.constant(job.x), tf.constant(job.y), case.event_ndims
+        bijector,
+        tf.constant(job.x),
+        tf.constant(job.y),
+        case.event_ndims,
+        quantities,
     )
     for q, value in found.items():
         findings.close(

@@ -1,6 +1,8 @@
 """Checks of sizes that a graph does not know, and of those that are wrong."""
 
+import functools
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -15,35 +17,41 @@ __all__ = ["check_dynamic_shapes", "check_wrong_sizes"]
 def check_dynamic_shapes(case: BijectorCase, findings: Findings) -> None:
     """Values and batch shape where a graph does not know the points' shape.
 
-    Forward and its log-det at points of unknown rank, the inverse and its own
-    at points of unknown sizes; then the other way round. The batch size of the
-    parameters is unknown.
+    Points of unknown sizes, then of unknown rank: a value one way and a
+    log-det the other way with each, and the other two with the other. The
+    batch size of the parameters is unknown.
     """
     parameters = case.parameters("parameters", (NUM_EXAMPLES,))
     x, y = case.points("x"), case.points("y")
     n = case.event_ndims
     static_shapes: list[tf.TensorShape] = []
 
-    def call(x: tf.Tensor, y: tf.Tensor, parameters: Tensors) -> Any:
+    def call(
+        quantities: Sequence[str],
+        x: tf.Tensor,
+        y: tf.Tensor,
+        parameters: Tensors,
+    ) -> Any:
         bijector = case.build(**parameters)
         static_shapes.append(bijector.experimental_batch_shape(x_event_ndims=n))
-        found = evaluation.outputs(bijector, x, y, n)
+        found = evaluation.outputs(bijector, x, y, n, quantities)
         return found, bijector.experimental_batch_shape_tensor(x_event_ndims=n)
 
-    rank = tf.TensorSpec(None, tf.float64)
-    sizes = tf.TensorSpec([None] * x.ndim, tf.float64)
     batch = {
         name: tf.TensorSpec(spec.shape((None,)), tf.float64)
         for name, spec in case.shapes.items()
     }
     at_x, at_y = (case.describe(p, parameters) for p in (x, y))
-    for what, signature in (
-        ("x of unknown rank, y of unknown sizes", (rank, sizes, batch)),
-        ("x of unknown sizes, y of unknown rank", (sizes, rank, batch)),
+    for what, shape, quantities in (
+        ("points of unknown sizes", [None] * x.ndim, ("inverse", "fldj")),
+        ("points of unknown rank", None, evaluation.SIGNATURE),
     ):
+        points = tf.TensorSpec(shape, tf.float64)
         with findings.attempt(f"a tf.function with {what}"):
             function = tf.function(
-                call, input_signature=signature, autograph=False
+                functools.partial(call, quantities),
+                input_signature=(points, points, batch),
+                autograph=False,
             )
             found, batch_shape = function(
                 tf.constant(x), tf.constant(y), case.tensors(parameters)

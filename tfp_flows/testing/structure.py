@@ -82,7 +82,8 @@ def check_composite(case: BijectorCase, findings: Findings) -> None:
         compare(case, "a repacked bijector", packed, expected, x, y, findings)
 
     def call(bijector: tfb.Bijector, x: tf.Tensor, y: tf.Tensor) -> Any:
-        return outputs(bijector, x, y, case.event_ndims), bijector
+        found = outputs(bijector, x, y, case.event_ndims, SIGNATURE)
+        return found, bijector
 
     with findings.attempt("a tf.function that takes and returns the bijector"):
         function = tf.function(call, autograph=False)
