@@ -332,20 +332,20 @@ class LostInLoops(right.Scaling):
     nothing of it.
     """
 
-    def _inverse(self, y):
-        def gradient(y, bar):
-            bar += tf.zeros_like(y) * y
+    def _forward(self, x):
+        def gradient(x, bar):
+            bar += tf.zeros_like(x) * x
             with tf.GradientTape() as tape:
-                tape.watch(y)
-                value = tf.identity(y)
+                tape.watch(x)
+                value = tf.identity(x)
             return tape.gradient(
                 value,
-                y,
+                x,
                 output_gradients=bar,
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
 
-        return super()._inverse(_with_gradient(gradient)(y))
+        return super()._forward(_with_gradient(gradient)(x))
 
 
 class NeedsAnExample(right.Scaling):

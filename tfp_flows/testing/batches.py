@@ -83,7 +83,9 @@ def _check_empty(
         with tf.GradientTape() as tape:
             tape.watch(sources)
             bijector = case.build(**parameters)
-            found = evaluation.outputs(bijector, x, y, case.event_ndims)
+            found = evaluation.outputs(
+                bijector, x, y, case.event_ndims, evaluation.SIGNATURE
+            )
             loss = evaluation.total(found)
         gradients = tape.gradient(
             loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO

@@ -115,10 +115,10 @@ _VECTORIZED = (
 _CONTROL_FLOW = (
     _Program("tf.cond of the inverse", _cond, None, "around", AT_Y, False),
     _Program(
-        "tf.while_loop of forward, the tape outside the tf.function",
+        "tf.while_loop of forward",
         _while_loop,
         "examples",
-        "outside",
+        "around",
         AT_X,
         False,
     ),
@@ -148,9 +148,9 @@ def check_vectorized_map(case: BijectorCase, findings: Findings) -> None:
 def check_control_flow(case: BijectorCase, findings: Findings) -> None:
     """Gradients through `tf.while_loop` and `tf.cond` are right.
 
-    Of the inverse and its log-det in a branch, the tape around it in a
-    `tf.function`; of forward and its log-det in a loop, the tape outside. A
-    thorough case takes all of them through `tf.map_fn`, loop and branch.
+    Of the inverse and its log-det in a branch, of forward and its log-det in a
+    loop, the tape around them in a `tf.function`. A thorough case takes all of
+    them through `tf.map_fn`, loop and branch, also with the tape outside.
     """
     _check_programs(case, _CONTROL_FLOW, "{}", findings)
 
