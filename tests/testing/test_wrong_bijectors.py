@@ -243,7 +243,7 @@ def test_tfp_s_shared_noise_is_what_the_kit_rejects():
     ],
     ids=["scale", "chain of events of rank 2"],
 )
-def test_tfp_s_own_bijectors_fail_for_their_cache_and_keras_alone(
+def test_tfp_s_own_bijectors_fail_for_cache_keras_and_sizes_alone(
     build, event_shape, parameter_shapes
 ):
     with pytest.raises(testing.ConformanceError) as caught:
@@ -253,4 +253,8 @@ def test_tfp_s_own_bijectors_fail_for_their_cache_and_keras_alone(
             parameter_shapes=parameter_shapes,
             checks=ALL_BUT_XLA,
         )
-    assert caught.value.failed == ("cached_variables", "keras_variables")
+    assert caught.value.failed == (
+        "wrong_sizes",
+        "cached_variables",
+        "keras_variables",
+    )

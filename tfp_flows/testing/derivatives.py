@@ -74,7 +74,7 @@ def check_jacobians(case: BijectorCase, findings: Findings) -> None:
             evaluation.close_gradients(
                 findings,
                 f"{what} to {{}}",
-                {name: value.numpy() for name, value in found.items()},
+                evaluation.arrays(found),
                 expected[function],
                 case.tolerances.same,
             )

@@ -18,6 +18,7 @@ __all__ = [
     "QUANTITIES",
     "SIGNATURE",
     "Evaluator",
+    "arrays",
     "base_distribution",
     "close_gradients",
     "close_outputs",
@@ -216,11 +217,11 @@ class Evaluator:
             case.tensors(parameters, dtype),
             {q: tf.constant(w, dtype) for q, w in weights.items()},
         )
-        values = _arrays(found)
+        values = arrays(found)
         for q in ("fldj", "ildj"):
             # TFP lets a constant Jacobian leave out the points' batch.
             values[q] = np.broadcast_to(values[q], batch_shape)
-        return values, _arrays(gradients)
+        return values, arrays(gradients)
 
     def values(
         self, x: np.ndarray, y: np.ndarray, parameters: Arrays
@@ -241,8 +242,12 @@ class Evaluator:
         return result
 
 
-def _arrays(tensors: Tensors) -> Arrays:
-    return {name: np.asarray(value) for name, value in tensors.items()}
+def arrays(tensors: Tensors) -> Arrays:
+    """As NumPy arrays; a gradient may come as `tf.IndexedSlices`."""
+    return {
+        name: tf.convert_to_tensor(value).numpy()
+        for name, value in tensors.items()
+    }
 
 
 def values(
@@ -255,7 +260,7 @@ def values(
     """Quantities of a fresh bijector, eagerly, for any batch shapes."""
     bijector = case.fresh(parameters)
     points = tf.constant(x), tf.constant(y)
-    return _arrays(outputs(bijector, *points, case.event_ndims, quantities))
+    return arrays(outputs(bijector, *points, case.event_ndims, quantities))
 
 
 def jacobians(
@@ -321,7 +326,7 @@ def second_derivatives(
         case.tensors(weights),
         tf.constant(tangent),
     )
-    return _arrays(found)
+    return arrays(found)
 
 
 def _second_derivatives(

@@ -13,6 +13,7 @@ from tfp_flows.testing.evaluation import (
     AT_Y,
     QUANTITIES,
     Evaluator,
+    arrays,
     base_distribution,
     close_gradients,
     outputs,
@@ -297,7 +298,7 @@ def _run(
             lambda a: with_gradients(summed, a), autograph=False
         )
         found, gradients = function(arguments)
-    return tf.nest.map_structure(lambda t: t.numpy(), (found, gradients))
+    return arrays(found), arrays(gradients)
 
 
 def _axes(case: BijectorCase, over: str | None) -> _Arguments:
@@ -360,7 +361,7 @@ def _check_auto_batched(case: BijectorCase, findings: Findings) -> None:
     close_gradients(
         findings,
         f"gradient of log_prob of {_AUTO_BATCHED} to {{}}",
-        {name: value.numpy() for name, value in found.items()},
+        arrays(found),
         expected,
         case.tolerances.same,
     )
