@@ -82,7 +82,8 @@ A class derived from TFP's own base fails three checks as it stands:
 `cached_variables` (TFP's cache is stale after an assignment),
 `keras_variables` (nothing refuses them) and `wrong_sizes` (the error is
 TensorFlow's, or none); leave them out by
-`checks=[name for name in CHECKS if name not in (...)]`.
+`checks=[name for name in CHECKS if name not in (...)]`. A `tfb.Chain` may also
+read a variable too often for `variable_reads`.
 
 What it checks, by the names of `CHECKS`:
 
@@ -106,8 +107,7 @@ What it checks, by the names of `CHECKS`:
 `hessians`, `vectorized_map` and `control_flow` run all the programs that they
 know: over points, parameters and both, every place of the tape, auto-batched
 joint distributions, Jacobians and second derivatives under XLA. Without it
-they run those programs that find the most, in half of the time of the others
-together.
+they run only those that find the most.
 
 What a bijector cannot do it must refuse by an error that says so. Name such a
 step, as a failure names it, in `refuses`, with what the error says: the step
@@ -117,7 +117,8 @@ then fails unless it is refused.
 
 What TensorFlow itself cannot do, whatever the bijector: under XLA, the
 gradient of a loop whose number of steps is not known when it is compiled
-(`tf.while_loop` needs `maximum_iterations`); `tf.vectorized_map` forgets
+(`tf.while_loop` needs `maximum_iterations`); loops and maps are therefore
+checked eagerly and in a `tf.function`, not under XLA; `tf.vectorized_map` forgets
 `tf.custom_gradient`, so that what is inside must have right derivatives of its
 own.
 
