@@ -134,7 +134,7 @@ def _check(matrix: Any) -> None:
     if values is None:
         return
     gram = np.swapaxes(values, -1, -2) @ values
-    error = np.abs(gram - np.eye(values.shape[-1])).max()
+    error = np.abs(gram - np.eye(values.shape[-1])).max(initial=0.0)
     if not error <= _TOLERANCE * np.sqrt(np.finfo(values.dtype).eps):
         raise ValueError(
             "`matrix` must be orthogonal; got one with an entry of "

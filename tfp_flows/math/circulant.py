@@ -165,8 +165,14 @@ def spectrum_of_kernel(
 
 def mirror(spectrum: tf.Tensor, event_ndims: int = 1) -> tf.Tensor:
     """`A(-n)`: the spectrum at the opposite frequencies, modulo N."""
-    axes = _axes(event_ndims)
-    return tf.roll(tf.reverse(spectrum, axes), [1] * event_ndims, axes)
+    for axis in _axes(event_ndims):
+        # Not by tf.roll: under tf.vectorized_map it takes a negative axis for
+        # one of the batch.
+        behind = (slice(None),) * (-1 - axis)
+        zero = spectrum[(..., slice(0, 1), *behind)]
+        others = spectrum[(..., slice(1, None), *behind)]
+        spectrum = tf.concat([zero, tf.reverse(others, [axis])], axis)
+    return spectrum
 
 
 def convolve(
@@ -180,7 +186,9 @@ def convolve(
 
     Its derivatives are convolutions, of any order: none goes through
     TensorFlow's own for transforms, which cost a matrix product in two
-    dimensions and do not exist in three.
+    dimensions and do not exist in three. Under `tf.vectorized_map`, which drops
+    custom gradients, a gradient from outside of the map takes those: right, but
+    a LookupError in three dimensions.
 
     Args:
       x: signals, `[..., N]`.
@@ -200,10 +208,13 @@ def convolve(
         full = ps.concat([batch_shape, shape[-event_ndims:]], axis=0)
         return tf.broadcast_to(value, full)
 
+    x = broadcast(x, x_shape)
+    if x.shape.rank is not None and 0 in x.shape:
+        gain = None  # Grappler divides by zero at an empty `gain * ones`.
     if gain is not None:
         gain = tf.stop_gradient(gain)[(..., *[tf.newaxis] * event_ndims)]
     return _convolve(
-        broadcast(x, x_shape),
+        x,
         broadcast(real, real_shape),
         broadcast(imaginary, real_shape),
         gain,
@@ -225,8 +236,14 @@ def _convolve(
         x: tf.Tensor, real: tf.Tensor, imaginary: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
         def gradient(y_bar: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            x_bar = _convolve(y_bar, real, -imaginary, gain, event_ndims)
-            return x_bar, *_correlate(x, y_bar, event_ndims)
+            # In the graph of the gradient, which may be another one: a
+            # derivative of it would not find its way to them from there.
+            kept_x, kept_real = tf.identity(x), tf.identity(real)
+            kept_gain = None if gain is None else tf.identity(gain)
+            x_bar = _convolve(
+                y_bar, kept_real, -imaginary, kept_gain, event_ndims
+            )
+            return x_bar, *_correlate(kept_x, y_bar, event_ndims)
 
         excess = real if gain is None else real - gain
         spectrum = tf.complex(excess, imaginary) * _rfft(x, event_ndims)
@@ -251,9 +268,10 @@ def _correlate(
         def gradient(
             real_bar: tf.Tensor, imaginary_bar: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
+            kept_x, kept_y = tf.identity(x), tf.identity(y)
             return (
-                _convolve(y, real_bar, -imaginary_bar, None, event_ndims),
-                _convolve(x, real_bar, imaginary_bar, None, event_ndims),
+                _convolve(kept_y, real_bar, -imaginary_bar, None, event_ndims),
+                _convolve(kept_x, real_bar, imaginary_bar, None, event_ndims),
             )
 
         product = tf.math.conj(_rfft(x, event_ndims)) * _rfft(y, event_ndims)

@@ -122,7 +122,7 @@ def planar(
     squared = tf.reduce_sum(tf.square(scaled_w), axis=-1)
     squared = tf.where(is_zero, tf.ones_like(squared), squared)
 
-    shift, c, q = _identity_constraint(a)
+    shift, c, q = _identity_constraint(tf.identity(a))
     if constraint == "paper":
         w_squared = tf.reduce_sum(tf.square(w), axis=-1)
         weight = w_squared / (w_squared + _PAPER_GUARD)
@@ -147,7 +147,9 @@ def _identity_constraint(
     """
     is_positive = a > 0.0
     near_zero = tf.abs(a) < 0.5
-    low = -tf.abs(a)
+    # Not `-tf.abs(a)`, whose derivative at 0 is 0: tf.vectorized_map drops
+    # custom gradients, and derives this.
+    low = tf.where(is_positive, -a, a)
 
     def pick(if_positive: float, otherwise: float) -> tf.Tensor:
         return tf.where(
@@ -169,7 +171,7 @@ def _identity_constraint(
     def gradient(
         shift_bar: tf.Tensor, c_bar: tf.Tensor, q_bar: tf.Tensor
     ) -> tf.Tensor:
-        slope = tf.sigmoid(a + tf.constant(_SHIFT, a.dtype))  # m'(a)
+        slope = tf.sigmoid(tf.identity(a) + tf.constant(_SHIFT, a.dtype))  # m'
         return slope * (shift_bar + c_bar + q_bar) - shift_bar
 
     return (shift, c, tf.maximum(q, _tiny(a.dtype))), gradient

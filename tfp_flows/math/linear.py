@@ -23,14 +23,23 @@ def times(
     Returns:
       `[..., N]`.
     """
-    batch = matrix.shape[:-2]
-    if any(size != 1 for size in batch):
-        return tf.linalg.matvec(matrix, x, transpose_a=transpose)
-    shared = tf.reshape(matrix, ps.shape(matrix)[-2:])
-    y = tf.tensordot(x, shared, [[-1], [0 if transpose else 1]])
-    missing = len(batch) - (y.shape.rank - 1)
-    if missing > 0:
-        y = tf.reshape(y, ps.concat([[1] * missing, ps.shape(y)], axis=0))
+    if _is_one(matrix.shape[:-2]):
+        shared = tf.reshape(matrix, ps.shape(matrix)[-2:])
+        y = tf.tensordot(x, shared, [[-1], [0 if transpose else 1]])
+    elif _is_one(x.shape[:-1]):
+        point = tf.reshape(x, [-1])
+        y = tf.tensordot(matrix, point, [[-2 if transpose else -1], [0]])
+    else:
+        # The point is a row, on the left: a float32 matrix `[B, 1, N, D]`
+        # there, times a column `[D, 1]`, is wrong or ends the process (a fault
+        # of oneDNN), also in the gradients.
+        y = tf.matmul(x[..., tf.newaxis, :], matrix, transpose_b=not transpose)
+        return tf.squeeze(y, axis=-2)
+    rank = ps.maximum(ps.rank(matrix) - 1, ps.rank(x))
+    missing = rank - ps.rank(y)
+    if not ps.is_numpy(missing) or missing > 0:
+        ones = ps.ones([missing], tf.int32)
+        y = tf.reshape(y, ps.concat([ones, ps.shape(y)], axis=0))
     return y
 
 
@@ -58,3 +67,8 @@ def solve_triangular(
     columns = tf.transpose(tf.reshape(y, [-1, ps.shape(y)[-1]]))
     solved = tf.linalg.triangular_solve(shared, columns, lower=lower)
     return tf.reshape(tf.transpose(solved), shape)
+
+
+def _is_one(batch_shape: tf.TensorShape) -> bool:
+    """Whether a batch is known to have one member."""
+    return batch_shape.rank is not None and batch_shape.num_elements() == 1

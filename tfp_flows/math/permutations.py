@@ -25,15 +25,18 @@ def permute(
 
     @tf.custom_gradient
     def permuted(
-        x: tf.Tensor,
-    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        def gradient(y_bar: tf.Tensor) -> tf.Tensor:
-            x_bar = permute(y_bar, inverse, permutation)
-            return _sum_to_shape(x_bar, ps.shape(x))
+        x: tf.Tensor, permutation: tf.Tensor, inverse: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor | None, ...]]]:
+        def gradient(y_bar: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
+            # In the graph of the gradient, which may be another one.
+            x_bar = permute(
+                y_bar, tf.identity(inverse), tf.identity(permutation)
+            )
+            return _sum_to_shape(x_bar, ps.shape(x)), None, None
 
         return _gather(x, permutation), gradient
 
-    return permuted(x)
+    return permuted(x, permutation, inverse)
 
 
 def _gather(x: tf.Tensor, permutation: tf.Tensor) -> tf.Tensor:

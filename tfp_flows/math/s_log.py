@@ -25,6 +25,10 @@ _SERIES_LIMIT = 0.25
 # Of the series in t**2, where t = u / (2 + u) <= 1 / 9: eps is t**(2 * 8).
 _NUM_TERMS = 9
 
+# The series of log1p(u) / u and of expm1(v) / v.
+_LOG1P = (1.0, -1.0 / 2.0, 1.0 / 3.0, -1.0 / 4.0, 1.0 / 5.0)
+_EXPM1 = (1.0, 1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0)
+
 
 def forward(
     x: tf.Tensor, slope: tf.Tensor, max_exponent: float = MAX_EXPONENT
@@ -80,7 +84,7 @@ def _compress(x: tf.Tensor, slope: tf.Tensor, max_exponent: float) -> tf.Tensor:
         u = slope * tf.abs(x)
         v = tf.math.log1p(tf.minimum(u, largest))
         v += tf.maximum(u - largest, 0.0) / (1.0 + largest)
-        return x * _ratio(v, u), gradient
+        return x * _ratio(v, u, _LOG1P), gradient
 
     return compressed(x, slope)
 
@@ -93,27 +97,41 @@ def _expand(y: tf.Tensor, slope: tf.Tensor, max_exponent: float) -> tf.Tensor:
         y: tf.Tensor, slope: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
         def gradient(x_bar: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            x = _expand(y, slope, max_exponent)
-            y_bar = x_bar * tf.exp(tf.minimum(slope * tf.abs(y), max_exponent))
-            y_slope = _derivative_to_slope(x, slope, max_exponent)
+            # In the graph of the gradient, which may be another one.
+            kept_y, kept_slope = tf.identity(y), tf.identity(slope)
+            x = _expand(kept_y, kept_slope, max_exponent)
+            v = tf.minimum(kept_slope * tf.abs(kept_y), max_exponent)
+            y_bar = x_bar * tf.exp(v)
+            y_slope = _derivative_to_slope(x, kept_slope, max_exponent)
             return y_bar, -y_bar * y_slope
 
         v = slope * tf.abs(y)
         u = tf.math.expm1(tf.minimum(v, max_exponent))
         u += tf.maximum(v - max_exponent, 0.0) * math.exp(max_exponent)
-        return y * _ratio(u, v), gradient
+        return y * _ratio(u, v, _EXPM1), gradient
 
     return expanded(y, slope)
 
 
-def _ratio(numerator: tf.Tensor, denominator: tf.Tensor) -> tf.Tensor:
-    """`n / d` of two functions that agree near 0: 1 where `d` underflows."""
-    tiny = float(np.finfo(denominator.dtype.as_numpy_dtype).tiny)
-    is_tiny = denominator < tiny
-    one = tf.ones_like(denominator)
-    return tf.where(
-        is_tiny, one, numerator / tf.where(is_tiny, one, denominator)
-    )
+def _ratio(
+    numerator: tf.Tensor,
+    denominator: tf.Tensor,
+    coefficients: tuple[float, ...],
+) -> tf.Tensor:
+    """`n / d`, near `d = 0` by the series of that.
+
+    The quotient would be right there, but its derivative cancels, which
+    `tf.vectorized_map` takes, as it drops custom gradients.
+    """
+    eps = float(np.finfo(denominator.dtype.as_numpy_dtype).eps)
+    is_near = denominator < eps ** (1.0 / len(coefficients))
+    near = tf.where(is_near, denominator, tf.zeros_like(denominator))
+    series = coefficients[-1] * near
+    for coefficient in coefficients[-2:0:-1]:
+        series = (series + coefficient) * near
+    series += coefficients[0]
+    far = tf.where(is_near, tf.ones_like(denominator), denominator)
+    return tf.where(is_near, series, numerator / far)
 
 
 def _derivative_to_slope(

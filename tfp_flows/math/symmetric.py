@@ -89,11 +89,12 @@ def convolve(
         Default: 0.
     """
     shape = ps.broadcast_shape(ps.shape(x), ps.shape(magnitude))
+    x, magnitude = tf.broadcast_to(x, shape), tf.broadcast_to(magnitude, shape)
+    if _is_empty(x.shape):
+        gain = None  # Grappler divides by zero at an empty `gain * ones`.
     if gain is not None:
         gain = tf.stop_gradient(gain)[..., tf.newaxis]
-    return _convolve(
-        tf.broadcast_to(x, shape), tf.broadcast_to(magnitude, shape), gain
-    )
+    return _convolve(x, magnitude, gain)
 
 
 def _convolve(
@@ -106,13 +107,13 @@ def _convolve(
         x: tf.Tensor, magnitude: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
         def gradient(y_bar: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return _convolve(y_bar, magnitude, gain), _product(x, y_bar)
+            # In the graph of the gradient, which may be another one.
+            kept_gain = None if gain is None else tf.identity(gain)
+            x_bar = _convolve(y_bar, tf.identity(magnitude), kept_gain)
+            return x_bar, _product(tf.identity(x), y_bar)
 
         excess = magnitude if gain is None else magnitude - gain
-        y = tf.signal.idct(
-            excess * tf.signal.dct(x, norm="ortho"), norm="ortho"
-        )
-        y = tf.ensure_shape(y, x.shape)
+        y = _transform(tf.signal.idct, excess * _transform(tf.signal.dct, x))
         return y if gain is None else gain * x + y, gradient
 
     return convolved(x, magnitude)
@@ -126,9 +127,21 @@ def _product(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         x: tf.Tensor, y: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
         def gradient(bar: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return _convolve(y, bar, None), _convolve(x, bar, None)
+            return tuple(
+                _convolve(tf.identity(value), bar, None) for value in (y, x)
+            )
 
-        transforms = (tf.signal.dct(value, norm="ortho") for value in (x, y))
+        transforms = (_transform(tf.signal.dct, value) for value in (x, y))
         return tf.multiply(*transforms), gradient
 
     return product(x, y)
+
+
+def _transform(dct: Callable[..., tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+    if _is_empty(x.shape):  # which `tf.signal.dct` does not take
+        return tf.identity(x)
+    return tf.ensure_shape(dct(x, norm="ortho"), x.shape)
+
+
+def _is_empty(shape: tf.TensorShape) -> bool:
+    return shape.rank is not None and 0 in shape
