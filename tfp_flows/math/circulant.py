@@ -166,6 +166,8 @@ def spectrum_of_kernel(
 def mirror(spectrum: tf.Tensor, event_ndims: int = 1) -> tf.Tensor:
     """`A(-n)`: the spectrum at the opposite frequencies, modulo N."""
     for axis in _axes(event_ndims):
+        if spectrum.shape[axis] == 1:
+            continue  # XLA's compiler dies of the empty rest.
         # Not by tf.roll: under tf.vectorized_map it takes a negative axis for
         # one of the batch.
         behind = (slice(None),) * (-1 - axis)
