@@ -7,7 +7,7 @@ import tensorflow as tf
 from sklearn import datasets
 
 from tfp_flows.layers import MLP, PlanarFlow, RadialFlow, StochasticLayer
-from tfp_flows.models import DLGM
+from tfp_flows.models import DLGM, BernoulliMADE
 from tfp_flows.posteriors import FlowPosterior
 
 
@@ -107,3 +107,18 @@ def test_elbo_on_digits_is_that_of_float32(digits):
     assert full > -30  # it has learned something
     assert abs(low - full) < 0.01 * abs(full)
     assert abs(low_log_p - full_log_p) < 0.02 * abs(full_log_p)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda dtype: FlowPosterior(2, dtype=dtype),
+        lambda dtype: DLGM(MLP([4]), FlowPosterior(2), MLP([4]), dtype=dtype),
+        lambda dtype: BernoulliMADE((4,), dtype=dtype),
+    ],
+    ids=["posterior", "dlgm", "made"],
+)
+def test_densities_in_half_precision_are_refused(build, dtype):
+    with pytest.raises(ValueError, match=rf"in float32 or .* got {dtype}"):
+        build(dtype)

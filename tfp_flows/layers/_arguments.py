@@ -9,6 +9,7 @@ __all__ = [
     "as_positive_integer",
     "check_positive_integer",
     "check_positive_integers",
+    "check_precision",
     "full_image_shape",
     "is_positive_integer",
 ]
@@ -29,6 +30,17 @@ def as_positive_integer(name: str, value: Any) -> int:
     if number < 1 or isinstance(value, bool):
         raise ValueError(f"`{name}` must be an integer >= 1; got {value!r}.")
     return number
+
+
+def check_precision(layer: Any) -> None:
+    """Raises a ValueError unless the variables have full precision."""
+    if layer.variable_dtype not in ("float32", "float64"):
+        raise ValueError(
+            "`dtype` must have variables in float32 or float64, in which "
+            "flows and densities are computed ('mixed_bfloat16' has, and "
+            "computes the rest in bfloat16); got "
+            f"{layer.dtype_policy.name}."
+        )
 
 
 def check_positive_integers(name: str, values: Any) -> tuple[int, ...]:

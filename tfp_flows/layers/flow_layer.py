@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Scan
-from tfp_flows.layers._arguments import check_positive_integer
+from tfp_flows.layers._arguments import check_positive_integer, check_precision
 from tfp_flows.layers._hints import OfTheBijector, check_keywords
 from tfp_flows.layers.parameter_head import ParameterHead, ParameterSpec
 
@@ -94,12 +94,7 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
                 f"{context_scale!r}."
             )
         super().__init__(**kwargs)
-        if self.variable_dtype not in ("float32", "float64"):
-            raise ValueError(
-                "`dtype` must have variables in float32 or float64, in which "
-                "a flow is computed ('mixed_bfloat16' has, and computes the "
-                f"rest in bfloat16); got {self.dtype_policy.name}."
-            )
+        check_precision(self)
         self.num_flow_steps = num_flow_steps
         self.amortized = amortized
         self.seed = seed

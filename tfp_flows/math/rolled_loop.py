@@ -29,7 +29,8 @@ def compose(
     once; automatic differentiation of a while loop would add a full-size
     tensor per parameter and member. It needs the K states: they are kept
     when a gradient tape is recording, else the forward loop keeps one state
-    and a gradient asked for later runs it again.
+    and a gradient asked for later runs it again. In a vectorized map under XLA
+    the members stand one after the other, without a loop.
 
     Args:
       step: the map of one member; a function of its arguments alone, that
@@ -54,7 +55,9 @@ def compose(
         def gradient(y_bar: tf.Tensor, log_det_bar: tf.Tensor) -> Any:
             # In the gradient of a branch they are tensors of another graph.
             here = tuple(map(tf.identity, stacked))
-            kept = states if keep_states else loop.run(x, here, True)[2]
+            kept = states
+            if not keep_states:
+                kept = loop.run(tf.identity(x), here, keep_states=True)[2]
             return loop.pull_back(kept, here, y_bar, log_det_bar)
 
         return (y, log_det), gradient

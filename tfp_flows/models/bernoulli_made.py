@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import likelihoods
-from tfp_flows.layers._arguments import as_positive_integer
+from tfp_flows.layers._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.made import MADE
 from tfp_flows.losses import replicas
 from tfp_flows.losses.counters import Count
@@ -71,11 +71,12 @@ class BernoulliMADE(CheckedInputs):
           **kwargs: those of `keras.Model`.
 
         Raises:
-          ValueError: an `event_shape` of other than positive integers; at
-            `build`, hidden layers smaller than D, or an `order`
-            that is no permutation.
+          ValueError: an `event_shape` of other than positive integers, or a
+            `dtype` with variables in half precision; at `build`, hidden
+            layers smaller than D, or an `order` that is no permutation.
         """
         super().__init__(**kwargs)
+        check_precision(self)
         self.made = MADE(
             1, hidden_units, activation, order, seed, dtype=self.dtype_policy
         )

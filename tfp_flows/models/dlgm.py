@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import likelihoods, schedules
-from tfp_flows.layers._arguments import as_positive_integer
+from tfp_flows.layers._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.math import noise
 from tfp_flows.models import architecture, generation, objective
@@ -131,6 +131,7 @@ class DLGM(BoundTrained):
           TypeError: a part is no layer of the kind that it must be.
         """
         super().__init__(**kwargs)
+        check_precision(self)
         architecture.check_network("encoder", encoder)
         architecture.check_posterior(posterior, stochastic_layers)
         if hasattr(posterior, "fix_kl_weight"):

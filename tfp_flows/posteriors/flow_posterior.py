@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import density_gradients
 from tfp_flows.layers import FlowLayer
-from tfp_flows.layers._arguments import as_positive_integer
+from tfp_flows.layers._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.parameter_head import ParameterHead
 from tfp_flows.losses import replicas
 from tfp_flows.losses.counters import Count
@@ -131,6 +131,7 @@ class FlowPosterior(keras.layers.Layer):
             )
         weight = KLWeight(kl_weight)
         super().__init__(**kwargs)
+        check_precision(self)
         self.latent_size = latent_size
         self.flows = _list_of_flows(flow)
         for layer in self.flows:
