@@ -191,11 +191,41 @@ for matrix_shape, shape in cases:
             np.testing.assert_allclose(y, want, atol=1e-4)
             assert m_bar.shape == m.shape and x_bar.shape == x.shape
 
-x = tf.ones([8])
-for flow in (b.LULinear(tf.zeros([64, 1, 8, 8])),
-             b.Orthogonal(tf.eye(8, batch_shape=[64, 1]))):
-    for _ in range(20):
-        assert flow.forward(x).shape == [64, 1, 8] == flow.inverse(x).shape
+# Maps of batch [64, 1] of one point: those of batch [64].
+shapes = {
+    b.LULinear: [[8, 8]],
+    b.Householder: [[3, 8]],
+    b.SylvesterTriangular: [[36], [36], [8]],
+    b.SylvesterHouseholder: [[8, 8], [36], [36], [8]],
+    b.SylvesterOrthogonal: [[3, 8], [6], [6], [3]],
+    b.Orthogonal: [[8, 8]],
+}
+x = tf.constant(rng.normal(size=8).astype("f"))
+for cls, event_shapes in shapes.items():
+    flat = [0.3 * rng.normal(size=[64, *e]).astype("f") for e in event_shapes]
+    if cls is b.Orthogonal:
+        flat = [np.linalg.qr(matrix)[0] for matrix in flat]
+    for direction in ("forward", "inverse"):
+        def run(x, *parameters):
+            y = getattr(cls(*parameters), direction)(x)
+            return tf.sin(y)
+        want = gradients(run, x, *map(tf.constant, flat))
+        for _ in range(3):
+            column = [tf.constant(p[:, np.newaxis]) for p in flat]
+            found = gradients(run, x, *column)
+            for value, right in zip(found, want, strict=True):
+                right = np.reshape(right, value.shape)
+                np.testing.assert_allclose(value, right, atol=2e-4)
+
+# One map of points [64, 1], each by itself.
+packed = [0.3 * rng.normal(size=n).astype("f") for n in (36, 36, 8)]
+def inverse(y):
+    return gradients(b.SylvesterTriangular(*packed).inverse, y)
+y = tf.constant(rng.normal(size=[64, 1, 8]).astype("f"))
+want = inverse(y)
+for _ in range(3):
+    for value, right in zip(tf.vectorized_map(inverse, y), want, strict=True):
+        np.testing.assert_allclose(value, right, atol=1e-4)
 
 # Grappler ended the process at an empty batch of kernels.
 for spectrum in (tf.zeros([0, 4]), tf.zeros([4])):
@@ -214,6 +244,7 @@ assert b.Orthogonal(tf.zeros([0, 4, 4])).forward(tf.ones([4])).shape == [0, 4]
 """
 
 
+@pytest.mark.slow
 def test_the_process_survives_single_points_and_empty_batches():
     result = subprocess.run(
         [sys.executable, "-c", _SCRIPT], capture_output=True, text=True

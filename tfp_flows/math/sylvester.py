@@ -200,7 +200,9 @@ def _matrix(
     left: tf.Tensor, right: tf.Tensor, g: tf.Tensor, slope: tf.Tensor
 ) -> tf.Tensor:
     """`I + left diag(g) right` of triangular matrices, its diagonal `slope`."""
-    product = tf.matmul(left * g[..., tf.newaxis, :], right)
+    # The factor g, whose batch is that of the points, stands on the right, for
+    # the fault that `linear.times` evades.
+    product = tf.matmul(left, g[..., tf.newaxis] * right)
     is_diagonal = tf.eye(left.shape[-1], dtype=tf.bool)
     return tf.where(is_diagonal, slope[..., tf.newaxis], product)
 

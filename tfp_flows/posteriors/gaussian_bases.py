@@ -13,6 +13,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.layers._arguments import is_positive_integer
 from tfp_flows.layers.parameter_head import ParameterSpec
+from tfp_flows.math import linear
 from tfp_flows.math.constraints import positive
 
 __all__ = ["BASES", "GaussianBase", "get"]
@@ -133,7 +134,7 @@ class FullBase(GaussianBase):
             tf.math.log(tf.linalg.diag_part(scale_tril)), axis=-1
         )
         return (
-            parameters["loc"] + tf.linalg.matvec(scale_tril, noise),
+            parameters["loc"] + linear.times(scale_tril, noise),
             _standard_normal_log_prob(noise) - log_det,
         )
 
@@ -199,7 +200,7 @@ class LowRankBase(GaussianBase):
         sample = (
             parameters["loc"]
             + scale * first
-            + tf.linalg.matvec(parameters["factor"], second)
+            + linear.times(parameters["factor"], second)
         )
         return sample, self.distribution(parameters).log_prob(sample)
 
