@@ -217,15 +217,25 @@ for cls, event_shapes in shapes.items():
                 right = np.reshape(right, value.shape)
                 np.testing.assert_allclose(value, right, atol=2e-4)
 
-# One map of points [64, 1], each by itself.
+# One map of points [7, 1], each by itself.
 packed = [0.3 * rng.normal(size=n).astype("f") for n in (36, 36, 8)]
-def inverse(y):
-    return gradients(b.SylvesterTriangular(*packed).inverse, y)
-y = tf.constant(rng.normal(size=[64, 1, 8]).astype("f"))
-want = inverse(y)
+vectors = rng.normal(size=[1, 8, 8]).astype("f")
+def inverse_sylvester(y, *parameters):
+    return gradients(b.SylvesterTriangular(*parameters).inverse, y)
+def inverse_householder(y, vectors):
+    return gradients(lambda y, v: b.Householder(v).inverse(y), y, vectors)
+y = tf.constant(rng.normal(size=[7, 1, 8]).astype("f"))
+def check(run, *parameters):
+    parameters = [tf.constant(p) for p in parameters]
+    def each(y):
+        return run(y, *parameters)
+    rows = zip(*map(each, tf.unstack(y)), strict=True)
+    for value, right in zip(tf.vectorized_map(each, y), rows, strict=True):
+        np.testing.assert_allclose(value, tf.stack(right), atol=1e-4)
 for _ in range(3):
-    for value, right in zip(tf.vectorized_map(inverse, y), want, strict=True):
-        np.testing.assert_allclose(value, right, atol=1e-4)
+    check(inverse_sylvester, *packed)
+    check(inverse_householder, vectors)
+    check(inverse_householder, vectors[0])
 
 # Grappler ended the process at an empty batch of kernels.
 for spectrum in (tf.zeros([0, 4]), tf.zeros([4])):

@@ -44,25 +44,12 @@ def reflections(vectors: tf.Tensor) -> Reflections:
         a normal number (zero) stands for the identity, and has gradient zero.
     """
     unit = _unit(vectors)
-    num_rows = unit.shape[-2]
-    size = min(num_rows, _BLOCK_SIZE)
-    num_blocks = -(-num_rows // size)
-    missing = num_blocks * size - num_rows
-    padding = [*[[0, 0]] * (ps.rank(unit) - 2), [0, missing], [0, 0]]
-    v = tf.pad(unit, padding) if missing else unit
-    shape = ps.shape(v)
-    blocks = tf.reshape(
-        v, ps.concat([shape[:-2], [num_blocks, size], shape[-1:]], axis=0)
-    )
-    own = tf.matmul(_block_inverse(blocks), 2.0 * blocks)
-    w = own[..., 0, :, :]
-    for i in range(1, num_blocks):
-        # The product of the reflections before this block, applied to its rows.
-        before = v[..., : i * size, :]
-        row = own[..., i, :, :]
-        row -= tf.matmul(tf.matmul(row, before, transpose_b=True), w)
-        w = tf.concat([w, row], axis=-2)
-    return Reflections(unit, w[..., :num_rows, :])
+    if not linear.is_one(unit.shape[:-2]):
+        return Reflections(unit, _compact(unit))
+    # One map: no batch axes, with which a vectorized gradient would run into
+    # the fault that `linear.times` evades.
+    w = _compact(tf.reshape(unit, ps.shape(unit)[-2:]))
+    return Reflections(unit, tf.reshape(w, ps.shape(unit)))
 
 
 def apply(x: tf.Tensor, v: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
@@ -79,6 +66,31 @@ def columns(v: tf.Tensor, w: tf.Tensor, num_columns: int) -> tf.Tensor:
     """The first columns of Q, orthonormal: `[..., D, num_columns]`."""
     first = tf.eye(ps.shape(v)[-1], num_columns, dtype=v.dtype)
     return first - tf.matmul(w, v[..., :num_columns], transpose_a=True)
+
+
+def _compact(unit: tf.Tensor) -> tf.Tensor:
+    """W of the unit vectors V."""
+    num_rows = unit.shape[-2]
+    size = min(num_rows, _BLOCK_SIZE)
+    num_blocks = -(-num_rows // size)
+    missing = num_blocks * size - num_rows
+    padding = [*[[0, 0]] * (ps.rank(unit) - 2), [0, missing], [0, 0]]
+    v = tf.pad(unit, padding) if missing else unit
+    shape = ps.shape(v)
+    if num_blocks == 1:
+        return tf.matmul(_block_inverse(v), 2.0 * v)
+    blocks = tf.reshape(
+        v, ps.concat([shape[:-2], [num_blocks, size], shape[-1:]], axis=0)
+    )
+    own = tf.matmul(_block_inverse(blocks), 2.0 * blocks)
+    w = own[..., 0, :, :]
+    for i in range(1, num_blocks):
+        # The product of the reflections before this block, applied to its rows.
+        before = v[..., : i * size, :]
+        row = own[..., i, :, :]
+        row -= tf.matmul(tf.matmul(row, before, transpose_b=True), w)
+        w = tf.concat([w, row], axis=-2)
+    return w[..., :num_rows, :]
 
 
 def _unit(vectors: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tfp_flows._tfp import ps
 
-__all__ = ["solve_triangular", "times"]
+__all__ = ["is_one", "solve_triangular", "times"]
 
 
 def times(
@@ -23,10 +23,10 @@ def times(
     Returns:
       `[..., N]`.
     """
-    if _is_one(matrix.shape[:-2]):
+    if is_one(matrix.shape[:-2]):
         shared = tf.reshape(matrix, ps.shape(matrix)[-2:])
         y = tf.tensordot(x, shared, [[-1], [0 if transpose else 1]])
-    elif _is_one(x.shape[:-1]):
+    elif is_one(x.shape[:-1]):
         point = tf.reshape(x, [-1])
         y = tf.tensordot(matrix, point, [[-2 if transpose else -1], [0]])
     else:
@@ -69,6 +69,6 @@ def solve_triangular(
     return tf.reshape(tf.transpose(solved), shape)
 
 
-def _is_one(batch_shape: tf.TensorShape) -> bool:
+def is_one(batch_shape: tf.TensorShape) -> bool:
     """Whether a batch is known to have one member."""
     return batch_shape.rank is not None and batch_shape.num_elements() == 1
