@@ -15,7 +15,6 @@ MANY = 6
 # Batch shapes of the parameters and of the points.
 _EMPTY: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((0,), (0,)),
-    ((0,), ()),
     ((2,), (0, 2)),
 )
 
@@ -50,6 +49,7 @@ def _check_column(case: BijectorCase, findings: Findings) -> None:
             tf.constant(x, dtype),
             tf.constant(y, dtype),
             case.event_ndims,
+            evaluation.SIGNATURE,
         )
         for given in (parameters, column)
     )
@@ -92,7 +92,7 @@ def _check_empty(
         )
         return found, gradients
 
-    is_graph = batch == (0,) and sample == (0,)
+    is_graph = batch == (0,)
     found, gradients = (
         tf.function(call, autograph=False) if is_graph else call
     )(x, y, parameters)

@@ -6,7 +6,6 @@ import tensorflow_probability as tfp
 
 from tfp_flows.testing.case import NUM_EXAMPLES, Arrays, BijectorCase
 from tfp_flows.testing.evaluation import (
-    QUANTITIES,
     SIGNATURE,
     Evaluator,
     base_distribution,
@@ -35,16 +34,9 @@ def check_composition(case: BijectorCase, findings: Findings) -> None:
     evaluate = Evaluator(case)
     with findings.attempt("tfb.Invert"):
         straight = evaluate.values(y, x, first)
-        expected = {
-            "forward": straight["inverse"],
-            "inverse": straight["forward"],
-            "fldj": straight["ildj"],
-            "ildj": straight["fldj"],
-        }
+        expected = {"forward": straight["inverse"], "ildj": straight["fldj"]}
         inverted = tfb.Invert(case.fresh(first))
-        compare(
-            case, "tfb.Invert", inverted, expected, x, y, findings, QUANTITIES
-        )
+        compare(case, "tfb.Invert", inverted, expected, x, y, findings)
     with findings.attempt("tfb.Chain"):
         # tfb.Chain applies the last of its list first.
         chain = tfb.Chain([case.fresh(second), case.fresh(first)])
@@ -60,11 +52,9 @@ def check_composition(case: BijectorCase, findings: Findings) -> None:
         last = evaluate.values(x, two["inverse"], first)
         expected = {
             "forward": two["forward"],
-            "inverse": last["inverse"],
-            "fldj": one["fldj"] + two["fldj"],
             "ildj": two["ildj"] + last["ildj"],
         }
-        compare(case, "tfb.Chain", chain, expected, x, y, findings, QUANTITIES)
+        compare(case, "tfb.Chain", chain, expected, x, y, findings)
     parts = {
         "tfb.Reshape": _check_reshape,
         "tfb.JointMap": _check_joint_map,
@@ -159,11 +149,12 @@ def _check_blockwise(
         [case.fresh(first), case.fresh(second)], block_sizes=[size, size]
     )
     one, two = (Evaluator(case).values(x, y, p) for p in (first, second))
-    expected = {q: one[q] + two[q] for q in ("fldj", "ildj")}
-    for q in ("forward", "inverse"):
-        expected[q] = np.concatenate([one[q], two[q]], axis=-1)
+    expected = {
+        "forward": np.concatenate([one["forward"], two["forward"]], axis=-1),
+        "ildj": one["ildj"] + two["ildj"],
+    }
     x, y = (np.concatenate([points, points], axis=-1) for points in (x, y))
-    compare(case, "tfb.Blockwise", blocks, expected, x, y, findings, QUANTITIES)
+    compare(case, "tfb.Blockwise", blocks, expected, x, y, findings)
 
 
 def _check_distributions(

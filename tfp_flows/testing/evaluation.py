@@ -268,41 +268,19 @@ def jacobians(
 ) -> Arrays:
     """Autodiff Jacobians in float64, `[N, B, D, D]`: "forward" and "inverse".
 
-    Row i is the gradient of coordinate i on a copy of the points of its own,
-    so one reverse pass gives all rows, loops in the bijector included.
+    Row i is the gradient of coordinate i, by the function that all checks
+    share: calls are cheap, traces are not.
     """
-    function = _function(case, "jacobians", "float64", "graph", True)
-    found = function(
-        tf.constant(x, tf.float64),
-        tf.constant(y, tf.float64),
-        case.tensors(parameters),
-    )
-    return {q: v.numpy() for q, v in found.items()}
-
-
-def _jacobians(
-    case: BijectorCase, x: tf.Tensor, y: tf.Tensor, parameters: Tensors
-) -> dict[str, tf.Tensor]:
-    size, batch = case.event_size, list(x.shape[: x.ndim - case.event_ndims])
-    rows = tf.reshape(
-        tf.eye(size, dtype=x.dtype),
-        [size] + [1] * len(batch) + list(case.event_shape),
-    )
-    result = {}
-    for name, point in (("forward", x), ("inverse", y)):
-        copies = tf.broadcast_to(point, [size, *point.shape])
-        with tf.GradientTape() as tape:
-            tape.watch(copies)
-            image = getattr(case.build(**parameters), name)(copies)
-        gradient = tape.gradient(
-            image,
-            copies,
-            output_gradients=tf.broadcast_to(rows, copies.shape),
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
-        gradient = tf.reshape(gradient, [size, *batch, size])
-        result[name] = tf.einsum("i...j->...ij", gradient)
-    return result
+    evaluate, size = Evaluator(case), case.event_size
+    batch_shape = x.shape[: x.ndim - case.event_ndims]
+    log_dets = {q: np.zeros(batch_shape) for q in ("fldj", "ildj")}
+    rows: dict[str, list[np.ndarray]] = {"forward": [], "inverse": []}
+    for row in np.eye(size).reshape(size, *case.event_shape):
+        weights = {q: np.broadcast_to(row, x.shape) for q in rows} | log_dets
+        gradients = evaluate(x, y, parameters, weights=weights)[1]
+        for q, name in (("forward", "x"), ("inverse", "y")):
+            rows[q].append(gradients[name].reshape(*batch_shape, size))
+    return {q: np.stack(value, axis=-2) for q, value in rows.items()}
 
 
 def second_derivatives(
@@ -315,9 +293,19 @@ def second_derivatives(
 ) -> Arrays:
     """Derivatives of all gradients of `values_and_gradients` along a move.
 
-    The points `x` and `y` move along `tangent` together.
+    The points `x` and `y` move along `tangent` together. The first
+    derivatives are those of an `Evaluator` in this mode; the mode "nested" has
+    both tapes in one `tf.function`, and "xla" compiles that.
     """
-    function = _function(case, "second", "float64", mode, False)
+    is_nested = mode in ("nested", "xla")
+    function = (
+        _function(case, "second", "float64", mode, False)
+        if is_nested
+        else functools.partial(
+            _second_derivatives,
+            _function(case, "evaluate", "float64", mode, False),
+        )
+    )
     weights = weights_of(case, x.shape[: x.ndim - case.event_ndims])
     found = function(
         tf.constant(x),
@@ -330,7 +318,7 @@ def second_derivatives(
 
 
 def _second_derivatives(
-    case: BijectorCase,
+    first: Callable[..., tuple[Tensors, Tensors]],
     x: tf.Tensor,
     y: tf.Tensor,
     parameters: Tensors,
@@ -339,7 +327,7 @@ def _second_derivatives(
 ) -> Tensors:
     with tf.GradientTape() as tape:
         tape.watch((x, y, parameters))
-        gradients = values_and_gradients(case, x, y, parameters, weights)[1]
+        gradients = first(x, y, parameters, weights)[1]
         slope = tf.reduce_sum((gradients["x"] + gradients["y"]) * tangent)
     sources = {f"`{name}`": p for name, p in parameters.items()}
     return tape.gradient(
@@ -349,10 +337,16 @@ def _second_derivatives(
     )
 
 
+def _nested_second_derivatives(
+    case: BijectorCase, *arguments: Any
+) -> Tensors:
+    first = functools.partial(values_and_gradients, case)
+    return _second_derivatives(first, *arguments)
+
+
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "evaluate": values_and_gradients,
-    "second": _second_derivatives,
-    "jacobians": _jacobians,
+    "second": _nested_second_derivatives,
 }
 
 

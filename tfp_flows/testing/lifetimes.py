@@ -15,7 +15,7 @@ from tfp_flows.testing.report import Findings
 
 __all__ = ["check_memory", "check_variable_reads"]
 
-NUM_CALLS = 3
+NUM_CALLS = 2
 
 
 def check_memory(case: BijectorCase, findings: Findings) -> None:

@@ -69,14 +69,13 @@ def _zeros() -> Tensors:
 
 
 def _while_loop(function: Callable[[Any], Any], arguments: Any) -> Any:
-    """The sums, accumulated in the loop's state."""
-    num = tf.nest.flatten(arguments)[0].shape[0]
+    """The sums, half of them accumulated in each step of the loop."""
 
     def body(i: tf.Tensor, sums: Tensors) -> tuple[tf.Tensor, Tensors]:
-        found = function(tf.nest.map_structure(lambda a: a[i], arguments))
-        return i + 1, {q: sums[q] + found[q] for q in sums}
+        found = function(arguments)
+        return i + 1, {q: sums[q] + 0.5 * found[q] for q in sums}
 
-    return tf.while_loop(lambda i, _: i < num, body, (0, _zeros()))[1]
+    return tf.while_loop(lambda i, _: i < 2, body, (0, _zeros()))[1]
 
 
 def _cond(function: Callable[[Any], Any], arguments: Any) -> Any:
@@ -118,13 +117,14 @@ _CONTROL_FLOW = (
     _Program(
         "tf.while_loop of forward",
         _while_loop,
-        "examples",
+        None,
         "around",
         AT_X,
         False,
     ),
-    _Program("tf.map_fn", _map_fn, "points"),
-    _Program("tf.while_loop", _while_loop, "examples"),
+    _Program("tf.map_fn over points", _map_fn, "points"),
+    _Program("tf.map_fn over points and parameters", _map_fn, "examples"),
+    _Program("tf.while_loop", _while_loop, None),
     _Program(
         "tf.cond, the tape outside the tf.function", _cond, None, "outside"
     ),

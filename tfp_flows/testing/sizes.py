@@ -1,8 +1,6 @@
 """Checks of sizes that a graph does not know, and of those that are wrong."""
 
-import functools
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -17,24 +15,19 @@ __all__ = ["check_dynamic_shapes", "check_wrong_sizes"]
 def check_dynamic_shapes(case: BijectorCase, findings: Findings) -> None:
     """Values and batch shape where a graph does not know the points' shape.
 
-    Points of unknown sizes, then of unknown rank: a value one way and a
-    log-det the other way with each, and the other two with the other. The
-    batch size of the parameters is unknown.
+    Points of one direction have unknown rank, those of the other unknown
+    sizes; a thorough case also exchanges them. The batch size of the
+    parameters is unknown.
     """
     parameters = case.parameters("parameters", (NUM_EXAMPLES,))
     x, y = case.points("x"), case.points("y")
     n = case.event_ndims
     static_shapes: list[tf.TensorShape] = []
 
-    def call(
-        quantities: Sequence[str],
-        x: tf.Tensor,
-        y: tf.Tensor,
-        parameters: Tensors,
-    ) -> Any:
+    def call(x: tf.Tensor, y: tf.Tensor, parameters: Tensors) -> Any:
         bijector = case.build(**parameters)
         static_shapes.append(bijector.experimental_batch_shape(x_event_ndims=n))
-        found = evaluation.outputs(bijector, x, y, n, quantities)
+        found = evaluation.outputs(bijector, x, y, n)
         return found, bijector.experimental_batch_shape_tensor(x_event_ndims=n)
 
     batch = {
@@ -42,16 +35,22 @@ def check_dynamic_shapes(case: BijectorCase, findings: Findings) -> None:
         for name, spec in case.shapes.items()
     }
     at_x, at_y = (case.describe(p, parameters) for p in (x, y))
-    for what, shape, quantities in (
-        ("points of unknown sizes", [None] * x.ndim, ("inverse", "fldj")),
-        ("points of unknown rank", None, evaluation.SIGNATURE),
-    ):
-        points = tf.TensorSpec(shape, tf.float64)
+    unknown_sizes = tf.TensorSpec([None] * x.ndim, tf.float64)
+    unknown_rank = tf.TensorSpec(None, tf.float64)
+    pairs = {
+        "x of unknown rank and y of unknown sizes": (
+            unknown_rank,
+            unknown_sizes,
+        ),
+        "x of unknown sizes and y of unknown rank": (
+            unknown_sizes,
+            unknown_rank,
+        ),
+    }
+    for what, points in list(pairs.items())[: 2 if case.thorough else 1]:
         with findings.attempt(f"a tf.function with {what}"):
             function = tf.function(
-                functools.partial(call, quantities),
-                input_signature=(points, points, batch),
-                autograph=False,
+                call, input_signature=(*points, batch), autograph=False
             )
             found, batch_shape = function(
                 tf.constant(x), tf.constant(y), case.tensors(parameters)

@@ -159,7 +159,6 @@ NUM_RANDOM_SLICES = 3
 # Indices of a batch of shape [2, 3].
 _SLICES: dict[str, tuple[Any, ...]] = {
     "[0]": (0,),
-    "[-1]": (-1,),
     "[:, 1]": (slice(None), 1),
     "[1:]": (slice(1, None),),
     "[..., :2]": (Ellipsis, slice(None, 2)),

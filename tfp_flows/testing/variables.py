@@ -1,7 +1,7 @@
 """Checks of parameters that are variables: tracked, followed, or refused."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ import tensorflow_probability as tfp
 
 from tfp_flows.testing.case import NUM_EXAMPLES, BijectorCase, Tensors
 from tfp_flows.testing.evaluation import (
-    QUANTITIES,
     SIGNATURE,
     Evaluator,
     close_outputs,
@@ -33,12 +32,12 @@ tfb = tfp.bijectors
 
 def check_variables(case: BijectorCase, findings: Findings) -> None:
     """Variables are tracked, get gradients, and are read at every use."""
-    for kind, make, quantities in (
-        ("tf.Variable", tf.Variable, QUANTITIES),
-        ("TransformedVariable", _transformed_variable, SIGNATURE),
+    for kind, make in (
+        ("tf.Variable", tf.Variable),
+        ("TransformedVariable", _transformed_variable),
     ):
         with findings.attempt(kind):
-            _check_holders(case, kind, make, quantities, findings)
+            _check_holders(case, kind, make, findings)
 
 
 def _transformed_variable(value: tf.Tensor) -> tfp.util.TransformedVariable:
@@ -52,7 +51,6 @@ def _check_holders(
     case: BijectorCase,
     kind: str,
     make: Callable[[tf.Tensor], Any],
-    quantities: Sequence[str],
     findings: Findings,
 ) -> None:
     old = case.parameters("parameters", (NUM_EXAMPLES,))
@@ -74,7 +72,7 @@ def _check_holders(
         )
 
     def call(x: tf.Tensor, y: tf.Tensor) -> Tensors:
-        return outputs(bijector, x, y, case.event_ndims, quantities)
+        return outputs(bijector, x, y, case.event_ndims, SIGNATURE)
 
     # Weighted, as what moves forward and inverse by opposite amounts cancels.
     weights = weights_of(case, x.shape[:2])
