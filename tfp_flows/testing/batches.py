@@ -12,10 +12,11 @@ __all__ = ["check_batches"]
 # One more than the sizes up to which kernels take a path of their own.
 MANY = 6
 
-# Batch shapes of the parameters and of the points.
-_EMPTY: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
-    ((0,), (0,)),
-    ((2,), (0, 2)),
+# Batch shapes of the points, for parameters of batch [0]; how it is run, and
+# of what.
+_EMPTY: tuple[tuple[tuple[int, ...], str, tuple[str, ...]], ...] = (
+    ((0,), "tf.function", evaluation.AT_X),
+    ((2, 0), "eager", evaluation.SIGNATURE),
 )
 
 
@@ -29,10 +30,10 @@ def check_batches(case: BijectorCase, findings: Findings) -> None:
     """
     with findings.attempt(f"parameters of batch [{MANY}, 1], one point"):
         _check_column(case, findings)
-    for batch, sample in _EMPTY:
-        what = f"parameters of batch {list(batch)}, points {list(sample)}"
+    for sample, mode, quantities in _EMPTY:
+        what = f"parameters of batch [0], points {list(sample)}, {mode}"
         with findings.attempt(what):
-            _check_empty(case, what, batch, sample, findings)
+            _check_empty(case, what, sample, mode, quantities, findings)
 
 
 def _check_column(case: BijectorCase, findings: Findings) -> None:
@@ -69,11 +70,12 @@ def _check_column(case: BijectorCase, findings: Findings) -> None:
 def _check_empty(
     case: BijectorCase,
     what: str,
-    batch: tuple[int, ...],
     sample: tuple[int, ...],
+    mode: str,
+    quantities: tuple[str, ...],
     findings: Findings,
 ) -> None:
-    parameters = case.tensors(case.parameters("batches", batch))
+    parameters = case.tensors(case.parameters("batches", (0,)))
     x, y = (tf.zeros([*sample, *case.event_shape], tf.float64) for _ in "xy")
 
     def call(
@@ -84,7 +86,7 @@ def _check_empty(
             tape.watch(sources)
             bijector = case.build(**parameters)
             found = evaluation.outputs(
-                bijector, x, y, case.event_ndims, evaluation.SIGNATURE
+                bijector, x, y, case.event_ndims, quantities
             )
             loss = evaluation.total(found)
         gradients = tape.gradient(
@@ -92,14 +94,11 @@ def _check_empty(
         )
         return found, gradients
 
-    is_graph = batch == (0,)
-    found, gradients = (
-        tf.function(call, autograph=False) if is_graph else call
-    )(x, y, parameters)
-    full = np.broadcast_shapes(batch, sample)
+    run = call if mode == "eager" else tf.function(call, autograph=False)
+    found, gradients = run(x, y, parameters)
     for q, value in found.items():
         is_image = q in ("forward", "inverse")
-        expected = [*full, *(case.event_shape if is_image else ())]
+        expected = [*sample, *(case.event_shape if is_image else ())]
         given = list(value.shape)
         if not is_image:
             # TFP lets a constant Jacobian leave out the points' batch.

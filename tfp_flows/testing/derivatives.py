@@ -81,7 +81,9 @@ def _batch_jacobians(
     """Of values to their points, `[B] + event_shape + event_shape`."""
     del weights
     result = {}
-    directions = {"forward": x, "inverse": y} if case.thorough else {"forward": x}
+    directions = (
+        {"forward": x, "inverse": y} if case.thorough else {"forward": x}
+    )
     for direction, points in directions.items():
         with tf.GradientTape() as tape:
             tape.watch(points)

@@ -337,9 +337,7 @@ def _second_derivatives(
     )
 
 
-def _nested_second_derivatives(
-    case: BijectorCase, *arguments: Any
-) -> Tensors:
+def _nested_second_derivatives(case: BijectorCase, *arguments: Any) -> Tensors:
     first = functools.partial(values_and_gradients, case)
     return _second_derivatives(first, *arguments)
 
