@@ -105,11 +105,13 @@ What it checks, by the names of `CHECKS`:
   `cached_variables`, `make_trainable`, `parameter_properties`,
   `keras_variables`.
 
-`thorough=True` (of a case or of `check_bijector`) lets `jacobians`,
-`hessians`, `vectorized_map` and `control_flow` run all the programs that they
-know: over points, parameters and both, every place of the tape, auto-batched
-joint distributions, Jacobians and second derivatives under XLA. Without it
-they run only those that find the most.
+`thorough=True` (of a case or of `check_bijector`) lets `dynamic_shapes`,
+`jacobians`, `hessians`, `vectorized_map` and `control_flow` run all the
+programs that they know: over points, parameters and both, every place of the
+tape, auto-batched joint distributions, Jacobians and second derivatives in a
+`tf.function`, and each of them under XLA. Without it they run the few that
+find the most: `jacobians` and `hessians` eagerly, the others in a
+`tf.function`, one direction in each program.
 
 What a bijector cannot do it must refuse by an error that says so. Name such a
 step, as a failure names it, in `refuses`, with what the error says: the step
@@ -117,10 +119,28 @@ then fails unless it is refused.
 
     BijectorCase(..., refuses={"tape.jacobian, xla": "static trip count"})
 
+The bijectors of this package give right values, log-dets, gradients and
+Hessians eagerly, in a `tf.function` and under XLA, each of them by itself, in
+`tf.vectorized_map`, `tf.map_fn`, `tf.while_loop`, `tf.cond` and in an
+auto-batched `tfd.JointDistribution`, but for what follows. All but the last
+is refused by a `LookupError` that says so:
+
+- A `tf.function` of the sequential direction of an autoregressive flow that
+  was traced outside of a `tf.vectorized_map` and is called in it: the gradient,
+  by a tape outside of the map. Make the `tf.function` around the map.
+- Circular convolutions in three dimensions: the gradient, by a tape outside of
+  the `tf.vectorized_map`. The error names IRFFT3D.
+- Doubly reparameterized gradients through a `tf.vectorized_map`: the rescaling
+  `tfp_flows.losses.GradientScale` is refused there.
+- Flows with a search (the inverses of splines, Sylvester and planar flows, the
+  sequential direction of autoregressive flows, neural autoregressive flows),
+  mapped with the tape outside of the `tf.vectorized_map`: derivatives are right
+  up to the third order. By themselves they are right in every order, those of
+  the planar inverse up to the third.
+
 What TensorFlow itself cannot do, whatever the bijector: under XLA, the
 gradient of a loop whose number of steps is unknown at compilation
-(`tf.while_loop` needs `maximum_iterations`), so that loops and maps are checked
-in a `tf.function` without it; and `tf.vectorized_map` forgets
+(`tf.while_loop` needs `maximum_iterations`); and `tf.vectorized_map` forgets
 `tf.custom_gradient`, so that what is inside must have right derivatives of its
 own.
 

@@ -45,7 +45,7 @@ class _Program(NamedTuple):
     """A loop over one axis of the arguments; `over` None: no axis.
 
     `tape` is "inside" the loop's body, "around" the loop, or "outside" the
-    `tf.function` that holds it.
+    `tf.function` that holds it; "compiled": around it, and under XLA.
     """
 
     what: str
@@ -75,12 +75,18 @@ def _while_loop(function: Callable[[Any], Any], arguments: Any) -> Any:
         found = function(arguments)
         return i + 1, {q: sums[q] + 0.5 * found[q] for q in sums}
 
-    return tf.while_loop(lambda i, _: i < 2, body, (0, _zeros()))[1]
+    return tf.while_loop(
+        lambda i, _: i < 2, body, (0, _zeros()), maximum_iterations=2
+    )[1]
 
 
 def _cond(function: Callable[[Any], Any], arguments: Any) -> Any:
     is_finite = tf.reduce_sum(tf.nest.flatten(arguments)[0]) < 1e30
     return tf.cond(is_finite, lambda: function(arguments), _zeros)
+
+
+def _branch_in_loop(function: Callable[[Any], Any], arguments: Any) -> Any:
+    return _while_loop(lambda given: _cond(function, given), arguments)
 
 
 _VECTORIZED = (
@@ -111,6 +117,12 @@ _VECTORIZED = (
         "examples",
         "inside",
     ),
+    _Program(
+        "over points and parameters, under XLA",
+        tf.vectorized_map,
+        "examples",
+        "compiled",
+    ),
 )
 _CONTROL_FLOW = (
     _Program("tf.cond of the inverse", _cond, None, "around", AT_Y, False),
@@ -128,6 +140,15 @@ _CONTROL_FLOW = (
     _Program(
         "tf.cond, the tape outside the tf.function", _cond, None, "outside"
     ),
+    _Program(
+        "tf.map_fn over points and parameters, under XLA",
+        _map_fn,
+        "examples",
+        "compiled",
+    ),
+    _Program(
+        "tf.cond in tf.while_loop, under XLA", _branch_in_loop, None, "compiled"
+    ),
 )
 
 
@@ -137,8 +158,8 @@ def check_vectorized_map(case: BijectorCase, findings: Findings) -> None:
     The inverse and its log-det over points; forward and its log-det over
     points and parameters. A thorough case maps all of them over points, over
     parameters and over both, with the tape around the map, inside it and
-    outside the `tf.function`, and is the one variable of an auto-batched joint
-    distribution.
+    outside the `tf.function`, also under XLA, and is the one variable of an
+    auto-batched joint distribution.
     """
     _check_programs(case, _VECTORIZED, "tf.vectorized_map {}", findings)
     if case.thorough:
@@ -151,7 +172,8 @@ def check_control_flow(case: BijectorCase, findings: Findings) -> None:
 
     Of the inverse and its log-det in a branch, of forward and its log-det in a
     loop, the tape around them in a `tf.function`. A thorough case takes all of
-    them through `tf.map_fn`, loop and branch, also with the tape outside.
+    them through `tf.map_fn`, loop and branch, also with the tape outside, and
+    under XLA.
     """
     _check_programs(case, _CONTROL_FLOW, "{}", findings)
 
@@ -295,7 +317,9 @@ def _run(
         found, gradients = function(arguments)
     else:
         function = tf.function(
-            lambda a: with_gradients(summed, a), autograph=False
+            lambda a: with_gradients(summed, a),
+            jit_compile=program.tape == "compiled" or None,
+            autograph=False,
         )
         found, gradients = function(arguments)
     return arrays(found), arrays(gradients)
