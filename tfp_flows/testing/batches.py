@@ -23,7 +23,7 @@ _EMPTY: tuple[tuple[tuple[int, ...], str, tuple[str, ...]], ...] = (
 def check_batches(case: BijectorCase, findings: Findings) -> None:
     """Batches `[6, 1]` of parameters with one point, and empty ones.
 
-    The values of `[6, 1]` are those of `[6]`, in float32 if the case has it.
+    Both values of `[6, 1]` are those of `[6]`, in float32 if the case has it.
     The results and gradients of an empty batch have its shape, eagerly and in
     a `tf.function`. There are kernels of TensorFlow that end the process here,
     without a word.
@@ -50,14 +50,14 @@ def _check_column(case: BijectorCase, findings: Findings) -> None:
             tf.constant(x, dtype),
             tf.constant(y, dtype),
             case.event_ndims,
-            evaluation.SIGNATURE,
+            ("forward", "inverse"),
         )
         for given in (parameters, column)
     )
     expected = {}
     for q, value in flat.items():
-        event = case.event_shape if q in ("forward", "inverse") else ()
-        expected[q] = np.broadcast_to(value, (MANY, *event))[:, np.newaxis]
+        full = np.broadcast_to(value, (MANY, *case.event_shape))
+        expected[q] = full[:, np.newaxis]
     evaluation.close_outputs(
         findings,
         f"{{}} for parameters of batch [{MANY}, 1] and one point, {dtype}",

@@ -141,12 +141,6 @@ _CONTROL_FLOW = (
         "tf.cond, the tape outside the tf.function", _cond, None, "outside"
     ),
     _Program(
-        "tf.map_fn over points and parameters, under XLA",
-        _map_fn,
-        "examples",
-        "compiled",
-    ),
-    _Program(
         "tf.cond in tf.while_loop, under XLA", _branch_in_loop, None, "compiled"
     ),
 )
