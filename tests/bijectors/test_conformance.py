@@ -46,7 +46,13 @@ THOROUGH = (
     "naf-3",
     "scan-gated-circular-8",
 )
-OF_PROGRAMS = ("jacobians", "hessians", "vectorized_map", "control_flow")
+OF_PROGRAMS = (
+    "dynamic_shapes",
+    "jacobians",
+    "hessians",
+    "vectorized_map",
+    "control_flow",
+)
 
 
 def _parameter(case):
