@@ -451,7 +451,15 @@ def test_second_derivatives_where_the_first_ones_vanish(name):
     )
 
 
-@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            n, marks=[pytest.mark.slow] if n in ("spline", "naf") else []
+        )
+        for n in FLOWS
+    ],
+)
 def test_second_derivatives_through_the_sequential_direction(name):
     flow_class, outputs = FLOWS[name]
     network = conditioner(3, outputs, (4,))

@@ -12,7 +12,7 @@ from tests.interop.flows import compiled
 from tfp_flows.bijectors import Planar, Scan
 
 SEQUENTIAL = ("iaf-3", "spline-autoregressive-3", "naf-3")
-SEARCHED = ("deep-sigmoidal-3", "spline-3", "sylvester-triangular-3")
+SEARCHED = ("deep-sigmoidal-3", "sylvester-triangular-3")
 
 
 def _inverse_gradients(inverse, flow):
@@ -23,7 +23,13 @@ def _inverse_gradients(inverse, flow):
     return tape.gradient(total, [y, *flow.variables])
 
 
-@pytest.mark.parametrize("name", SEARCHED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "spline-3",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in SEARCHED),
+    ],
+)
 def test_a_function_traced_outside_a_vectorized_map_keeps_its_gradient(name):
     flow = matrix.flow(name)
     inverse = tf.function(lambda y: flow.make().inverse(y), autograph=False)
@@ -68,7 +74,14 @@ def _third_derivative(function, x, direction):
 
 
 @pytest.mark.parametrize(
-    "name", ["planar-3", "deep-sigmoidal-3", "sylvester-triangular-3", "iaf-3"]
+    "name",
+    [
+        "iaf-3",
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in ("planar-3", "deep-sigmoidal-3", "sylvester-triangular-3")
+        ),
+    ],
 )
 def test_third_derivatives_are_right_in_a_vectorized_map(name):
     flow = matrix.flow(name)
@@ -87,8 +100,15 @@ def test_third_derivatives_are_right_in_a_vectorized_map(name):
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
-@pytest.mark.parametrize("direction", ["forward", "inverse"])
+@pytest.mark.parametrize(
+    ("direction", "mode"),
+    [
+        ("forward", "eager"),
+        ("inverse", "graph"),
+        ("forward", "xla"),
+        pytest.param("inverse", "xla", marks=pytest.mark.slow),
+    ],
+)
 def test_jacobians_of_a_scan_are_vectorized(mode, direction):
     rng = np.random.default_rng(0)
     u, w = tf.constant(rng.standard_normal([2, 4, 3]))

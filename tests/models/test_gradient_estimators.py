@@ -177,10 +177,14 @@ _WAYS = {
 @pytest.mark.parametrize(
     ("estimator", "num_samples", "mode"),
     [
-        ("sticking_the_landing", 1, "eager"),
+        pytest.param(
+            "sticking_the_landing", 1, "eager", marks=pytest.mark.slow
+        ),
         ("sticking_the_landing", 1, "graph"),
         ("doubly_reparameterized", 3, "graph"),
-        ("doubly_reparameterized", 3, "xla"),
+        pytest.param(
+            "doubly_reparameterized", 3, "xla", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_gradient_through_control_flow(estimator, num_samples, mode):

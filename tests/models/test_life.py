@@ -71,6 +71,7 @@ assert "tfp_flows" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_life_in_several_processes(tmp_path):
     x = binary_images()
     np.save(tmp_path / "x.npy", x)
