@@ -165,16 +165,11 @@ def spectrum_of_kernel(
 
 def mirror(spectrum: tf.Tensor, event_ndims: int = 1) -> tf.Tensor:
     """`A(-n)`: the spectrum at the opposite frequencies, modulo N."""
-    for axis in _axes(event_ndims):
-        if spectrum.shape[axis] == 1:
-            continue  # XLA's compiler dies of the empty rest.
-        # Not by tf.roll: under tf.vectorized_map it takes a negative axis for
-        # one of the batch.
-        behind = (slice(None),) * (-1 - axis)
-        zero = spectrum[(..., slice(0, 1), *behind)]
-        others = spectrum[(..., slice(1, None), *behind)]
-        spectrum = tf.concat([zero, tf.reverse(others, [axis])], axis)
-    return spectrum
+    axes = _axes(event_ndims)
+    # Counted from the front: tf.vectorized_map takes a negative axis of tf.roll
+    # for one of the batch.
+    from_front = [ps.rank(spectrum) + axis for axis in axes]
+    return tf.roll(tf.reverse(spectrum, axes), [1] * event_ndims, from_front)
 
 
 def convolve(

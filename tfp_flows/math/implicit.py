@@ -27,8 +27,8 @@ NUM_ORDERS = 3
 
 _REFUSAL = (
     "`tf.vectorized_map` called a tf.function that was traced outside of it, "
-    "which drops the gradient of a flow's sequential direction. Call the "
-    "function itself in the map, or take the gradient within the tf.function."
+    "which drops the gradients that a flow defines itself. Call the function "
+    "itself in the map, or take the gradient within the tf.function."
 )
 
 

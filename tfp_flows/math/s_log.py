@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows._tfp import ps
+from tfp_flows.math import implicit, tracing
 
 __all__ = ["MAX_EXPONENT", "forward", "inverse"]
 
@@ -118,20 +119,26 @@ def _ratio(
     denominator: tf.Tensor,
     coefficients: tuple[float, ...],
 ) -> tf.Tensor:
-    """`n / d`, near `d = 0` by the series of that.
+    """`n / d` of two functions that agree near 0: 1 where `d` underflows.
 
-    The quotient would be right there, but its derivative cancels, which
-    `tf.vectorized_map` takes, as it drops custom gradients.
+    Its own derivative cancels near 0. In a vectorized map, which drops custom
+    gradients, it is that of a series; elsewhere it is refused.
     """
-    eps = float(np.finfo(denominator.dtype.as_numpy_dtype).eps)
-    is_near = denominator < eps ** (1.0 / len(coefficients))
+    info = np.finfo(denominator.dtype.as_numpy_dtype)
+    is_vectorized = tracing.in_vectorized_map()
+    limit = (
+        info.eps ** (1.0 / len(coefficients)) if is_vectorized else info.tiny
+    )
+    is_near = denominator < float(limit)
+    one = tf.ones_like(denominator)
+    far = numerator / tf.where(is_near, one, denominator)
+    if not is_vectorized:
+        return implicit.guarded(tf.where(is_near, one, far))
     near = tf.where(is_near, denominator, tf.zeros_like(denominator))
     series = coefficients[-1] * near
     for coefficient in coefficients[-2:0:-1]:
         series = (series + coefficient) * near
-    series += coefficients[0]
-    far = tf.where(is_near, tf.ones_like(denominator), denominator)
-    return tf.where(is_near, series, numerator / far)
+    return tf.where(is_near, series + coefficients[0], far)
 
 
 def _derivative_to_slope(
