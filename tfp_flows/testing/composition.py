@@ -114,19 +114,13 @@ def _check_joint_map(
 ) -> None:
     """Two parts, each with its own parameters; the log-dets add up."""
     both = tfb.JointMap([case.fresh(first), case.fresh(second)])
-    n = [case.event_ndims] * 2
-    pairs = [tf.constant(x), tf.constant(x)], [tf.constant(y), tf.constant(y)]
     one, two = (Evaluator(case).values(x, y, p) for p in (first, second))
-    for found, expected in zip(both.forward(pairs[0]), (one, two), strict=True):
-        findings.close(
-            "forward of tfb.JointMap",
-            found,
-            expected["forward"],
-            case.tolerances.same,
-        )
     findings.close(
         "ildj of tfb.JointMap",
-        both.inverse_log_det_jacobian(pairs[1], event_ndims=n),
+        both.inverse_log_det_jacobian(
+            [tf.constant(y), tf.constant(y)],
+            event_ndims=[case.event_ndims] * 2,
+        ),
         one["ildj"] + two["ildj"],
         case.tolerances.same,
         broadcast=True,
@@ -149,12 +143,12 @@ def _check_blockwise(
         [case.fresh(first), case.fresh(second)], block_sizes=[size, size]
     )
     one, two = (Evaluator(case).values(x, y, p) for p in (first, second))
-    expected = {
-        "forward": np.concatenate([one["forward"], two["forward"]], axis=-1),
-        "ildj": one["ildj"] + two["ildj"],
-    }
-    x, y = (np.concatenate([points, points], axis=-1) for points in (x, y))
-    compare(case, "tfb.Blockwise", blocks, expected, x, y, findings)
+    findings.close(
+        "forward of tfb.Blockwise",
+        blocks.forward(tf.constant(np.concatenate([x, x], axis=-1))),
+        np.concatenate([one["forward"], two["forward"]], axis=-1),
+        case.tolerances.same,
+    )
 
 
 def _check_distributions(

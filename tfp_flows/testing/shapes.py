@@ -54,7 +54,7 @@ def check_shapes(case: BijectorCase, findings: Findings) -> None:
 
     A value one way and a log-det the other way with each pair, in turns. The
     reference is one evaluation of all examples in a flat batch, itself compared
-    with evaluations of single examples.
+    with that of a single example.
     """
     parameters = case.parameters("shapes", (S, B))
     x, y = (case.points(f"shapes {p}", (S, B)) for p in "xy")
@@ -146,16 +146,15 @@ def _evaluate_flat(
     flat = evaluation.values(case, x, y, parameters)
     for q in ("fldj", "ildj"):
         flat[q] = np.broadcast_to(flat[q], (len(x),))
-    # The first and the last example by themselves, unbatched.
-    for i in (0, len(x) - 1):
-        single = evaluation.values(case, x[i], y[i], case.take(parameters, i))
-        for q, value in single.items():
-            findings.close(
-                f"{q} of a flat batch against one example",
-                flat[q][i],
-                value,
-                case.tolerances.same,
-            )
+    # The last example by itself, unbatched.
+    single = evaluation.values(case, x[-1], y[-1], case.take(parameters, -1))
+    for q, value in single.items():
+        findings.close(
+            f"{q} of a flat batch against one example",
+            flat[q][-1],
+            value,
+            case.tolerances.same,
+        )
     return flat
 
 
