@@ -125,9 +125,10 @@ Hessians eagerly, in a `tf.function` and under XLA, each of them by itself, in
 auto-batched `tfd.JointDistribution`, but for what follows. All but the last
 is refused by a `LookupError` that says so:
 
-- A `tf.function` of the sequential direction of an autoregressive flow that
-  was traced outside of a `tf.vectorized_map` and is called in it: the gradient,
-  by a tape outside of the map. Make the `tf.function` around the map.
+- A `tf.function` of the sequential direction of an autoregressive flow, or of
+  S-Log, that was traced outside of a `tf.vectorized_map` and is called in it:
+  the gradient, by a tape outside of the map. Make the `tf.function` around the
+  map.
 - Circular convolutions in three dimensions: the gradient, by a tape outside of
   the `tf.vectorized_map`. The error names IRFFT3D.
 - Doubly reparameterized gradients through a `tf.vectorized_map`: the rescaling
