@@ -68,7 +68,7 @@ class Planar(FlowBijector):
     `1 + c` is kept beside `c`, so that the log-det does not cancel near the
     fold. `u = 0` under `"identity"` gives `y = x` and log-det 0 exactly. The
     inverse has the gradients of the implicit function, to the input and to
-    every parameter, up to the second order.
+    every parameter, up to the third order.
 
     #### Example
 
