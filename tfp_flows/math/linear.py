@@ -25,7 +25,13 @@ def times(
     """
     if is_one(matrix.shape[:-2]):
         shared = tf.reshape(matrix, ps.shape(matrix)[-2:])
-        y = tf.tensordot(x, shared, [[-1], [0 if transpose else 1]])
+        # Not by tf.tensordot, which transposes: XLA does not compile the second
+        # derivative of that in a loop.
+        shape = ps.shape(x)
+        y = tf.matmul(
+            tf.reshape(x, [-1, shape[-1]]), shared, transpose_b=not transpose
+        )
+        y = tf.reshape(y, ps.concat([shape[:-1], ps.shape(y)[-1:]], axis=0))
     elif is_one(x.shape[:-1]):
         point = tf.reshape(x, [-1])
         y = tf.tensordot(matrix, point, [[-2 if transpose else -1], [0]])

@@ -182,7 +182,10 @@ class _Loop(NamedTuple):
     def _member(
         self, stacked: Sequence[tf.Tensor], i: tf.Tensor
     ) -> list[tf.Tensor]:
-        return [tf.gather(p, self._index(i)) for p in stacked]
+        index = self._index(i)
+        if isinstance(index, int):  # of dense gradients
+            return [p[index] for p in stacked]
+        return [tf.gather(p, index) for p in stacked]
 
     def _fold(
         self,
