@@ -1,5 +1,6 @@
 """Bad input on the command line: one line, no traceback, exit code not 0."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -16,9 +17,13 @@ UNUSED = "--workdir=unused"
 
 
 def run_main(*arguments):
+    # As a user starts it: pytest's own level would let more or less through.
+    env = dict(os.environ)
+    env.pop("TF_CPP_MIN_LOG_LEVEL", None)
     return subprocess.run(
         [sys.executable, "-m", "trainers.main", *arguments],
         cwd=ROOT,
+        env=env,
         capture_output=True,
         text=True,
         check=False,
