@@ -111,7 +111,7 @@ programs that they know: over points, parameters and both, every place of the
 tape, auto-batched joint distributions, Jacobians and second derivatives in a
 `tf.function`, and each of them under XLA. Without it they run the few that
 find the most: `jacobians` and `hessians` eagerly, the others in a
-`tf.function`, one direction in each program.
+`tf.function`.
 
 What a bijector cannot do it must refuse by an error that says so. Name such a
 step, as a failure names it, in `refuses`, with what the error says: the step

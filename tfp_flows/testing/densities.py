@@ -122,7 +122,6 @@ def check_amortized_noise(case: BijectorCase, findings: Findings) -> None:
     full = tf.zeros(batch + event, tf.float64)
     standard = tfd.Normal(tf.constant(0.0, tf.float64), 1.0)
     bases = {
-        "a base of batch []": lambda: base_distribution(case, tf.float64),
         "a base of batch [B]": lambda: tfd.Independent(
             tfd.Normal(full, tf.ones_like(full)),
             reinterpreted_batch_ndims=case.event_ndims,

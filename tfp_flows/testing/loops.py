@@ -91,19 +91,12 @@ def _branch_in_loop(function: Callable[[Any], Any], arguments: Any) -> Any:
 
 _VECTORIZED = (
     _Program(
-        "of the inverse over points",
-        tf.vectorized_map,
-        "points",
-        quantities=AT_Y,
-        thorough=False,
-    ),
-    _Program(
-        "of forward over points and parameters",
+        "over points and parameters",
         tf.vectorized_map,
         "examples",
-        quantities=AT_X,
         thorough=False,
     ),
+    _Program("over points", tf.vectorized_map, "points"),
     _Program(
         "over points, the tape outside the tf.function",
         tf.vectorized_map,
@@ -149,11 +142,10 @@ _CONTROL_FLOW = (
 def check_vectorized_map(case: BijectorCase, findings: Findings) -> None:
     """`tf.vectorized_map` gives the values and gradients of the direct call.
 
-    The inverse and its log-det over points; forward and its log-det over
-    points and parameters. A thorough case maps all of them over points, over
-    parameters and over both, with the tape around the map, inside it and
-    outside the `tf.function`, also under XLA, and is the one variable of an
-    auto-batched joint distribution.
+    Over points and parameters, the tape around the map. A thorough case also
+    maps over either of them, with the tape inside the map and outside the
+    `tf.function`, also under XLA, and is the one variable of an auto-batched
+    joint distribution.
     """
     _check_programs(case, _VECTORIZED, "tf.vectorized_map {}", findings)
     if case.thorough:
