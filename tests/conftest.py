@@ -1,5 +1,6 @@
 """Settings that precede TensorFlow's import, and clean-up after each test."""
 
+import argparse
 import gc
 import os
 import sys
@@ -33,6 +34,24 @@ def pytest_addoption(parser):
         help="begin no test after this time, in seconds since the epoch; the "
         "rest are skipped, and named with -rs --no-fold-skipped",
     )
+    parser.addoption(
+        "--part",
+        type=_part,
+        metavar="I/N",
+        help="every N-th of the tests, from the I-th on: compiled code stays "
+        "in memory until its process ends, so N runs need less of it",
+    )
+
+
+def _part(value):
+    index, _, count = value.partition("/")
+    if not (index.isdigit() and count.isdigit()) or not (
+        1 <= int(index) <= int(count)
+    ):
+        raise argparse.ArgumentTypeError(
+            f"must be one of 1/N to N/N; got {value!r}."
+        )
+    return int(index), int(count)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -48,6 +67,20 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("distributed"):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")
+def pytest_keep_part(config, items):
+    # After -m and -k have left out theirs.
+    part = config.getoption("--part")
+    if part is not None:
+        index, count = part
+        kept = items[index - 1 :: count]
+        keep = set(map(id, kept))
+        config.hook.pytest_deselected(
+            items=[item for item in items if id(item) not in keep]
+        )
+        items[:] = kept
 
 
 def pytest_collection_finish():
