@@ -58,10 +58,10 @@ def _case(name, build, event_size, identity_at, shapes=None, is_rolled=False):
 
 def householder_cases():
     """In one dimension there is nothing to learn."""
-    for size in (2, 3, 8, 64):
+    for size in (2, 3, 64):
         # At 64, D reflections would round more than the kit allows to float32.
         shapes = None if size <= 8 else functools.partial(_narrow, 8, False)
-        for is_rolled in (False, True):
+        for is_rolled in (False, True) if size == 3 else (False,):
             yield _case(
                 "householder",
                 Householder,
@@ -83,7 +83,6 @@ def sylvester_cases():
         (3, 2, False),
         (8, 3, True),
         (64, 8, False),
-        (64, 8, True),
     ):
         yield case(
             "sylvester-orthogonal",
@@ -94,12 +93,10 @@ def sylvester_cases():
         )
     for name, bijector_class, size, is_rolled in (
         ("sylvester-orthogonal", SylvesterOrthogonal, 2, False),
-        ("sylvester-orthogonal", SylvesterOrthogonal, 2, True),
         ("sylvester-householder", SylvesterHouseholder, 2, False),
         ("sylvester-householder", SylvesterHouseholder, 3, True),
         ("sylvester-householder", SylvesterHouseholder, 8, False),
         ("sylvester-triangular", SylvesterTriangular, 1, False),
-        ("sylvester-triangular", SylvesterTriangular, 1, True),
     ):
         yield case(name, bijector_class, size, is_rolled=is_rolled)
     yield case(
@@ -107,13 +104,12 @@ def sylvester_cases():
         functools.partial(SylvesterTriangular, is_reversed=True),
         3,
     )
-    for size in (2, 8):
-        yield BijectorCase(
-            f"scan-sylvester-triangular-{size}",
-            _alternating,
-            event_shape=[size],
-            parameter_shapes=parameter_shapes_of(
-                SylvesterTriangular, leading=(NUM_MEMBERS,)
-            ),
-            identity_at=["r1"],
-        )
+    yield BijectorCase(
+        "scan-sylvester-triangular-2",
+        _alternating,
+        event_shape=[2],
+        parameter_shapes=parameter_shapes_of(
+            SylvesterTriangular, leading=(NUM_MEMBERS,)
+        ),
+        identity_at=["r1"],
+    )
