@@ -25,8 +25,7 @@ def times(
     """
     if is_one(matrix.shape[:-2]):
         shared = tf.reshape(matrix, ps.shape(matrix)[-2:])
-        # Not by tf.tensordot, which transposes: XLA does not compile the second
-        # derivative of that in a loop.
+        # Not by tf.tensordot, see `_transposed`.
         shape = ps.shape(x)
         y = tf.matmul(
             tf.reshape(x, [-1, shape[-1]]), shared, transpose_b=not transpose
@@ -70,9 +69,14 @@ def solve_triangular(
         solved = tf.linalg.triangular_solve(left, right, lower=lower)
         return tf.squeeze(solved, axis=-1)
     shared = tf.reshape(matrix, ps.shape(matrix)[-2:])
-    columns = tf.transpose(tf.reshape(y, [-1, ps.shape(y)[-1]]))
+    columns = _transposed(tf.reshape(y, [-1, ps.shape(y)[-1]]))
     solved = tf.linalg.triangular_solve(shared, columns, lower=lower)
-    return tf.reshape(tf.transpose(solved), shape)
+    return tf.reshape(_transposed(solved), shape)
+
+
+def _transposed(matrix: tf.Tensor) -> tf.Tensor:
+    """`tf.transpose`, of which XLA compiles no second derivative in a loop."""
+    return tf.einsum("ij->ji", matrix)
 
 
 def is_one(batch_shape: tf.TensorShape) -> bool:
