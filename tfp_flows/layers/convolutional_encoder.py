@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.layers._arguments import (
+from tfp_flows._arguments import (
     check_positive_integer,
     check_positive_integers,
     full_image_shape,

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows._arguments import check_positive_integer, check_precision
 from tfp_flows.bijectors import Scan
-from tfp_flows.layers._arguments import check_positive_integer, check_precision
 from tfp_flows.layers._hints import OfTheBijector, check_keywords
 from tfp_flows.layers.parameter_head import ParameterHead, ParameterSpec
 

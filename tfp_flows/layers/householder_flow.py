@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows._arguments import check_positive_integer
 from tfp_flows.bijectors import Householder
-from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.layers.flow_layer import FlowLayer
 from tfp_flows.layers.parameter_head import ParameterSpec
 

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows._arguments import check_positive_integer
 from tfp_flows.bijectors import MADEConditioner
-from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.layers.flow_layer import last_axis
 
 __all__ = ["MADE"]

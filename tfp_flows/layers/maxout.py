@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.layers._arguments import check_positive_integer
+from tfp_flows._arguments import check_positive_integer
 
 __all__ = ["Maxout"]
 

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows._arguments import check_positive_integer
 from tfp_flows.bijectors import NeuralAutoregressive
-from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.layers.autoregressive_flow import AutoregressiveFlow
 from tfp_flows.layers.parameter_head import ParameterSpec
 

@@ -7,12 +7,12 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows._arguments import check_positive_integer
 from tfp_flows.bijectors import (
     SylvesterHouseholder,
     SylvesterOrthogonal,
     SylvesterTriangular,
 )
-from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.layers.flow_layer import FlowLayer
 from tfp_flows.layers.parameter_head import ParameterSpec
 

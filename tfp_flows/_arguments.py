@@ -1,4 +1,4 @@
-"""Checks of constructor arguments that several layers share."""
+"""Checks of constructor arguments that several classes share."""
 
 import math
 import operator
