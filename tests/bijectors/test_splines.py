@@ -143,11 +143,11 @@ def _network(num_outputs):
         ),
         (
             lambda: NeuralAutoregressive(*_network(2), num_sigmoids=0),
-            "`num_sigmoids` must be a positive integer; got 0",
+            "`num_sigmoids` must be an integer >= 1; got 0",
         ),
         (
             lambda: NeuralAutoregressive(*_network(2), num_layers=0),
-            "`num_layers` must be a positive integer; got 0",
+            "`num_layers` must be an integer >= 1; got 0",
         ),
         (
             lambda: NeuralAutoregressive(*_network(2), num_sigmoids=4),

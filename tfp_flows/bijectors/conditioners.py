@@ -10,9 +10,7 @@ import tensorflow as tf
 from tfp_flows import math
 from tfp_flows.bijectors.parameters import last_axis
 
-__all__ = ["Conditioner", "FunctionConditioner", "MLPConditioner", "interned"]
-
-_KNOWN: dict["Conditioner", "Conditioner"] = {}
+__all__ = ["Conditioner", "FunctionConditioner", "MLPConditioner"]
 
 
 class Conditioner(abc.ABC):
@@ -66,15 +64,6 @@ class Conditioner(abc.ABC):
     ) -> tf.Tensor:
         """The outputs, of parameters that `constrain` returned."""
         return self(x, parameters, context)
-
-
-def interned(conditioner: Conditioner) -> Conditioner:
-    """The first conditioner that equals this one.
-
-    TensorFlow tells traced functions of composite tensors apart by the identity
-    of what is called in them, so that equal ones had better be one.
-    """
-    return _KNOWN.setdefault(conditioner, conditioner)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What every bijector does to its parameters before it keeps them."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
@@ -11,12 +11,16 @@ __all__ = [
     "check_same_event_size",
     "check_square",
     "convert_parameters",
+    "interned",
     "last_axis",
     "refuse_keras_variables",
     "static_value",
 ]
 
 _DTYPES = (tf.float32, tf.float64)
+_INTERNED: dict[Any, Any] = {}
+
+Settings = TypeVar("Settings")
 
 
 def convert_parameters(**parameters: Any) -> dict[str, Any]:
@@ -56,6 +60,15 @@ def convert_parameters(**parameters: Any) -> dict[str, Any]:
         name: tensor_util.convert_nonref_to_tensor(value, dtype, name=name)
         for name, value in parameters.items()
     }
+
+
+def interned(settings: Settings) -> Settings:
+    """The first conditioner, or transformer, that equals this one.
+
+    TensorFlow tells traced functions of composite tensors apart by the identity
+    of what is called in them, so that equal ones had better be one.
+    """
+    return _INTERNED.setdefault(settings, settings)
 
 
 def refuse_keras_variables(**parameters: Any) -> None:

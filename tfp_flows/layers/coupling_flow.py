@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors import MLPConditioner
 from tfp_flows.layers.conditioned_flow import ConditionedFlow
+from tfp_flows.math import masks
 
 __all__ = ["CouplingFlow"]
 
@@ -46,10 +47,10 @@ class CouplingFlow(ConditionedFlow):
         `kernel_0` gives D, and the number of batch axes.
         """
         event_size = kernel_0.shape[-2]
-        fixed = np.arange(event_size) < event_size - event_size // 2
-        masks = [fixed, ~fixed] * self.num_flow_steps
+        fixed = masks.first_half(event_size)
+        all_masks = [fixed, ~fixed] * self.num_flow_steps
         axes = [self.num_flow_steps, *[1] * (kernel_0.shape.rank - 3)]
         return tf.constant(
-            np.reshape(masks[: self.num_flow_steps], [*axes, event_size]),
+            np.reshape(all_masks[: self.num_flow_steps], [*axes, event_size]),
             kernel_0.dtype,
         )
