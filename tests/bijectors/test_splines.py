@@ -111,7 +111,7 @@ def _network(num_outputs):
     [
         (
             lambda: SplineAutoregressive(*_network(2), num_bins=1),
-            "`num_bins` must be an integer of at least 2; got 1",
+            "`num_bins` must be an integer >= 2; got 1",
         ),
         (
             lambda: SplineAutoregressive(
@@ -121,7 +121,7 @@ def _network(num_outputs):
         ),
         (
             lambda: SplineCoupling(lambda x: x, num_bins=1),
-            "`num_bins` must be an integer of at least 2; got 1",
+            "`num_bins` must be an integer >= 2; got 1",
         ),
         (
             lambda: SplineCoupling(lambda x: x, tail_bound=0.0),

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows import math
+from tfp_flows._arguments import as_integer, check_positive_integers
 from tfp_flows.bijectors.parameters import last_axis
 
 __all__ = ["Conditioner", "FunctionConditioner", "MLPConditioner"]
@@ -138,22 +139,14 @@ class MLPConditioner(Conditioner):
     context_size: int = 0
 
     def __post_init__(self) -> None:
-        units = tuple(self.hidden_units)
-        if not all(isinstance(n, int) and n >= 1 for n in units):
-            raise ValueError(
-                "`hidden_units` must hold integers >= 1; "
-                f"got {self.hidden_units!r}."
-            )
+        units = check_positive_integers("hidden_units", self.hidden_units)
         object.__setattr__(self, "hidden_units", units)
+        context_size = as_integer("context_size", self.context_size, 0)
+        object.__setattr__(self, "context_size", context_size)
         if self.activation not in math.networks.ACTIVATIONS:
             known = ", ".join(math.networks.ACTIVATIONS)
             raise ValueError(
                 f"`activation` must be one of {known}; got {self.activation!r}."
-            )
-        if not isinstance(self.context_size, int) or self.context_size < 0:
-            raise ValueError(
-                "`context_size` must be an integer >= 0; got "
-                f"{self.context_size!r}."
             )
 
     @property

@@ -7,7 +7,6 @@ import tensorflow as tf
 from tfp_flows._tfp import dtype_util, tensor_util
 
 __all__ = [
-    "check_positive_integers",
     "check_same_event_size",
     "check_square",
     "convert_parameters",
@@ -115,15 +114,6 @@ def check_same_event_size(**parameters: Any) -> None:
         names = " and ".join(f"`{name}`" for name in sizes)
         got = " and ".join(str(shape) for shape in sizes.values())
         raise ValueError(f"{names} must end in the same size D; got {got}.")
-
-
-def check_positive_integers(**values: Any) -> None:
-    """Raises ValueError that names the first value that is none."""
-    for name, value in values.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(
-                f"`{name}` must be a positive integer; got {value!r}."
-            )
 
 
 def check_square(name: str, matrix: Any) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from tfp_flows import math
-from tfp_flows._arguments import as_positive_integer
+from tfp_flows._arguments import as_integer, as_positive_integer
 from tfp_flows.bijectors.transformers.transformer import (
     Transformer,
     ValueAndTerms,
@@ -101,7 +101,9 @@ class RationalQuadratic(Transformer):
     tail_bound: float = 3.0
 
     def __post_init__(self) -> None:
-        math.splines.check_settings(self.num_bins, self.tail_bound)
+        num_bins = as_integer("num_bins", self.num_bins, 2)
+        object.__setattr__(self, "num_bins", num_bins)
+        math.constraints.check_bound("tail_bound", self.tail_bound)
 
     @property
     def num_parameters(self) -> int:  # type: ignore[override]
