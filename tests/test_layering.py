@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = ("tfp_flows", "trainers", "configs", "benchmarks", "colab")
 OURS = (*FOLDERS, "tests")
 
-FOUNDATION = {"_tfp", "math", "types"}
+FOUNDATION = {"_arguments", "_tfp", "math", "types"}
 LEFT_OF_LAYERS = FOUNDATION | {"bijectors"}
 LAYERS = LEFT_OF_LAYERS | {"_backend", "layers"}
 POSTERIORS = LAYERS | {"losses", "posteriors", "schedules"}
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "tfp_flows": {"_keras_objects"},  # its `__init__`, which is lazy
     "_backend": set(),
     "_keras_objects": set(),
+    "_arguments": FOUNDATION,
     "_tfp": FOUNDATION,
     "math": FOUNDATION,
     "types": FOUNDATION,

@@ -10,6 +10,7 @@ from tests.bijectors.sylvester_cases import householder_cases, sylvester_cases
 from tfp_flows.bijectors import (
     AdditiveCoupling,
     AffineCoupling,
+    AutoregressiveBijector,
     CircularConvolution,
     CircularConvolution2D,
     ConvolutionCoupling,
@@ -18,6 +19,7 @@ from tfp_flows.bijectors import (
     InverseAutoregressive,
     LULinear,
     MaskedAutoregressive,
+    MaskedCoupling,
     MLPConditioner,
     NeuralAutoregressive,
     Planar,
@@ -27,7 +29,9 @@ from tfp_flows.bijectors import (
     SLog,
     SplineAutoregressive,
     SplineCoupling,
+    SplitCoupling,
     SymmetricConvolution,
+    transformers,
 )
 from tfp_flows.layers.gated_convolution_flow import MAX_EXPONENT
 from tfp_flows.testing import BijectorCase, parameter_shapes_of
@@ -148,6 +152,28 @@ _naf = functools.partial(
     bijector_class=NeuralAutoregressive,
     num_sigmoids=NUM_SIGMOIDS,
 )
+
+
+def _combined(name, bijector_class, transformer, **keywords):
+    """Couplings, or autoregressive maps, of any transformer."""
+    outputs = transformer.num_parameters
+    if bijector_class is AutoregressiveBijector:
+        cases = functools.partial(autoregressive_cases, num_outputs=outputs)
+    elif bijector_class is MaskedCoupling:
+        cases = functools.partial(
+            coupling_cases, sizes=lambda d: (d, outputs * d)
+        )
+    else:
+        cases = functools.partial(
+            coupling_cases, sizes=lambda d: (d - d // 2, outputs * (d // 2))
+        )
+    return cases(
+        name,
+        bijector_class=bijector_class,
+        transformer=transformer,
+        **keywords,
+    )
+
 
 _circular, _circular_2d = (
     functools.partial(
@@ -270,6 +296,44 @@ CASES = [
     *_naf(
         "scan-naf",
         num_outputs=3 * NUM_SIGMOIDS,
+        event_sizes=(3,),
+        num_members=3,
+        identity_at=(),
+    ),
+    *_combined(
+        "masked-deep-sigmoidal",
+        MaskedCoupling,
+        transformers.DeepSigmoidal(NUM_SIGMOIDS),
+        event_sizes=(2, 3),
+    ),
+    *_combined(
+        "scan-masked-spline",
+        MaskedCoupling,
+        transformers.RationalQuadratic(NUM_BINS),
+        event_sizes=(3,),
+        mixing=("mask", "permutation"),
+        identity_at=(),
+    ),
+    *_combined(
+        "split-affine", SplitCoupling, transformers.Affine(), event_sizes=(2, 5)
+    ),
+    *_combined(
+        "split-gated-convolution",
+        SplitCoupling,
+        transformers.GatedConvolution(),
+        event_sizes=(5, 8),
+        identity_at=(),
+    ),
+    *_combined(
+        "autoregressive-shift",
+        AutoregressiveBijector,
+        transformers.Shift(),
+        event_sizes=(2, 3),
+    ),
+    *_combined(
+        "scan-autoregressive-gated",
+        AutoregressiveBijector,
+        transformers.Inverse(transformers.Gated()),
         event_sizes=(3,),
         num_members=3,
         identity_at=(),

@@ -522,11 +522,11 @@ def test_an_opaque_function_keeps_the_natural_order():
         ),
         (
             lambda: MADEConditioner(0),
-            "`event_size` must be a positive integer; got 0",
+            "`event_size` must be an integer >= 1; got 0",
         ),
         (
             lambda: MADEConditioner(3, num_outputs=1.5),
-            "`num_outputs` must be a positive integer; got 1.5",
+            "`num_outputs` must be an integer >= 1; got 1.5",
         ),
         (
             lambda: InverseAutoregressive(

@@ -332,8 +332,14 @@ def test_wrong_number_of_slopes():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"hidden_units": (4, 0)}, "`hidden_units` must hold integers >= 1"),
-        ({"hidden_units": (4.0,)}, "`hidden_units` must hold integers >= 1"),
+        (
+            {"hidden_units": (4, 0)},
+            "`hidden_units` must be a sequence of",
+        ),
+        (
+            {"hidden_units": (4.0,)},
+            "`hidden_units` must be a sequence of",
+        ),
         (
             {"activation": "sine"},
             "`activation` must be one of elu, gelu, .*sine",

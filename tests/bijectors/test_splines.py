@@ -111,7 +111,7 @@ def _network(num_outputs):
     [
         (
             lambda: SplineAutoregressive(*_network(2), num_bins=1),
-            "`num_bins` must be an integer of at least 2; got 1",
+            "`num_bins` must be an integer >= 2; got 1",
         ),
         (
             lambda: SplineAutoregressive(
@@ -121,7 +121,7 @@ def _network(num_outputs):
         ),
         (
             lambda: SplineCoupling(lambda x: x, num_bins=1),
-            "`num_bins` must be an integer of at least 2; got 1",
+            "`num_bins` must be an integer >= 2; got 1",
         ),
         (
             lambda: SplineCoupling(lambda x: x, tail_bound=0.0),
@@ -143,11 +143,11 @@ def _network(num_outputs):
         ),
         (
             lambda: NeuralAutoregressive(*_network(2), num_sigmoids=0),
-            "`num_sigmoids` must be a positive integer; got 0",
+            "`num_sigmoids` must be an integer >= 1; got 0",
         ),
         (
             lambda: NeuralAutoregressive(*_network(2), num_layers=0),
-            "`num_layers` must be a positive integer; got 0",
+            "`num_layers` must be an integer >= 1; got 0",
         ),
         (
             lambda: NeuralAutoregressive(*_network(2), num_sigmoids=4),

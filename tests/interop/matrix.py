@@ -60,6 +60,9 @@ _CASES = (
     "maf-2",
     "spline-autoregressive-3",
     "naf-3",
+    "masked-deep-sigmoidal-3",
+    "split-gated-convolution-5",
+    "autoregressive-shift-3",
 )
 # Layers that differ from another one only in parts that have rows themselves.
 _VARIANTS = ("nice_ortho", "nice_scaling", "iaf_gated", "iaf_inverted")

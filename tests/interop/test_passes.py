@@ -6,6 +6,7 @@ anew from there, long flows in float32 end nats away.
 
 import collections
 import contextlib
+import functools
 import gc
 import threading
 import weakref
@@ -18,7 +19,12 @@ import tensorflow_probability as tfp
 
 from tests.interop.flows import TOLERANCE, assert_close, compiled
 from tests.layers.flows import LAYERS
-from tfp_flows.bijectors import AffineCoupling, Scan, SLog
+from tfp_flows.bijectors import (
+    AffineCoupling,
+    Scan,
+    SLog,
+    forward_and_log_det,
+)
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -157,6 +163,48 @@ WRAPPINGS = {
     "slice": lambda flow: _transformed(flow, _base(2))[0],
     "copy": lambda flow: _transformed(flow).copy(validate_args=True),
 }
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize("is_inverted", [False, True])
+def test_value_and_log_det_of_one_pass(is_inverted, mode, passes):
+    """Through chains and inverses, of other bijectors and event ranks too."""
+    flow = Scan(SLog(_points(2)))
+    if is_inverted:
+        flow = tfb.Invert(flow)
+    parts = [tfb.Reshape([2, 2], [EVENT_SIZE]), tfb.Chain([tfb.Exp(), flow])]
+    chain = tfb.Chain([*parts, tfb.Invert(tfb.Scale([1.0, 2.0, 3.0, 4.0]))])
+    x = 0.5 * _points(5)
+
+    @functools.partial(compiled, mode=mode)
+    def evaluate(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y, log_det = forward_and_log_det(chain, x)
+        return y, log_det, tape.gradient([y, log_det], x)
+
+    passes.clear()
+    y, log_det, gradient = evaluate(x)
+    assert passes == (INVERSE if is_inverted else FORWARD)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        expected = chain.forward(x), chain.forward_log_det_jacobian(x, 1)
+    for found, one in zip((y, log_det), expected, strict=True):
+        np.testing.assert_allclose(found, one, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(gradient, tape.gradient(expected, x), 1e-5, 1e-6)
+    # Of more event axes than the bijector has: its log-dets are added up.
+    _, log_det = forward_and_log_det(flow, x, event_ndims=2)
+    np.testing.assert_allclose(
+        log_det, flow.forward_log_det_jacobian(x, 2), rtol=1e-6
+    )
+
+
+def test_the_way_back_from_an_image_of_one_pass_is_short(passes):
+    flow, x = Scan(SLog(_points(2))), _points(5)
+    y, log_det = forward_and_log_det(flow, x)
+    np.testing.assert_array_equal(flow.inverse(y), x)
+    np.testing.assert_array_equal(flow.inverse_log_det_jacobian(y, 1), -log_det)
+    assert passes == FORWARD
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)

@@ -6,11 +6,15 @@ import pytest
 import tensorflow as tf
 
 from tests.layers.flows import LAYERS
+from tfp_flows.bijectors import MADEConditioner, MLPConditioner
 from tfp_flows.layers import (
     CircularFlow,
     CONFFlow,
+    NAFFlow,
     NICEFlow,
+    RadialFlow,
     RealNVPFlow,
+    SplineCouplingFlow,
     SylvesterFlow,
 )
 
@@ -152,7 +156,10 @@ def test_gates_are_all_that_keeps_convolutions_apart():
     [
         (lambda: NICEFlow(2, mixing="swap"), "`mixing` must be one of orth"),
         (lambda: CONFFlow(2, mixing="none"), "`mixing` must be one of ortho"),
-        (lambda: NICEFlow(2, (0,)), "`hidden_units` must hold integers >= 1"),
+        (
+            lambda: NICEFlow(2, (0,)),
+            "`hidden_units` must be a sequence of",
+        ),
         (lambda: NICEFlow(2, activation="sin"), "`activation` must be one of"),
         (
             lambda: NICEFlow(2).build((None, 1)),
@@ -172,6 +179,46 @@ def test_gates_are_all_that_keeps_convolutions_apart():
 def test_bad_input(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(("event_size", "columns"), [(2, 2), (5, 5), (9, 8)])
+def test_sylvester_has_as_many_columns_as_fit(event_size, columns):
+    """By default, at most 8; a number of one's own is kept as it is."""
+    layer = SylvesterFlow(2)
+    layer.build((None, event_size))
+    assert layer.parameters()["vectors"].shape == (2, columns, event_size)
+    assert layer.get_config()["num_orthogonal_columns"] is None
+    saved = SylvesterFlow(2, num_orthogonal_columns=np.int64(1)).get_config()
+    again = SylvesterFlow.from_config(saved)
+    again.build((None, event_size))
+    assert again.parameters()["vectors"].shape == (2, 1, event_size)
+
+
+@pytest.mark.parametrize("value", [True, np.bool_(True), 2.0, "2", None, 0])
+def test_what_is_no_positive_integer_is_refused(value):
+    for make, name in (
+        (RadialFlow, "num_flow_steps"),
+        (lambda n: NAFFlow(2, num_sigmoids=n), "num_sigmoids"),
+        (lambda n: SplineCouplingFlow(2, num_bins=n), "num_bins"),
+        (lambda n: MADEConditioner(n), "event_size"),
+        (lambda n: MLPConditioner((3, n)), "hidden_units"),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must be .*intege"):
+            make(value)
+
+
+def test_integers_of_numpy_are_integers():
+    layer = NAFFlow(np.int32(2), (np.int64(6),), num_sigmoids=np.int8(2))
+    config = layer.get_config()
+    assert config["num_flow_steps"] == config["num_sigmoids"] == 2
+    assert all(
+        type(n) is int
+        for n in (
+            config["num_flow_steps"],
+            *config["hidden_units"],
+            config["num_sigmoids"],
+        )
+    )
 
 
 def test_no_point_is_broadcast_to_the_size_of_the_scaling():

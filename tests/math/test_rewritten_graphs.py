@@ -49,7 +49,7 @@ MAPS = {
 
 def _constraint(a):
     """`m(a) - a, m(a), 1 + m(a)`."""
-    flow = math.constraints.planar(
+    flow = math.planar.constrain(
         a[..., tf.newaxis], tf.ones_like(a)[..., tf.newaxis], a, "identity"
     )
     return flow.u_hat[..., 0] - a, flow.c, flow.q

@@ -221,17 +221,3 @@ def test_parameters_broadcast_against_points():
         one = splines.unpack(free[1, 0], NUM_BINS, B)
         same, _ = function(x[2, 0, 3], one)
         np.testing.assert_allclose(y[2, 1, 3], same, rtol=1e-13)
-
-
-@pytest.mark.parametrize(
-    ("num_bins", "tail_bound", "message"),
-    [
-        (1, 3.0, "`num_bins` must be an integer of at least 2; got 1"),
-        (2.0, 3.0, "`num_bins` must be an integer of at least 2; got 2.0"),
-        (8, 0.0, "`tail_bound` must be positive and finite; got 0.0"),
-        (8, -1.0, "`tail_bound` must be positive and finite; got -1.0"),
-    ],
-)
-def test_bad_settings_are_refused(num_bins, tail_bound, message):
-    with pytest.raises(ValueError, match=message):
-        splines.check_settings(num_bins, tail_bound)

@@ -1,9 +1,12 @@
 """Normalizing flows as `tfp.bijectors`, without any Keras."""
 
-from tfp_flows.bijectors import parameters
+from tfp_flows.bijectors import parameters, transformers
 from tfp_flows.bijectors._pickling import make_picklable
 from tfp_flows.bijectors.additive_coupling import AdditiveCoupling
 from tfp_flows.bijectors.affine_coupling import AffineCoupling
+from tfp_flows.bijectors.autoregressive_bijector import (
+    AutoregressiveBijector,
+)
 from tfp_flows.bijectors.circular_convolution import (
     CircularConvolution,
     CircularConvolution2D,
@@ -24,7 +27,9 @@ from tfp_flows.bijectors.inverse_autoregressive import InverseAutoregressive
 from tfp_flows.bijectors.lu_linear import LULinear
 from tfp_flows.bijectors.made_conditioner import MADEConditioner
 from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
+from tfp_flows.bijectors.masked_coupling import MaskedCoupling
 from tfp_flows.bijectors.neural_autoregressive import NeuralAutoregressive
+from tfp_flows.bijectors.one_pass import forward_and_log_det
 from tfp_flows.bijectors.orthogonal import Orthogonal
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.planar import Planar
@@ -36,6 +41,7 @@ from tfp_flows.bijectors.s_log import SLog
 from tfp_flows.bijectors.scan import Scan
 from tfp_flows.bijectors.spline_autoregressive import SplineAutoregressive
 from tfp_flows.bijectors.spline_coupling import SplineCoupling
+from tfp_flows.bijectors.split_coupling import SplitCoupling
 from tfp_flows.bijectors.sylvester_householder import SylvesterHouseholder
 from tfp_flows.bijectors.sylvester_orthogonal import SylvesterOrthogonal
 from tfp_flows.bijectors.sylvester_triangular import SylvesterTriangular
@@ -47,6 +53,7 @@ del make_picklable
 __all__ = [
     "AdditiveCoupling",
     "AffineCoupling",
+    "AutoregressiveBijector",
     "CircularConvolution",
     "CircularConvolution2D",
     "Conditioner",
@@ -61,6 +68,7 @@ __all__ = [
     "MADEConditioner",
     "MLPConditioner",
     "MaskedAutoregressive",
+    "MaskedCoupling",
     "NeuralAutoregressive",
     "Orthogonal",
     "Permutation",
@@ -71,9 +79,12 @@ __all__ = [
     "Scan",
     "SplineAutoregressive",
     "SplineCoupling",
+    "SplitCoupling",
     "SylvesterHouseholder",
     "SylvesterOrthogonal",
     "SylvesterTriangular",
     "SymmetricConvolution",
+    "forward_and_log_det",
     "parameters",
+    "transformers",
 ]

@@ -1,16 +1,13 @@
 """Additive coupling, the step of NICE."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import tensorflow as tf
-
-from tfp_flows import math
-from tfp_flows.bijectors._conditioned import (
+from tfp_flows.bijectors import transformers
+from tfp_flows.bijectors._conditioned_bijector import (
     ConditionerLike,
-    check_output_size,
     composite_if_declared,
 )
-from tfp_flows.bijectors._masked_coupling import MaskedCoupling
+from tfp_flows.bijectors.masked_coupling import MaskedCoupling
 from tfp_flows.types import TensorLike
 
 __all__ = ["AdditiveCoupling"]
@@ -120,34 +117,13 @@ class AdditiveCoupling(MaskedCoupling):
             coordinate, or outputs of another size than D; where neither mask
             nor conditioner has a known size, events of unknown size.
         """
-        parameters = dict(locals())
-        with tf.name_scope(name) as name:
-            super().__init__(
-                conditioner,
-                conditioner_parameters,
-                context,
-                mask,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
-
-    def _forward_and_log_det(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return math.coupling.forward(x, *self._shift_at(x, parameters))
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return math.coupling.inverse(y, *self._shift_at(y, parameters))
-
-    def _shift_at(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, None, tf.Tensor]:
-        """Shift and mask at `x`, of which only the fixed part is read."""
-        own, conditioner = self._unpacked(parameters)
-        mask = self._mask_for(x, own)
-        shift = conditioner(mask * x)
-        check_output_size(shift, x.shape[-1])
-        return shift, None, mask
+        super().__init__(
+            conditioner,
+            conditioner_parameters,
+            context,
+            mask,
+            transformers.Shift(),
+            validate_args=validate_args,
+            parameters=dict(locals()),
+            name=name,
+        )

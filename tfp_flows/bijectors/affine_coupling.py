@@ -1,17 +1,14 @@
 """Affine coupling, the step of Real NVP."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-import tensorflow as tf
-
-from tfp_flows import math
-from tfp_flows.bijectors._conditioned import (
+from tfp_flows.bijectors import transformers
+from tfp_flows.bijectors._conditioned_bijector import (
     ConditionerLike,
-    check_output_size,
     composite_if_declared,
+    setting,
 )
-from tfp_flows.bijectors._masked_coupling import MaskedCoupling
+from tfp_flows.bijectors.masked_coupling import MaskedCoupling
 from tfp_flows.types import TensorLike
 
 __all__ = ["AffineCoupling"]
@@ -103,7 +100,7 @@ class AffineCoupling(MaskedCoupling):
         Args:
           conditioner: a `Conditioner`; or any function of `x` (and of the
             context, if one is given), which is opaque, see
-            `AdditiveCoupling`.
+            `MaskedCoupling`.
           conditioner_parameters: what a `Conditioner` declares, by name.
             Default: None, for a function.
           context: what the network depends on beside `x`. Shape `[..., C]`.
@@ -123,44 +120,15 @@ class AffineCoupling(MaskedCoupling):
             size than 2 D; where neither mask nor conditioner has a known size,
             events of unknown size.
         """
-        parameters = dict(locals())
-        math.constraints.check_bound("max_log_scale", max_log_scale)
-        self._max_log_scale = max_log_scale
-        with tf.name_scope(name) as name:
-            super().__init__(
-                conditioner,
-                conditioner_parameters,
-                context,
-                mask,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(
+            conditioner,
+            conditioner_parameters,
+            context,
+            mask,
+            transformers.Affine(max_log_scale),
+            validate_args=validate_args,
+            parameters=dict(locals()),
+            name=name,
+        )
 
-    @property
-    def max_log_scale(self) -> float:
-        """The bound on the log-scales."""
-        return self._max_log_scale
-
-    def _forward_and_log_det(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return math.coupling.forward(x, *self._map_at(x, parameters))
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return math.coupling.inverse(y, *self._map_at(y, parameters))
-
-    def _map_at(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[Any, ...]:
-        """Shift, log-scale and mask; only the fixed part of `x` is read."""
-        own, conditioner = self._unpacked(parameters)
-        mask = self._mask_for(x, own)
-        output = conditioner(mask * x)
-        size = x.shape[-1]
-        check_output_size(output, None if size is None else 2 * size)
-        shift, log_scale = tf.split(output, 2, axis=-1)
-        log_scale = math.constraints.bounded(log_scale, self._max_log_scale)
-        return shift, log_scale, mask
+    max_log_scale = setting("max_log_scale", "The bound on the log-scales.")

@@ -8,11 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows import math
+from tfp_flows._arguments import as_integer, check_positive_integers
 from tfp_flows.bijectors.parameters import last_axis
 
-__all__ = ["Conditioner", "FunctionConditioner", "MLPConditioner", "interned"]
-
-_KNOWN: dict["Conditioner", "Conditioner"] = {}
+__all__ = ["Conditioner", "FunctionConditioner", "MLPConditioner"]
 
 
 class Conditioner(abc.ABC):
@@ -66,15 +65,6 @@ class Conditioner(abc.ABC):
     ) -> tf.Tensor:
         """The outputs, of parameters that `constrain` returned."""
         return self(x, parameters, context)
-
-
-def interned(conditioner: Conditioner) -> Conditioner:
-    """The first conditioner that equals this one.
-
-    TensorFlow tells traced functions of composite tensors apart by the identity
-    of what is called in them, so that equal ones had better be one.
-    """
-    return _KNOWN.setdefault(conditioner, conditioner)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,22 +139,14 @@ class MLPConditioner(Conditioner):
     context_size: int = 0
 
     def __post_init__(self) -> None:
-        units = tuple(self.hidden_units)
-        if not all(isinstance(n, int) and n >= 1 for n in units):
-            raise ValueError(
-                "`hidden_units` must hold integers >= 1; "
-                f"got {self.hidden_units!r}."
-            )
+        units = check_positive_integers("hidden_units", self.hidden_units)
         object.__setattr__(self, "hidden_units", units)
+        context_size = as_integer("context_size", self.context_size, 0)
+        object.__setattr__(self, "context_size", context_size)
         if self.activation not in math.networks.ACTIVATIONS:
             known = ", ".join(math.networks.ACTIVATIONS)
             raise ValueError(
                 f"`activation` must be one of {known}; got {self.activation!r}."
-            )
-        if not isinstance(self.context_size, int) or self.context_size < 0:
-            raise ValueError(
-                "`context_size` must be an integer >= 0; got "
-                f"{self.context_size!r}."
             )
 
     @property

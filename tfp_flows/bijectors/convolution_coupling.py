@@ -1,33 +1,22 @@
 """The coupling of convolutional flows: scale, convolve, shift, S-Log."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import math
-from tfp_flows.bijectors._conditioned import (
+from tfp_flows.bijectors import transformers
+from tfp_flows.bijectors._conditioned_bijector import (
     ConditionerLike,
     composite_if_declared,
+    setting,
 )
-from tfp_flows.bijectors._split_coupling import (
-    SplitCoupling,
-    check_slope_size,
-    joined,
-)
+from tfp_flows.bijectors.split_coupling import SplitCoupling
 from tfp_flows.types import TensorLike
 
 __all__ = ["ConvolutionCoupling"]
-
-
-class _Map(NamedTuple):
-    """What moves `x_2`, as the conditioner gives it at `x_1`."""
-
-    log_scale: tf.Tensor
-    response: math.circulant.Response
-    shift: tf.Tensor
-    slope: tf.Tensor
 
 
 @composite_if_declared
@@ -106,6 +95,8 @@ class ConvolutionCoupling(SplitCoupling):
         positive and bounded; `a` does not depend on `x_1`.
     """
 
+    _shared = ("unconstrained_slope",)
+
     def __init__(
         self,
         conditioner: ConditionerLike,
@@ -123,7 +114,7 @@ class ConvolutionCoupling(SplitCoupling):
         Args:
           conditioner: a `Conditioner`; or any function of `x_1` (and of the
             context, if one is given), which is opaque, see
-            `AdditiveCoupling`.
+            `MaskedCoupling`.
           conditioner_parameters: what a `Conditioner` declares, by name.
             Default: None, for a function.
           unconstrained_slope: `a` before the softplus. Shape `[..., M]` or,
@@ -148,22 +139,32 @@ class ConvolutionCoupling(SplitCoupling):
             slopes than M.
         """
         parameters = dict(locals())
-        math.constraints.check_bound("max_log_magnitude", max_log_magnitude)
-        math.constraints.check_bound("max_log_scale", max_log_scale)
-        self._max_log_magnitude = max_log_magnitude
-        math.constraints.check_bound("max_exponent", max_exponent)
-        self._max_log_scale = max_log_scale
-        self._max_exponent = max_exponent
-        with tf.name_scope(name) as name:
-            super().__init__(
-                conditioner,
-                conditioner_parameters,
-                context,
-                own_parameters={"unconstrained_slope": unconstrained_slope},
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        transformer = transformers.GatedConvolution(
+            max_log_magnitude, max_log_scale, max_exponent, True
+        )
+        super().__init__(
+            conditioner,
+            conditioner_parameters,
+            context,
+            transformer,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    max_log_magnitude = setting(
+        "max_log_magnitude",
+        "The bound on the logarithm of the response's magnitude.",
+    )
+    max_log_scale = setting("max_log_scale", "The bound on the log-scales.")
+    max_exponent = setting(
+        "max_exponent", "`a * |y_2|` beyond which the gate is straight."
+    )
+
+    @property
+    def unconstrained_slope(self) -> Any:
+        """`a` before the softplus, `[..., M]`."""
+        return self._unconstrained_slope
 
     @classmethod
     def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
@@ -174,77 +175,7 @@ class ConvolutionCoupling(SplitCoupling):
             ),
         }
 
-    @property
-    def unconstrained_slope(self) -> Any:
-        """`a` before the softplus, `[..., M]`."""
-        return self._unconstrained_slope
-
-    @property
-    def max_log_magnitude(self) -> float:
-        """The bound on the logarithm of the response's magnitude."""
-        return self._max_log_magnitude
-
-    @property
-    def max_log_scale(self) -> float:
-        """The bound on the log-scales."""
-        return self._max_log_scale
-
-    @property
-    def max_exponent(self) -> float:
-        """`a * |y_2|` beyond which the gate is straight."""
-        return self._max_exponent
-
     def _constrain(self, name: str, value: tf.Tensor) -> tf.Tensor:
         if name == "unconstrained_slope":
             return math.constraints.positive(value)
         return value
-
-    @property
-    def _outputs_each(self) -> int:
-        return 3
-
-    def _forward_and_log_det(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        fixed, moved, at = self._map_at(x, parameters)
-        v, convolution_log_det = math.circulant.forward(
-            moved * tf.exp(at.log_scale), *at.response
-        )
-        moved, gate_log_det = math.s_log.forward(
-            v + at.shift, at.slope, self._max_exponent
-        )
-        log_det = tf.reduce_sum(at.log_scale, axis=-1) + convolution_log_det
-        return joined(fixed, moved), log_det + gate_log_det
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        fixed, moved, at = self._map_at(y, parameters)
-        v, gate_log_det = math.s_log.inverse(
-            moved, at.slope, self._max_exponent
-        )
-        moved, convolution_log_det = math.circulant.inverse(
-            v - at.shift, *at.response
-        )
-        log_det = convolution_log_det - tf.reduce_sum(at.log_scale, axis=-1)
-        moved *= tf.exp(-at.log_scale)
-        return joined(fixed, moved), gate_log_det + log_det
-
-    def _map_at(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor, _Map]:
-        """The two parts, and the map of the second."""
-        fixed, moved, output, own = self._split(x, parameters)
-        log_scale, spectrum, shift = tf.unstack(output, axis=-2)
-        slope = own["unconstrained_slope"]
-        check_slope_size(slope, moved)
-        return (
-            fixed,
-            moved,
-            _Map(
-                math.constraints.bounded(log_scale, self._max_log_scale),
-                math.circulant.response(spectrum, self._max_log_magnitude),
-                shift,
-                slope,
-            ),
-        )

@@ -1,15 +1,15 @@
 """Data-adaptive convolution: one part of the signal chooses the kernel."""
 
-from collections.abc import Mapping, Sequence
-
-import tensorflow as tf
+from collections.abc import Mapping
 
 from tfp_flows import math
-from tfp_flows.bijectors._conditioned import (
+from tfp_flows.bijectors import transformers
+from tfp_flows.bijectors._conditioned_bijector import (
     ConditionerLike,
     composite_if_declared,
+    setting,
 )
-from tfp_flows.bijectors._split_coupling import SplitCoupling, joined
+from tfp_flows.bijectors.split_coupling import SplitCoupling
 from tfp_flows.types import TensorLike
 
 __all__ = ["DataAdaptiveConvolution"]
@@ -98,7 +98,7 @@ class DataAdaptiveConvolution(SplitCoupling):
         Args:
           conditioner: a `Conditioner`; or any function of `x_1` (and of the
             context, if one is given), which is opaque, see
-            `AdditiveCoupling`.
+            `MaskedCoupling`.
           conditioner_parameters: what a `Conditioner` declares, by name.
             Default: None, for a function.
           context: what the network depends on beside `x_1`. Shape `[..., C]`.
@@ -113,47 +113,17 @@ class DataAdaptiveConvolution(SplitCoupling):
             declares; a `max_log_magnitude` that is not positive; at use, events
             of one coordinate, or outputs of another size than M.
         """
-        parameters = dict(locals())
-        math.constraints.check_bound("max_log_magnitude", max_log_magnitude)
-        self._max_log_magnitude = max_log_magnitude
-        with tf.name_scope(name) as name:
-            super().__init__(
-                conditioner,
-                conditioner_parameters,
-                context,
-                own_parameters={},
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(
+            conditioner,
+            conditioner_parameters,
+            context,
+            transformers.Convolution(max_log_magnitude),
+            validate_args=validate_args,
+            parameters=dict(locals()),
+            name=name,
+        )
 
-    @property
-    def max_log_magnitude(self) -> float:
-        """The bound on the logarithm of the response's magnitude."""
-        return self._max_log_magnitude
-
-    @property
-    def _outputs_each(self) -> int:
-        return 1
-
-    def _forward_and_log_det(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        fixed, moved, response = self._response_at(x, parameters)
-        moved, log_det = math.circulant.forward(moved, *response)
-        return joined(fixed, moved), log_det
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        fixed, moved, response = self._response_at(y, parameters)
-        moved, log_det = math.circulant.inverse(moved, *response)
-        return joined(fixed, moved), log_det
-
-    def _response_at(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor, math.circulant.Response]:
-        fixed, moved, output, _ = self._split(x, parameters)
-        spectrum = tf.squeeze(output, axis=-2)
-        response = math.circulant.response(spectrum, self._max_log_magnitude)
-        return fixed, moved, response
+    max_log_magnitude = setting(
+        "max_log_magnitude",
+        "The bound on the logarithm of the response's magnitude.",
+    )

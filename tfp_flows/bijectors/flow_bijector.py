@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import _points as points
 from tfp_flows.bijectors import density_gradients
-from tfp_flows.bijectors._cache import FreshCache
+from tfp_flows.bijectors._fresh_cache import FreshCache
 
 __all__ = ["FlowBijector", "OnePassBijector"]
 

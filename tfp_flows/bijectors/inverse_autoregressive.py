@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-import tensorflow as tf
-
-from tfp_flows import math
-from tfp_flows.bijectors._autoregressive import AutoregressiveBijector
-from tfp_flows.bijectors._conditioned import (
+from tfp_flows.bijectors import transformers
+from tfp_flows.bijectors._conditioned_bijector import (
     ConditionerLike,
     composite_if_declared,
+    setting,
+)
+from tfp_flows.bijectors.autoregressive_bijector import (
+    AutoregressiveBijector,
 )
 from tfp_flows.types import TensorLike
 
@@ -152,20 +153,27 @@ class InverseAutoregressive(AutoregressiveBijector):
             size than 2 D, or a context of another size.
         """
         parameters = dict(locals())
-        math.constraints.check_bound("max_log_scale", max_log_scale)
         check_update(update)
         self._update = update
         self._gate_bias = gate_bias
-        self._max_log_scale = max_log_scale
-        with tf.name_scope(name) as name:
-            super().__init__(
-                conditioner,
-                conditioner_parameters,
-                context,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        transformer = (
+            transformers.Affine(max_log_scale)
+            if update == "affine"
+            else transformers.Gated(max_log_scale, gate_bias)
+        )
+        super().__init__(
+            conditioner,
+            conditioner_parameters,
+            context,
+            transformer,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    max_log_scale = setting(
+        "max_log_scale", "The bound on the log-scales, or on the gate's logit."
+    )
 
     @property
     def update(self) -> str:
@@ -176,32 +184,3 @@ class InverseAutoregressive(AutoregressiveBijector):
     def gate_bias(self) -> float:
         """What is added to the gate's logit, if gated."""
         return self._gate_bias
-
-    @property
-    def max_log_scale(self) -> float:
-        """The bound on the log-scales, or on the gate's logit."""
-        return self._max_log_scale
-
-    @property
-    def _num_outputs(self) -> int:
-        return 2
-
-    def _scalar(
-        self, x: tf.Tensor, theta: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        shift, s = self._shift_and_s(theta)
-        if self._update == "affine":
-            return math.autoregressive.affine(x, shift, s)
-        return math.autoregressive.gated(x, shift, s + self._gate_bias)
-
-    def _scalar_inverse(self, y: tf.Tensor, theta: tf.Tensor) -> tf.Tensor:
-        shift, s = self._shift_and_s(theta)
-        if self._update == "affine":
-            return math.autoregressive.affine_inverse(y, shift, s)[0]
-        return math.autoregressive.gated_inverse(y, shift, s + self._gate_bias)[
-            0
-        ]
-
-    def _shift_and_s(self, theta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        shift, s = tf.unstack(theta, axis=-2)
-        return shift, math.constraints.bounded(s, self._max_log_scale)

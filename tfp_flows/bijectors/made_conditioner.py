@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows import math
+from tfp_flows._arguments import as_positive_integer
 from tfp_flows.bijectors.conditioners import Conditioner, MLPConditioner
-from tfp_flows.bijectors.parameters import check_positive_integers
 
 __all__ = ["MADEConditioner"]
 
@@ -50,9 +50,9 @@ class MADEConditioner(Conditioner):
     order: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        check_positive_integers(
-            event_size=self.event_size, num_outputs=self.num_outputs
-        )
+        for name in ("event_size", "num_outputs"):
+            value = as_positive_integer(name, getattr(self, name))
+            object.__setattr__(self, name, value)
         network = self._network
         if any(units < self.event_size for units in network.hidden_units):
             raise ValueError(
@@ -69,6 +69,7 @@ class MADEConditioner(Conditioner):
                 f"once; got {list(order)}."
             )
         object.__setattr__(self, "hidden_units", network.hidden_units)
+        object.__setattr__(self, "context_size", network.context_size)
         object.__setattr__(self, "order", tuple(map(int, order)))
 
     @property

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from tfp_flows import math
-from tfp_flows.bijectors._autoregressive import AutoregressiveBijector
-from tfp_flows.bijectors._conditioned import (
+from tfp_flows.bijectors import transformers
+from tfp_flows.bijectors._conditioned_bijector import (
     ConditionerLike,
     composite_if_declared,
+    setting,
+)
+from tfp_flows.bijectors.autoregressive_bijector import (
+    AutoregressiveBijector,
 )
 from tfp_flows.bijectors.flow_bijector import OnePassBijector
 from tfp_flows.types import TensorLike
@@ -123,28 +126,21 @@ class MaskedAutoregressive(AutoregressiveBijector):
             that is not positive; at use, outputs of another size than 2 D, or a
             context of another size.
         """
-        parameters = dict(locals())
-        math.constraints.check_bound("max_log_scale", max_log_scale)
-        self._max_log_scale = max_log_scale
-        with tf.name_scope(name) as name:
-            super().__init__(
-                conditioner,
-                conditioner_parameters,
-                context,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(
+            conditioner,
+            conditioner_parameters,
+            context,
+            transformers.Inverse(transformers.Affine(max_log_scale)),
+            validate_args=validate_args,
+            parameters=dict(locals()),
+            name=name,
+        )
 
-    @property
-    def max_log_scale(self) -> float:
-        """The bound on the log-scales."""
-        return self._max_log_scale
+    max_log_scale = setting(
+        "transformer.max_log_scale", "The bound on the log-scales."
+    )
 
-    @property
-    def _num_outputs(self) -> int:
-        return 2
-
+    # The transformer is the map from y to x, in which the network reads y.
     def _forward_and_log_det(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -157,16 +153,3 @@ class MaskedAutoregressive(AutoregressiveBijector):
 
     # Cheap where the inverse is.
     _push_density_gradient = OnePassBijector._push_density_gradient
-
-    def _scalar(
-        self, x: tf.Tensor, theta: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        # From y to x, the direction in which the network is read at once.
-        return math.autoregressive.affine_inverse(x, *self._shift_and_s(theta))
-
-    def _scalar_inverse(self, y: tf.Tensor, theta: tf.Tensor) -> tf.Tensor:
-        return math.autoregressive.affine(y, *self._shift_and_s(theta))[0]
-
-    def _shift_and_s(self, theta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        shift, s = tf.unstack(theta, axis=-2)
-        return shift, math.constraints.bounded(s, self._max_log_scale)

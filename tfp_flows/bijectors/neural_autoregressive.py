@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-import tensorflow as tf
-
-from tfp_flows import math
-from tfp_flows.bijectors._autoregressive import AutoregressiveBijector
-from tfp_flows.bijectors._conditioned import (
+from tfp_flows.bijectors import transformers
+from tfp_flows.bijectors._conditioned_bijector import (
     ConditionerLike,
     composite_if_declared,
+    setting,
 )
-from tfp_flows.bijectors.parameters import check_positive_integers
+from tfp_flows.bijectors.autoregressive_bijector import (
+    AutoregressiveBijector,
+)
 from tfp_flows.types import TensorLike
 
 __all__ = ["NeuralAutoregressive"]
@@ -124,43 +124,15 @@ class NeuralAutoregressive(AutoregressiveBijector):
             or another number of outputs; at use, outputs or a context of
             another size.
         """
-        parameters = dict(locals())
-        check_positive_integers(
-            num_sigmoids=num_sigmoids, num_layers=num_layers
+        super().__init__(
+            conditioner,
+            conditioner_parameters,
+            context,
+            transformers.DeepSigmoidal(num_sigmoids, num_layers),
+            validate_args=validate_args,
+            parameters=dict(locals()),
+            name=name,
         )
-        self._num_sigmoids = num_sigmoids
-        self._num_layers = num_layers
-        with tf.name_scope(name) as name:
-            super().__init__(
-                conditioner,
-                conditioner_parameters,
-                context,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
 
-    @property
-    def num_sigmoids(self) -> int:
-        """The number of units of each layer."""
-        return self._num_sigmoids
-
-    @property
-    def num_layers(self) -> int:
-        """The number of sigmoidal layers."""
-        return self._num_layers
-
-    @property
-    def _num_outputs(self) -> int:
-        return 3 * self._num_sigmoids * self._num_layers
-
-    def _scalar(
-        self, x: tf.Tensor, theta: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return math.sigmoidal.chain_forward(x, self._layers(theta))
-
-    def _scalar_inverse(self, y: tf.Tensor, theta: tf.Tensor) -> tf.Tensor:
-        return math.sigmoidal.chain_root(y, self._layers(theta))
-
-    def _layers(self, theta: tf.Tensor) -> tuple[math.sigmoidal.Units, ...]:
-        return math.sigmoidal.unpack(theta, self._num_layers)
+    num_sigmoids = setting("num_sigmoids", "The number of units of each layer.")
+    num_layers = setting("num_layers", "The number of sigmoidal layers.")

@@ -1,22 +1,25 @@
 """What every bijector does to its parameters before it keeps them."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
 from tfp_flows._tfp import dtype_util, tensor_util
 
 __all__ = [
-    "check_positive_integers",
     "check_same_event_size",
     "check_square",
     "convert_parameters",
+    "interned",
     "last_axis",
     "refuse_keras_variables",
     "static_value",
 ]
 
 _DTYPES = (tf.float32, tf.float64)
+_INTERNED: dict[Any, Any] = {}
+
+Settings = TypeVar("Settings")
 
 
 def convert_parameters(**parameters: Any) -> dict[str, Any]:
@@ -56,6 +59,15 @@ def convert_parameters(**parameters: Any) -> dict[str, Any]:
         name: tensor_util.convert_nonref_to_tensor(value, dtype, name=name)
         for name, value in parameters.items()
     }
+
+
+def interned(settings: Settings) -> Settings:
+    """The first conditioner, or transformer, that equals this one.
+
+    TensorFlow tells traced functions of composite tensors apart by the identity
+    of what is called in them, so that equal ones had better be one.
+    """
+    return _INTERNED.setdefault(settings, settings)
 
 
 def refuse_keras_variables(**parameters: Any) -> None:
@@ -102,15 +114,6 @@ def check_same_event_size(**parameters: Any) -> None:
         names = " and ".join(f"`{name}`" for name in sizes)
         got = " and ".join(str(shape) for shape in sizes.values())
         raise ValueError(f"{names} must end in the same size D; got {got}.")
-
-
-def check_positive_integers(**values: Any) -> None:
-    """Raises ValueError that names the first value that is none."""
-    for name, value in values.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(
-                f"`{name}` must be a positive integer; got {value!r}."
-            )
 
 
 def check_square(name: str, matrix: Any) -> None:

@@ -120,7 +120,7 @@ class Planar(FlowBijector):
             than float32 and float64.
         """
         parameters = dict(locals())
-        math.constraints.check_planar_constraint(constraint)
+        math.planar.check_constraint(constraint)
         with tf.name_scope(name) as name:
             converted = convert_parameters(u=u, w=w, b=b)
             self._u, self._w, self._b = converted.values()
@@ -169,7 +169,7 @@ class Planar(FlowBijector):
         return last_axis(self._u) or last_axis(self._w)
 
     def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
-        return math.constraints.planar(
+        return math.planar.constrain(
             tf.convert_to_tensor(self._u),
             tf.convert_to_tensor(self._w),
             tf.convert_to_tensor(self._b),

@@ -160,7 +160,7 @@ class Radial(FlowBijector):
         return last_axis(self._z0)
 
     def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
-        return math.constraints.radial(
+        return math.radial.constrain(
             tf.convert_to_tensor(self._z0),
             tf.convert_to_tensor(self._unconstrained_alpha),
             tf.convert_to_tensor(self._unconstrained_beta),

@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows import math
 from tfp_flows._tfp import BatchedComponentProperties, CompositeTensor, ps
-from tfp_flows.bijectors._members import (
+from tfp_flows.bijectors._scan_members import (
     Members,
     built,
     check_leading_axis,
@@ -16,7 +16,7 @@ from tfp_flows.bijectors._members import (
     leaves,
     members,
 )
-from tfp_flows.bijectors._slicing import SliceableScan
+from tfp_flows.bijectors._scan_slicing import SliceableScan
 from tfp_flows.bijectors.flow_bijector import OnePassBijector
 
 __all__ = ["Scan"]

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-import tensorflow as tf
-
-from tfp_flows import math
-from tfp_flows.bijectors._autoregressive import AutoregressiveBijector
-from tfp_flows.bijectors._conditioned import (
+from tfp_flows.bijectors import transformers
+from tfp_flows.bijectors._conditioned_bijector import (
     ConditionerLike,
     composite_if_declared,
+    setting,
+)
+from tfp_flows.bijectors.autoregressive_bijector import (
+    AutoregressiveBijector,
 )
 from tfp_flows.types import TensorLike
 
@@ -125,41 +126,17 @@ class SplineAutoregressive(AutoregressiveBijector):
             another number of outputs; at use, outputs or a context of another
             size.
         """
-        parameters = dict(locals())
-        math.splines.check_settings(num_bins, tail_bound)
-        self._num_bins = num_bins
-        self._tail_bound = tail_bound
-        with tf.name_scope(name) as name:
-            super().__init__(
-                conditioner,
-                conditioner_parameters,
-                context,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(
+            conditioner,
+            conditioner_parameters,
+            context,
+            transformers.RationalQuadratic(num_bins, tail_bound),
+            validate_args=validate_args,
+            parameters=dict(locals()),
+            name=name,
+        )
 
-    @property
-    def num_bins(self) -> int:
-        """The number of bins of each spline."""
-        return self._num_bins
-
-    @property
-    def tail_bound(self) -> float:
-        """B: the splines are the identity outside of `[-B, B]`."""
-        return self._tail_bound
-
-    @property
-    def _num_outputs(self) -> int:
-        return 3 * self._num_bins - 1
-
-    def _scalar(
-        self, x: tf.Tensor, theta: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return math.splines.forward(x, self._knots(theta))
-
-    def _scalar_inverse(self, y: tf.Tensor, theta: tf.Tensor) -> tf.Tensor:
-        return math.splines.root(y, *self._knots(theta))
-
-    def _knots(self, theta: tf.Tensor) -> math.splines.Knots:
-        return math.splines.unpack(theta, self._num_bins, self._tail_bound)
+    num_bins = setting("num_bins", "The number of bins of each spline.")
+    tail_bound = setting(
+        "tail_bound", "B: the splines are the identity outside of `[-B, B]`."
+    )

@@ -1,15 +1,14 @@
 """Coupling by rational-quadratic splines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import tensorflow as tf
-
-from tfp_flows import math
-from tfp_flows.bijectors._conditioned import (
+from tfp_flows.bijectors import transformers
+from tfp_flows.bijectors._conditioned_bijector import (
     ConditionerLike,
     composite_if_declared,
+    setting,
 )
-from tfp_flows.bijectors._split_coupling import SplitCoupling, joined
+from tfp_flows.bijectors.split_coupling import SplitCoupling
 from tfp_flows.types import TensorLike
 
 __all__ = ["SplineCoupling"]
@@ -106,7 +105,7 @@ class SplineCoupling(SplitCoupling):
         Args:
           conditioner: a `Conditioner`; or any function of `x_1` (and of the
             context, if one is given), which is opaque, see
-            `AdditiveCoupling`.
+            `MaskedCoupling`.
           conditioner_parameters: what a `Conditioner` declares, by name.
             Default: None, for a function.
           context: what the network depends on beside `x_1`. Shape `[..., C]`.
@@ -123,52 +122,17 @@ class SplineCoupling(SplitCoupling):
             use, events of one coordinate, or outputs of another size than
             (3 num_bins - 1) M.
         """
-        parameters = dict(locals())
-        math.splines.check_settings(num_bins, tail_bound)
-        self._num_bins = num_bins
-        self._tail_bound = tail_bound
-        with tf.name_scope(name) as name:
-            super().__init__(
-                conditioner,
-                conditioner_parameters,
-                context,
-                own_parameters={},
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(
+            conditioner,
+            conditioner_parameters,
+            context,
+            transformers.RationalQuadratic(num_bins, tail_bound),
+            validate_args=validate_args,
+            parameters=dict(locals()),
+            name=name,
+        )
 
-    @property
-    def num_bins(self) -> int:
-        """The number of bins of each spline."""
-        return self._num_bins
-
-    @property
-    def tail_bound(self) -> float:
-        """B: the splines are the identity outside of `[-B, B]`."""
-        return self._tail_bound
-
-    @property
-    def _outputs_each(self) -> int:
-        return 3 * self._num_bins - 1
-
-    def _forward_and_log_det(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        fixed, moved, knots = self._knots_at(x, parameters)
-        moved, log_slope = math.splines.forward(moved, knots)
-        return joined(fixed, moved), tf.reduce_sum(log_slope, axis=-1)
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        fixed, moved, knots = self._knots_at(y, parameters)
-        moved, log_slope = math.splines.inverse(moved, knots)
-        return joined(fixed, moved), tf.reduce_sum(log_slope, axis=-1)
-
-    def _knots_at(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor, math.splines.Knots]:
-        fixed, moved, output, _ = self._split(x, parameters)
-        knots = math.splines.unpack(output, self._num_bins, self._tail_bound)
-        return fixed, moved, knots
+    num_bins = setting("num_bins", "The number of bins of each spline.")
+    tail_bound = setting(
+        "tail_bound", "B: the splines are the identity outside of `[-B, B]`."
+    )

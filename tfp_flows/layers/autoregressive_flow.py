@@ -1,6 +1,5 @@
 """The base class of the flow layers whose steps are autoregressive."""
 
-import abc
 from collections.abc import Mapping
 
 from tfp_flows.bijectors import MADEConditioner
@@ -19,15 +18,10 @@ class AutoregressiveFlow(ConditionedFlow):
 
     DEFAULT_MIXING = "reverse"
 
-    @property
-    @abc.abstractmethod
-    def _num_outputs(self) -> int:
-        """P, the outputs of the network for each coordinate."""
-
     def _conditioner_shapes(
         self, event_size: int
     ) -> Mapping[str, tuple[int, ...]]:
         self.conditioner = MADEConditioner(
-            event_size, self._num_outputs, self.hidden_units, self.activation
+            event_size, self._num_parameters, self.hidden_units, self.activation
         )
         return self.conditioner.parameter_shapes()

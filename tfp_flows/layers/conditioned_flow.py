@@ -45,6 +45,10 @@ class ConditionedFlow(FlowLayer):
         "none",
     )
     DEFAULT_MIXING = "permutation"
+    # The layer's arguments that its `BIJECTOR` takes too.
+    SETTINGS: tuple[str, ...] = ()
+    # P, the parameters of each coordinate that is moved.
+    _num_parameters: int
 
     def __init__(
         self,
@@ -91,19 +95,27 @@ class ConditionedFlow(FlowLayer):
         self.activation = network.activation
         self.mixing = mixing
 
+    @property
+    @abc.abstractmethod
+    def BIJECTOR(self) -> type[tfb.Bijector]:
+        """The class of the steps, that of a conditioner and its parameters."""
+
     @abc.abstractmethod
     def _conditioner_shapes(
         self, event_size: int
     ) -> Mapping[str, tuple[int, ...]]:
         """The shapes of the parameters of one conditioner, by name."""
 
-    @abc.abstractmethod
+    def _settings(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.SETTINGS}
+
     def _maps(
-        self,
-        conditioner_parameters: Mapping[str, tf.Tensor],
-        **own: tf.Tensor,
+        self, conditioner_parameters: Mapping[str, tf.Tensor], **own: tf.Tensor
     ) -> tfb.Bijector:
         """All the steps without the mixing, of batch shape `[K, ...]`."""
+        return self.BIJECTOR(
+            self.conditioner, conditioner_parameters, **self._settings(), **own
+        )
 
     def _own_specs(self, event_size: int) -> dict[str, ParameterSpec]:
         """Parameters of a step beside those of its conditioner."""
@@ -187,6 +199,7 @@ class ConditionedFlow(FlowLayer):
             "hidden_units": self.hidden_units,
             "activation": self.activation,
             "mixing": self.mixing,
+            **self._settings(),
         }
 
 

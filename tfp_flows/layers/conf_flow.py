@@ -1,9 +1,6 @@
 """A stack of convolutional couplings (CONF) that owns its weights."""
 
-from collections.abc import Mapping
-
 import keras
-import tensorflow as tf
 
 from tfp_flows.bijectors import ConvolutionCoupling
 from tfp_flows.layers.coupling_flow import CouplingFlow
@@ -17,20 +14,17 @@ class CONFFlow(CouplingFlow):
     """K convolutional couplings, behind fixed mixing of the coordinates.
 
     See `tfp_flows.bijectors.ConvolutionCoupling` and `CouplingFlow`, whose
-    arguments are those of this layer; as the last half is the one that is
-    moved, `mixing` must not be "none". Initially the gates are weak, and
-    nothing else moves.
+    arguments are those of this layer. Initially the gates are weak, and nothing
+    else moves.
 
     References:
       [1]: Mahdi Karami, Dale Schuurmans, Jascha Sohl-Dickstein, Laurent Dinh,
            Daniel Duckworth. Invertible Convolutional Flow. NeurIPS 2019.
     """
 
+    BIJECTOR = ConvolutionCoupling
     MIXINGS = ("orthogonal", "permutation")
-
-    def _conditioner_sizes(self, event_size: int) -> tuple[int, int]:
-        num_moved = event_size // 2
-        return event_size - num_moved, 3 * num_moved
+    _num_parameters = 3
 
     def _own_specs(self, event_size: int) -> dict[str, ParameterSpec]:
         return {
@@ -40,10 +34,3 @@ class CONFFlow(CouplingFlow):
                 keras.initializers.Zeros(),
             )
         }
-
-    def _maps(
-        self, conditioner_parameters: Mapping[str, tf.Tensor], **own: tf.Tensor
-    ) -> ConvolutionCoupling:
-        return ConvolutionCoupling(
-            self.conditioner, conditioner_parameters, **own
-        )

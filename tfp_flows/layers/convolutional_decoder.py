@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.layers._arguments import (
-    check_positive_integer,
+from tfp_flows._arguments import (
+    as_positive_integer,
     check_positive_integers,
     full_image_shape,
 )
@@ -58,10 +58,10 @@ class ConvolutionalDecoder(keras.layers.Layer):
         filters = check_positive_integers("filters", filters)
         if not filters:
             raise ValueError("`filters` must name at least one; got ().")
-        check_positive_integer("kernel_size", kernel_size)
+        kernel_size = as_positive_integer("kernel_size", kernel_size)
         if units is not None:
-            check_positive_integer("units", units)
-        check_positive_integer("num_parameters", num_parameters)
+            units = as_positive_integer("units", units)
+        num_parameters = as_positive_integer("num_parameters", num_parameters)
         super().__init__(**kwargs)
         self.image_shape = image_shape
         self.filters = filters

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.layers._arguments import (
-    check_positive_integer,
+from tfp_flows._arguments import (
+    as_positive_integer,
     check_positive_integers,
     full_image_shape,
 )
@@ -49,9 +49,9 @@ class ConvolutionalEncoder(keras.layers.Layer):
         """
         image_shape = full_image_shape(image_shape)
         filters = check_positive_integers("filters", filters)
-        check_positive_integer("kernel_size", kernel_size)
+        kernel_size = as_positive_integer("kernel_size", kernel_size)
         if units is not None:
-            check_positive_integer("units", units)
+            units = as_positive_integer("units", units)
         super().__init__(**kwargs)
         self.image_shape = image_shape
         self.filters = filters

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.bijectors import Scan
-from tfp_flows.layers._arguments import check_positive_integer, check_precision
 from tfp_flows.layers._hints import OfTheBijector, check_keywords
 from tfp_flows.layers.parameter_head import ParameterHead, ParameterSpec
 
@@ -87,7 +87,7 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
             variables of another type than float32 and float64.
         """
         check_keywords(type(self), kwargs)
-        check_positive_integer("num_flow_steps", num_flow_steps)
+        num_flow_steps = as_positive_integer("num_flow_steps", num_flow_steps)
         if not 0 < context_scale < math.inf:
             raise ValueError(
                 "`context_scale` must be positive and finite; got "

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows._arguments import as_positive_integer
 from tfp_flows.bijectors import Householder
-from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.layers.flow_layer import FlowLayer
 from tfp_flows.layers.parameter_head import ParameterSpec
 
@@ -21,6 +21,16 @@ class HouseholderFlow(FlowLayer):
     See `tfp_flows.bijectors.Householder`. Amortized, behind a Gaussian with a
     diagonal covariance, it makes one with a full covariance of it. Initially
     the reflections are random.
+
+    Args:
+      num_householder_reflections: H, of each step, at least 1. K steps of H
+        reflections and one step of K times as many are the same map; the second
+        needs no loop. Default: 1.
+
+    The other arguments are those of `FlowLayer`.
+
+    Raises:
+      ValueError: an argument breaks its rule.
 
     References:
       [1]: Jakub Tomczak, Max Welling. Improving Variational Auto-Encoders using
@@ -37,29 +47,12 @@ class HouseholderFlow(FlowLayer):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Constructs the layer.
-
-        Args:
-          num_flow_steps: K, the number of steps, at least 1.
-          num_householder_reflections: H, of each step. K steps of H reflections
-            and one step of K times as many are the same map; the second needs
-            no loop. Default: 1.
-          amortized: whether the parameters depend on a context. Default: None,
-            they do if the layer is built with one, as it is in a posterior.
-          seed: makes the initial weights reproducible. Default: None.
-          **kwargs: `context_scale` and `inverted` of `FlowLayer`, and those
-            of `keras.layers.Layer`.
-
-        Raises:
-          ValueError: a number is not a positive integer.
-        """
-        check_positive_integer(
-            "num_householder_reflections", num_householder_reflections
-        )
         super().__init__(
             num_flow_steps, amortized=amortized, seed=seed, **kwargs
         )
-        self.num_householder_reflections = num_householder_reflections
+        self.num_householder_reflections = as_positive_integer(
+            "num_householder_reflections", num_householder_reflections
+        )
 
     def _parameter_specs(self, event_size: int) -> dict[str, ParameterSpec]:
         scale = 1.0 / math.sqrt(event_size)

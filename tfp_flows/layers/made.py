@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows._arguments import as_positive_integer
 from tfp_flows.bijectors import MADEConditioner
-from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.layers.flow_layer import last_axis
 
 __all__ = ["MADE"]
@@ -70,7 +70,7 @@ class MADE(keras.layers.Layer):
           ValueError: `num_outputs` is not a positive integer; at `build`,
             hidden layers smaller than D, or an `order` that is no permutation.
         """
-        check_positive_integer("num_outputs", num_outputs)
+        num_outputs = as_positive_integer("num_outputs", num_outputs)
         super().__init__(**kwargs)
         self.num_outputs = num_outputs
         self.hidden_units = tuple(hidden_units)

@@ -1,9 +1,6 @@
 """A stack of masked autoregressive flows that owns its weights."""
 
-from collections.abc import Mapping
-
 import keras
-import tensorflow as tf
 
 from tfp_flows.bijectors import MaskedAutoregressive
 from tfp_flows.layers.autoregressive_flow import AutoregressiveFlow
@@ -27,13 +24,5 @@ class MAFFlow(AutoregressiveFlow):
            https://arxiv.org/abs/1705.07057
     """
 
-    @property
-    def _num_outputs(self) -> int:
-        return 2
-
-    def _maps(
-        self, conditioner_parameters: Mapping[str, tf.Tensor], **own: tf.Tensor
-    ) -> MaskedAutoregressive:
-        return MaskedAutoregressive(
-            self.conditioner, conditioner_parameters, **own
-        )
+    BIJECTOR = MaskedAutoregressive
+    _num_parameters = 2

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.layers._arguments import check_positive_integer
+from tfp_flows._arguments import as_positive_integer
 
 __all__ = ["Maxout"]
 
@@ -42,8 +42,8 @@ class Maxout(keras.layers.Layer):
         Raises:
           ValueError: `units` or `window` is not a positive integer.
         """
-        check_positive_integer("units", units)
-        check_positive_integer("window", window)
+        units = as_positive_integer("units", units)
+        window = as_positive_integer("window", window)
         super().__init__(**kwargs)
         self.units = units
         self.window = window

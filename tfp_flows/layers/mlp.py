@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.layers._arguments import (
-    check_positive_integer,
+from tfp_flows._arguments import (
+    as_positive_integer,
     check_positive_integers,
 )
 from tfp_flows.layers.maxout import Maxout
@@ -58,7 +58,7 @@ class MLP(keras.layers.Layer):
         """
         hidden_units = check_positive_integers("hidden_units", hidden_units)
         output_size = _output_size(output_size)
-        check_positive_integer("maxout_window", maxout_window)
+        maxout_window = as_positive_integer("maxout_window", maxout_window)
         if activation == "maxout":
             _check_window(maxout_window, hidden_units)
         else:
@@ -180,8 +180,7 @@ def _output_size(value: Any) -> int | tuple[int, ...] | None:
         return None
     if isinstance(value, Sequence):
         return check_positive_integers("output_size", value)
-    check_positive_integer("output_size", value)
-    return value
+    return as_positive_integer("output_size", value)
 
 
 def _check_window(window: int, hidden_units: tuple[int, ...]) -> None:

@@ -1,6 +1,6 @@
 """A stack of additive couplings that owns its weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -22,10 +22,20 @@ tfb = tfp.bijectors
 class NICEFlow(CouplingFlow):
     """K additive couplings, behind fixed random mixing of the coordinates.
 
-    See `tfp_flows.bijectors.AdditiveCoupling` and `CouplingFlow`. The halves
-    that are moved alternate. Volumes are kept, unless `scaling` ends the flow
-    with `y = exp(log_scale) * x`, whose log-det is `sum(log_scale)`, of either
-    sign.
+    See `tfp_flows.bijectors.AdditiveCoupling` and `CouplingFlow`. Volumes are
+    kept, unless `scaling` ends the flow with `y = exp(log_scale) * x`, whose
+    log-det is `sum(log_scale)`, of either sign.
+
+    Args:
+      mixing: "orthogonal" (NICE-ortho), "permutation" (NICE-perm) or "none".
+        Default: "orthogonal".
+      scaling: whether to end with a diagonal scaling, amortized if the
+        conditioners are. Default: False.
+
+    The other arguments are those of `CouplingFlow`.
+
+    Raises:
+      ValueError: an argument breaks its rule.
 
     References:
       [1]: Laurent Dinh, David Krueger, Yoshua Bengio. NICE: Non-linear
@@ -36,6 +46,9 @@ class NICEFlow(CouplingFlow):
            orthogonal matrices or permutations between the couplings).
            https://arxiv.org/abs/1505.05770
     """
+
+    BIJECTOR = AdditiveCoupling
+    _num_parameters = 1
 
     def __init__(
         self,
@@ -48,24 +61,6 @@ class NICEFlow(CouplingFlow):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Constructs the layer.
-
-        Args:
-          num_flow_steps: K, the number of couplings, at least 1.
-          hidden_units: sizes of the hidden layers of each conditioner.
-          activation: that of `MLPConditioner`. Default: "gelu".
-          mixing: "orthogonal" (NICE-ortho), "permutation" (NICE-perm) or
-            "none". Default: "orthogonal".
-          scaling: whether to end with a diagonal scaling. Default: False.
-          amortized: whether conditioners and scaling depend on a context.
-            Default: None, they do if the layer is built with one.
-          seed: makes the initial weights and the mixing reproducible.
-          **kwargs: `context_scale` and `inverted` of `FlowLayer`, and those
-            of `keras.layers.Layer`.
-
-        Raises:
-          ValueError: an argument breaks its rule.
-        """
         super().__init__(
             num_flow_steps,
             hidden_units,
@@ -113,19 +108,6 @@ class NICEFlow(CouplingFlow):
         if log_scale is None:
             return flow
         return tfb.Chain([Scaling(log_scale), flow])
-
-    def _conditioner_sizes(self, event_size: int) -> tuple[int, int]:
-        return event_size, event_size
-
-    def _maps(
-        self, conditioner_parameters: Mapping[str, tf.Tensor], **own: tf.Tensor
-    ) -> AdditiveCoupling:
-        return AdditiveCoupling(
-            self.conditioner,
-            conditioner_parameters,
-            mask=self._alternating_masks(conditioner_parameters["kernel_0"]),
-            **own,
-        )
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs."""

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfp_flows.bijectors import Planar
 from tfp_flows.layers.flow_layer import FlowLayer
 from tfp_flows.layers.parameter_head import ParameterSpec
-from tfp_flows.math.constraints import check_planar_constraint
+from tfp_flows.math.planar import check_constraint
 
 __all__ = ["PlanarFlow"]
 
@@ -22,6 +22,14 @@ class PlanarFlow(FlowLayer):
     random and different from step to step: the flow starts as the identity
     (under `constraint="identity"`), `u` has a gradient at once, and `w` and
     `b` have one after the first update.
+
+    Args:
+      constraint: that of `Planar`. Default: "identity".
+
+    The other arguments are those of `FlowLayer`.
+
+    Raises:
+      ValueError: an argument breaks its rule.
     """
 
     def __init__(
@@ -32,25 +40,10 @@ class PlanarFlow(FlowLayer):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Constructs the layer.
-
-        Args:
-          num_flow_steps: K, the number of steps, at least 1.
-          constraint: that of `Planar`. Default: "identity".
-          amortized: whether the parameters depend on a context. Default: None,
-            they do if the layer is built with one, as it is in a posterior.
-          seed: makes the initial weights reproducible. Default: None.
-          **kwargs: `context_scale` and `inverted` of `FlowLayer`, and those
-            of `keras.layers.Layer`.
-
-        Raises:
-          ValueError: `num_flow_steps` is not a positive integer, or an unknown
-            `constraint`.
-        """
         super().__init__(
             num_flow_steps, amortized=amortized, seed=seed, **kwargs
         )
-        check_planar_constraint(constraint)
+        check_constraint(constraint)
         self.constraint = constraint
 
     def _parameter_specs(self, event_size: int) -> dict[str, ParameterSpec]:

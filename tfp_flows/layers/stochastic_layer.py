@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.layers._arguments import check_positive_integer
+from tfp_flows._arguments import as_positive_integer
 
 __all__ = ["StochasticLayer"]
 
@@ -53,7 +53,7 @@ class StochasticLayer(keras.layers.Layer):
           ValueError: `units` is not a positive integer, `transform` is no
             Keras layer, or an unknown `scale`.
         """
-        check_positive_integer("units", units)
+        units = as_positive_integer("units", units)
         if not isinstance(transform, keras.layers.Layer | None):
             raise ValueError(
                 f"`transform` must be a Keras layer or None; got {transform!r}."

@@ -7,12 +7,12 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows._arguments import as_positive_integer
 from tfp_flows.bijectors import (
     SylvesterHouseholder,
     SylvesterOrthogonal,
     SylvesterTriangular,
 )
-from tfp_flows.layers._arguments import check_positive_integer
 from tfp_flows.layers.flow_layer import FlowLayer
 from tfp_flows.layers.parameter_head import ParameterSpec
 
@@ -34,6 +34,18 @@ class SylvesterFlow(FlowLayer):
     Q, R2 and b are random and different from step to step; the triangular kind
     reverses the coordinates at every other step.
 
+    Args:
+      kind: of the matrix Q: "orthogonal", "householder" or "triangular".
+      num_orthogonal_columns: M, of the kind "orthogonal", at most D; the others
+        have M = D. Default: None, the smaller one of 8 and D.
+      num_householder_reflections: H, of the kind "householder". Default: 4.
+
+    The other arguments are those of `FlowLayer`.
+
+    Raises:
+      ValueError: an argument breaks its rule; at `build`, more columns than
+        coordinates.
+
     References:
       [1]: Rianne van den Berg, Leonard Hasenclever, Jakub Tomczak, Max Welling.
            Sylvester Normalizing Flows for Variational Inference. UAI 2018.
@@ -44,45 +56,28 @@ class SylvesterFlow(FlowLayer):
         self,
         num_flow_steps: int,
         kind: str = "orthogonal",
-        num_orthogonal_columns: int = 8,
+        num_orthogonal_columns: int | None = None,
         num_householder_reflections: int = 4,
         amortized: bool | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Constructs the layer.
-
-        Args:
-          num_flow_steps: K, the number of steps, at least 1.
-          kind: of the matrix Q: "orthogonal", "householder" or "triangular".
-          num_orthogonal_columns: M, of the kind "orthogonal", at most D; the
-            others have M = D. Default: 8.
-          num_householder_reflections: H, of the kind "householder".
-            Default: 4.
-          amortized: whether the parameters depend on a context. Default: None,
-            they do if the layer is built with one, as it is in a posterior.
-          seed: makes the initial weights reproducible. Default: None.
-          **kwargs: `context_scale` and `inverted` of `FlowLayer`, and those
-            of `keras.layers.Layer`.
-
-        Raises:
-          ValueError: a number is not a positive integer, or an unknown `kind`;
-            at `build`, more columns than coordinates.
-        """
         if kind not in KINDS:
             raise ValueError(
                 f"`kind` must be one of {', '.join(KINDS)}; got {kind!r}."
             )
-        check_positive_integer("num_orthogonal_columns", num_orthogonal_columns)
-        check_positive_integer(
-            "num_householder_reflections", num_householder_reflections
-        )
         super().__init__(
             num_flow_steps, amortized=amortized, seed=seed, **kwargs
         )
         self.kind = kind
+        if num_orthogonal_columns is not None:
+            num_orthogonal_columns = as_positive_integer(
+                "num_orthogonal_columns", num_orthogonal_columns
+            )
         self.num_orthogonal_columns = num_orthogonal_columns
-        self.num_householder_reflections = num_householder_reflections
+        self.num_householder_reflections = as_positive_integer(
+            "num_householder_reflections", num_householder_reflections
+        )
 
     def _parameter_specs(self, event_size: int) -> dict[str, ParameterSpec]:
         size, num_vectors = self._sizes(event_size)
@@ -115,12 +110,13 @@ class SylvesterFlow(FlowLayer):
             return event_size, 0
         if self.kind == "householder":
             return event_size, self.num_householder_reflections
-        if self.num_orthogonal_columns > event_size:
+        num_columns = self.num_orthogonal_columns or min(8, event_size)
+        if num_columns > event_size:
             raise ValueError(
                 "`num_orthogonal_columns` must be at most the number of "
-                f"coordinates, {event_size}; got {self.num_orthogonal_columns}."
+                f"coordinates, {event_size}; got {num_columns}."
             )
-        return self.num_orthogonal_columns, self.num_orthogonal_columns
+        return num_columns, num_columns
 
     def _steps(self, **parameters: tf.Tensor) -> tfb.Bijector:
         if self.kind == "orthogonal":

@@ -10,14 +10,7 @@ import tensorflow as tf
 from tfp_flows._tfp import ps
 from tfp_flows.math import implicit, linear, stable, tracing
 
-__all__ = [
-    "affine",
-    "affine_inverse",
-    "gated",
-    "gated_inverse",
-    "invert",
-    "push_density_gradient",
-]
+__all__ = ["invert", "push_density_gradient"]
 
 # f(x, theta) -> (y, log dy/dx), for x [..., N] and theta [..., P, N].
 Elementwise = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
@@ -26,43 +19,6 @@ Conditioner = Callable[..., tf.Tensor]
 
 # A pass that changes nothing by more than this many eps is the last one.
 _CHANGE_IN_EPS = 4.0
-
-
-def affine(
-    x: tf.Tensor, shift: tf.Tensor, log_scale: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """`(y, log dy/dx)` with `y = x exp(log_scale) + shift`."""
-    return x * tf.exp(log_scale) + shift, log_scale
-
-
-def affine_inverse(
-    y: tf.Tensor, shift: tf.Tensor, log_scale: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """`(x, log dx/dy)` of `affine`."""
-    return (y - shift) * tf.exp(-log_scale), -log_scale
-
-
-def gated(
-    x: tf.Tensor, candidate: tf.Tensor, gate: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """`(y, log dy/dx)` with `y = g x + (1 - g) candidate`, `g = sigmoid(gate)`.
-
-    `1 - g` is taken as `sigmoid(-gate)`, without cancellation.
-    """
-    log_gate = tf.math.log_sigmoid(gate)
-    y = tf.sigmoid(gate) * x + tf.sigmoid(-gate) * candidate
-    return y, log_gate
-
-
-def gated_inverse(
-    y: tf.Tensor, candidate: tf.Tensor, gate: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """`(x, log dx/dy)` of `gated`: `x = (y - candidate) / g + candidate`.
-
-    `1 / g = 1 + exp(-gate)`, so `x = y + exp(-gate) (y - candidate)`.
-    """
-    x = y + tf.exp(-gate) * (y - candidate)
-    return x, -tf.math.log_sigmoid(gate)
 
 
 def invert(

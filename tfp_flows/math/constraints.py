@@ -1,59 +1,11 @@
 """Unconstrained parameters -> parameters of an invertible map."""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = [
-    "PLANAR_CONSTRAINTS",
-    "ConstrainedPlanar",
-    "ConstrainedRadial",
-    "bounded",
-    "check_bound",
-    "check_planar_constraint",
-    "planar",
-    "positive",
-    "radial",
-    "weights",
-]
-
-PLANAR_CONSTRAINTS = ("identity", "paper")
-
-# softplus(_SHIFT) == 1, so that m(0) == 0.
-_SHIFT = math.log(math.e - 1.0)
-
-# |w|**2 at which the paper's constraint is half way to the identity one.
-_PAPER_GUARD = 1e-12
-
-
-class ConstrainedPlanar(NamedTuple):
-    """`c = <w, u_hat> > -1` and `q = 1 + c`, which does not cancel."""
-
-    u_hat: tf.Tensor
-    w: tf.Tensor
-    b: tf.Tensor
-    c: tf.Tensor
-    q: tf.Tensor
-
-
-class ConstrainedRadial(NamedTuple):
-    """`beta = p - alpha` with `alpha > 0` and `p = alpha + beta > 0`."""
-
-    z0: tf.Tensor
-    alpha: tf.Tensor
-    p: tf.Tensor
-
-
-def check_planar_constraint(constraint: str) -> None:
-    """Raises ValueError unless `constraint` is a known one."""
-    if constraint not in PLANAR_CONSTRAINTS:
-        known = ", ".join(map(repr, PLANAR_CONSTRAINTS))
-        raise ValueError(
-            f"`constraint` must be one of {known}; got {constraint!r}."
-        )
+__all__ = ["bounded", "check_bound", "positive", "tiny", "weights"]
 
 
 def check_bound(name: str, bound: float) -> None:
@@ -74,7 +26,7 @@ def positive(x: tf.Tensor, power: float = 1.0) -> tf.Tensor:
 
     `tiny` is the smallest normal number of the dtype.
     """
-    return tf.maximum(tf.math.softplus(x), _tiny(x.dtype) ** power)
+    return tf.maximum(tf.math.softplus(x), tiny(x.dtype) ** power)
 
 
 def weights(logits: tf.Tensor, minimum: float) -> tf.Tensor:
@@ -93,108 +45,6 @@ def weights(logits: tf.Tensor, minimum: float) -> tf.Tensor:
     return e / tf.reduce_sum(e, axis=-2, keepdims=True)
 
 
-def planar(
-    u: tf.Tensor, w: tf.Tensor, b: tf.Tensor, constraint: str
-) -> ConstrainedPlanar:
-    """Moves `u` along `w` so that `c = <w, u_hat> = m(<w, u>) > -1`.
-
-        u_hat = u + (m(a) - a) * w / |w|**2,    a = <w, u>
-
-    `"identity"`: `m(a) = -1 + softplus(a + log(e - 1))`; `m(0) = 0`, so that
-    `u = 0` is the identity and `u_hat` stays bounded as `w -> 0`.
-    `"paper"`: `m(a) = -1 + softplus(a)` (Rezende & Mohamed 2015); `u_hat`
-    grows like `0.307 / |w|`, so below `|w| = 1e-6` it goes over smoothly into
-    the identity constraint. Under both, `w = 0` gives `u_hat = u`, `c = 0`.
-
-    Args:
-      u: direction of the move, `[..., D]`.
-      w: direction in which the position is read, `[..., D]`.
-      b: offset of the position, `[...]`.
-      constraint: `"identity"` or `"paper"`.
-    """
-    a = tf.reduce_sum(w * u, axis=-1)
-    # w / |w|**2 by way of w / max|w|: |w|**2 itself would underflow.
-    scale = tf.stop_gradient(tf.reduce_max(tf.abs(w), axis=-1))
-    is_zero = scale < _tiny(w.dtype)
-    safe_scale = tf.where(is_zero, tf.ones_like(scale), scale)
-    inverse = tf.where(is_zero, tf.zeros_like(scale), 1.0 / safe_scale)
-    scaled_w = w * inverse[..., tf.newaxis]
-    squared = tf.reduce_sum(tf.square(scaled_w), axis=-1)
-    squared = tf.where(is_zero, tf.ones_like(squared), squared)
-
-    shift, c, q = _identity_constraint(tf.identity(a))
-    if constraint == "paper":
-        w_squared = tf.reduce_sum(tf.square(w), axis=-1)
-        weight = w_squared / (w_squared + _PAPER_GUARD)
-        paper_q = positive(a)
-        shift += weight * ((tf.math.softplus(-a) - 1.0) - shift)
-        c += weight * ((paper_q - 1.0) - c)
-        q += weight * (paper_q - q)
-    u_hat = u + (shift * inverse / squared)[..., tf.newaxis] * scaled_w
-    return ConstrainedPlanar(u_hat=u_hat, w=w, b=b, c=c, q=q)
-
-
-@tf.custom_gradient
-def _identity_constraint(
-    a: tf.Tensor,
-) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Callable[..., tf.Tensor]]:
-    """`(m(a) - a, m(a), 1 + m(a))`, each to a few units in the last place.
-
-    `m(a) = log(1 + (e - 1) exp(a)) - 1`. Near 0, `m(a) = log1p((1 - 1/e)
-    expm1(a))` for `a <= 0` and `m(a) - a = log1p(expm1(-a) / e)` for `a > 0`;
-    farther out the logarithms are of numbers above 1 (XLA's `log1p` in
-    float64 is off by 100 eps near -0.4).
-    """
-    is_positive = a > 0.0
-    near_zero = tf.abs(a) < 0.5
-    # Not `-tf.abs(a)`, whose derivative at 0 is 0: tf.vectorized_map drops
-    # custom gradients, and derives this.
-    low = tf.where(is_positive, -a, a)
-
-    def pick(if_positive: float, otherwise: float) -> tf.Tensor:
-        return tf.where(
-            is_positive,
-            tf.constant(if_positive, a.dtype),
-            tf.constant(otherwise, a.dtype),
-        )
-
-    near = tf.math.log1p(
-        pick(1.0 / math.e, 1.0 - 1.0 / math.e) * tf.math.expm1(low)
-    )
-    far = tf.math.log1p(pick(1.0 / (math.e - 1.0), math.e - 1.0) * tf.exp(low))
-    # m(a) - a where a > 0, m(a) elsewhere.
-    value = tf.where(near_zero, near, far + pick(_SHIFT - 1.0, -1.0))
-    shift = tf.where(is_positive, value, value - a)
-    c = tf.where(is_positive, a + value, value)
-    q = tf.where(near_zero | is_positive, 1.0 + c, far)
-
-    def gradient(
-        shift_bar: tf.Tensor, c_bar: tf.Tensor, q_bar: tf.Tensor
-    ) -> tf.Tensor:
-        slope = tf.sigmoid(tf.identity(a) + tf.constant(_SHIFT, a.dtype))  # m'
-        return slope * (shift_bar + c_bar + q_bar) - shift_bar
-
-    return (shift, c, tf.maximum(q, _tiny(a.dtype))), gradient
-
-
-def _tiny(dtype: tf.DType) -> float:
+def tiny(dtype: tf.DType) -> float:
     """The smallest normal number of the dtype."""
     return float(np.finfo(dtype.as_numpy_dtype).tiny)
-
-
-def radial(
-    z0: tf.Tensor,
-    unconstrained_alpha: tf.Tensor,
-    unconstrained_beta: tf.Tensor,
-) -> ConstrainedRadial:
-    """`alpha = softplus(.) > 0`, `beta = -alpha + softplus(.) > -alpha`.
-
-    Equal unconstrained values, zeros among them, give `beta = 0`, the
-    identity. `alpha` and `p` stay above the square root of the smallest
-    normal number, so that their product and ratio are normal as well.
-    """
-    return ConstrainedRadial(
-        z0=z0,
-        alpha=positive(unconstrained_alpha, power=0.5),
-        p=positive(unconstrained_beta, power=0.5),
-    )

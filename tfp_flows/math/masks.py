@@ -1,10 +1,15 @@
-"""The masks of MADE: which unit may see which coordinate."""
+"""Masks of networks and of couplings: what may see what."""
 
 import functools
 
 import numpy as np
 
-__all__ = ["autoregressive_masks"]
+__all__ = ["autoregressive_masks", "first_half"]
+
+
+def first_half(event_size: int) -> np.ndarray:
+    """True for the first half of the coordinates, rounded up."""
+    return np.arange(event_size) < event_size - event_size // 2
 
 
 @functools.lru_cache(maxsize=256)

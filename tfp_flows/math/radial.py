@@ -1,14 +1,43 @@
 """The radial map `y = z + beta * (z - z0) / (alpha + r)` and its inverse.
 
-The arguments are those of `constraints.ConstrainedRadial`.
+The arguments are those of `Constrained`.
 """
+
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from tfp_flows._tfp import ps
 from tfp_flows.math import stable
+from tfp_flows.math.constraints import positive
 
-__all__ = ["forward", "inverse", "log_det"]
+__all__ = ["Constrained", "constrain", "forward", "inverse", "log_det"]
+
+
+class Constrained(NamedTuple):
+    """`beta = p - alpha` with `alpha > 0` and `p = alpha + beta > 0`."""
+
+    z0: tf.Tensor
+    alpha: tf.Tensor
+    p: tf.Tensor
+
+
+def constrain(
+    z0: tf.Tensor,
+    unconstrained_alpha: tf.Tensor,
+    unconstrained_beta: tf.Tensor,
+) -> Constrained:
+    """`alpha = softplus(.) > 0`, `beta = -alpha + softplus(.) > -alpha`.
+
+    Equal unconstrained values, zeros among them, give `beta = 0`, the
+    identity. `alpha` and `p` stay above the square root of the smallest
+    normal number, so that their product and ratio are normal as well.
+    """
+    return Constrained(
+        z0=z0,
+        alpha=positive(unconstrained_alpha, power=0.5),
+        p=positive(unconstrained_beta, power=0.5),
+    )
 
 
 def forward(

@@ -17,7 +17,6 @@ __all__ = [
     "MIN_BIN",
     "MIN_SLOPE",
     "Knots",
-    "check_settings",
     "forward",
     "inverse",
     "knots",
@@ -55,19 +54,6 @@ class _Bin(NamedTuple):
     height: tf.Tensor
     left: tf.Tensor
     right: tf.Tensor
-
-
-def check_settings(num_bins: int, tail_bound: float) -> None:
-    """Raises ValueError unless there are 2 bins or more and `B > 0`."""
-    if (
-        not isinstance(num_bins, int)
-        or isinstance(num_bins, bool)
-        or num_bins < 2
-    ):
-        raise ValueError(
-            f"`num_bins` must be an integer of at least 2; got {num_bins!r}."
-        )
-    constraints.check_bound("tail_bound", tail_bound)
 
 
 def knots(

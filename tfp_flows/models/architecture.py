@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.layers._arguments import as_positive_integer
+from tfp_flows._arguments import as_positive_integer
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.likelihoods import Likelihood
 from tfp_flows.models import input_shapes

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import likelihoods
-from tfp_flows.layers._arguments import as_positive_integer, check_precision
+from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.made import MADE
 from tfp_flows.losses import replicas
 from tfp_flows.losses.counters import Count

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from tfp_flows.layers._arguments import as_positive_integer
+from tfp_flows._arguments import as_positive_integer
 from tfp_flows.math import noise
 from tfp_flows.models import architecture
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.layers._arguments import as_positive_integer
+from tfp_flows._arguments import as_positive_integer
 from tfp_flows.math import noise
 from tfp_flows.models import objective
 

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.bijectors import density_gradients
 from tfp_flows.layers import FlowLayer
-from tfp_flows.layers._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.parameter_head import ParameterHead
 from tfp_flows.losses import replicas
 from tfp_flows.losses.counters import Count

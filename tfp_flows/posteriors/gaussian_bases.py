@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.layers._arguments import is_positive_integer
+from tfp_flows._arguments import is_positive_integer
 from tfp_flows.layers.parameter_head import ParameterSpec
 from tfp_flows.math import linear
 from tfp_flows.math.constraints import positive

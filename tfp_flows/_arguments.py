@@ -1,4 +1,4 @@
-"""Checks of constructor arguments that several layers share."""
+"""Checks of constructor arguments that several classes share."""
 
 import math
 import operator
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 __all__ = [
+    "as_integer",
     "as_positive_integer",
-    "check_positive_integer",
     "check_positive_integers",
     "check_precision",
     "full_image_shape",
@@ -15,21 +15,19 @@ __all__ = [
 ]
 
 
-def check_positive_integer(name: str, value: Any) -> None:
-    """Raises a ValueError that names the argument unless `value` is one."""
-    if not is_positive_integer(value):
-        raise ValueError(f"`{name}` must be an integer >= 1; got {value!r}.")
+def as_integer(name: str, value: Any, least: int) -> int:
+    """The value as an int, NumPy's integers too; raises unless `>= least`."""
+    number = _index(value)
+    if number is None or number < least:
+        raise ValueError(
+            f"`{name}` must be an integer >= {least}; got {value!r}."
+        )
+    return number
 
 
 def as_positive_integer(name: str, value: Any) -> int:
     """The value as an int, NumPy's integers too; raises unless it is one."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1 or isinstance(value, bool):
-        raise ValueError(f"`{name}` must be an integer >= 1; got {value!r}.")
-    return number
+    return as_integer(name, value, 1)
 
 
 def check_precision(layer: Any) -> None:
@@ -51,7 +49,7 @@ def check_positive_integers(name: str, values: Any) -> tuple[int, ...]:
         raise ValueError(
             f"`{name}` must be a sequence of integers >= 1; got {values!r}."
         )
-    return tuple(values)
+    return tuple(map(operator.index, values))
 
 
 def full_image_shape(image_shape: Any) -> tuple[int, int, int]:
@@ -64,10 +62,20 @@ def full_image_shape(image_shape: Any) -> tuple[int, int, int]:
             "`image_shape` must be (height, width) or (height, width, "
             f"channels), of integers >= 1; got {image_shape!r}."
         )
-    height, width, *channels = image_shape
+    height, width, *channels = map(operator.index, image_shape)
     return height, width, math.prod(channels)
 
 
 def is_positive_integer(value: Any) -> bool:
-    """Whether it is an int that is at least 1, and no bool."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    """Whether it is an integer, NumPy's too, that is at least 1; no bool."""
+    return (_index(value) or 0) >= 1
+
+
+def _index(value: Any) -> int | None:
+    """An integer that is no bool, as an int; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None

@@ -48,6 +48,16 @@ class FreshCache(BijectorCacheWithGreedyAttrs):
     ) -> "FreshCache":
         return super().__get__(bijector, (bijector_class, _context(bijector)))
 
+    def value_and_log_det(
+        self, input: Any, direction: str
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Both of one pass in the direction, "forward" or "inverse"."""
+        name, other_name = self._forward_name, self._inverse_name
+        if direction == "inverse":
+            name, other_name = other_name, name
+        output, attributes = self._pass(input, name, other_name, {})
+        return output, attributes[f"{direction[0]}ldj"]
+
     def _lookup(
         self, input: Any, forward_name: str, inverse_name: str, **kwargs: Any
     ) -> Any:

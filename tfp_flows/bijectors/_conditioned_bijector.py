@@ -1,17 +1,20 @@
 """The base class of bijectors with a conditioner network."""
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.conditioners import Conditioner, interned
+from tfp_flows._tfp import ps
+from tfp_flows.bijectors.conditioners import Conditioner
 from tfp_flows.bijectors.flow_bijector import OnePassBijector
-from tfp_flows.bijectors.parameters import convert_parameters
+from tfp_flows.bijectors.parameters import convert_parameters, interned
+from tfp_flows.bijectors.transformers import Transformer
 from tfp_flows.types import TensorLike
 
-__all__ = ["ConditionedBijector", "composite_if_declared"]
+__all__ = ["ConditionedBijector", "composite_if_declared", "setting"]
 
 tfb = tfp.bijectors
 
@@ -39,14 +42,22 @@ def composite_if_declared(cls: type) -> type:
     return cls
 
 
-class ConditionedBijector(OnePassBijector):
-    """A bijector whose parameters a conditioner computes from a part of `x`.
+def setting(name: str, doc: str) -> Any:
+    """A property: the setting of the transformer of this (dotted) name."""
+    return property(operator.attrgetter(f"_transformer.{name}"), doc=doc)
 
-    A subclass has tensors of its own (`_own_parameters`), and gets them and the
-    conditioner's parameters back, member by member, through `_unpacked`.
+
+class ConditionedBijector(OnePassBijector):
+    """A transformer whose parameters a conditioner computes from a part of `x`.
+
+    A subclass says which part. It has tensors of its own (`_own_parameters`),
+    and gets them and the conditioner's parameters back, member by member,
+    through `_unpacked`.
     """
 
     _composite_class: Any = None
+    # Whether a part of the coordinates can be mapped alone.
+    _needs_elementwise = True
 
     def __new__(
         cls, conditioner: Any = None, *args: Any, **kwargs: Any
@@ -62,13 +73,16 @@ class ConditionedBijector(OnePassBijector):
         conditioner: ConditionerLike,
         conditioner_parameters: Mapping[str, TensorLike] | None,
         context: TensorLike | None,
+        transformer: Transformer | None,
         own_parameters: Mapping[str, TensorLike | None],
+        name: str,
         **kwargs: Any,
     ) -> None:
         """Checks and converts all tensors.
 
         Raises:
-          TypeError: `conditioner` is no function, or a tensor breaks a rule of
+          TypeError: `conditioner` is no function, `transformer` is none that
+            the bijector takes, or a tensor breaks a rule of
             `convert_parameters`.
           ValueError: `conditioner_parameters` are not those that the
             conditioner declares.
@@ -79,6 +93,14 @@ class ConditionedBijector(OnePassBijector):
             raise TypeError(
                 "`conditioner` must be a Conditioner or a function; got "
                 f"{type(conditioner).__name__}."
+            )
+        if not isinstance(transformer, Transformer) or (
+            self._needs_elementwise and not transformer.is_elementwise
+        ):
+            kind = "an element-wise" if self._needs_elementwise else "a"
+            raise TypeError(
+                f"`transformer` must be {kind} Transformer; got "
+                f"{transformer!r}."
             )
         names = tuple(conditioner_parameters or ())
         declared: tuple[str, ...] = ()
@@ -94,10 +116,12 @@ class ConditionedBijector(OnePassBijector):
         own = {n: p for n, p in own_parameters.items() if p is not None}
         if context is not None:
             own["context"] = context
-        converted = convert_parameters(
-            **own, **dict(conditioner_parameters or {})
-        )
+        with tf.name_scope(name) as name:
+            converted = convert_parameters(
+                **own, **dict(conditioner_parameters or {})
+            )
         self._conditioner = conditioner
+        self._transformer = interned(transformer)
         self._is_opaque = not isinstance(conditioner, Conditioner)
         self._own = tuple(own)
         self._context = converted.get("context")
@@ -110,6 +134,7 @@ class ConditionedBijector(OnePassBijector):
         super().__init__(
             forward_min_event_ndims=1,
             dtype=dtypes[0] if dtypes else None,
+            name=name,
             **kwargs,
         )
 
@@ -141,6 +166,11 @@ class ConditionedBijector(OnePassBijector):
     def conditioner(self) -> ConditionerLike:
         """The function that computes the parameters of the map."""
         return self._conditioner
+
+    @property
+    def transformer(self) -> Transformer:
+        """What is done to the coordinates that are moved."""
+        return self._transformer
 
     @property
     def conditioner_parameters(self) -> dict[str, Any] | None:
@@ -219,13 +249,24 @@ class ConditionedBijector(OnePassBijector):
 
         return own, conditioner
 
-
-def check_output_size(output: tf.Tensor, expected: int | None) -> None:
-    """Raises ValueError unless the conditioner's outputs are `[..., O]`."""
-    if not output.shape.rank or not output.shape[-1:].is_compatible_with(
-        [expected]
-    ):
-        raise ValueError(
-            f"`conditioner` must return outputs [..., {expected}]; got shape "
-            f"{output.shape}."
+    def _theta(
+        self,
+        x: tf.Tensor,
+        conditioner: Callable[[tf.Tensor], tf.Tensor],
+        num_moved: int | None,
+    ) -> tf.Tensor:
+        """The conditioner's outputs at x, `[..., P, N]` for N moved."""
+        output, size = conditioner(x), self._transformer.num_parameters
+        expected = None if num_moved is None else size * num_moved
+        if not output.shape.rank or not output.shape[-1:].is_compatible_with(
+            [expected]
+        ):
+            raise ValueError(
+                f"`conditioner` must return outputs [..., {expected}]; got "
+                f"shape {output.shape}."
+            )
+        # Of unknown size, x is masked, and as long as what is moved.
+        rows = [size, ps.shape(x)[-1] if num_moved is None else num_moved]
+        return tf.reshape(
+            output, ps.concat([ps.shape(output)[:-1], rows], axis=0)
         )

@@ -12,6 +12,7 @@ from tfp_flows._tfp import Chain, Invert, ShapeParameterProperties
 from tfp_flows.bijectors import density_gradients
 from tfp_flows.bijectors.conditioners import Conditioner
 from tfp_flows.bijectors.flow_bijector import OnePassBijector
+from tfp_flows.bijectors.transformers import Transformer
 
 __all__ = [
     "Members",
@@ -28,6 +29,9 @@ Map = Callable[[tf.Tensor, Sequence[tf.Tensor]], tuple[tf.Tensor, tf.Tensor]]
 Push = Callable[
     [tf.Tensor, tf.Tensor, Sequence[tf.Tensor]], tuple[tf.Tensor, tf.Tensor]
 ]
+
+
+_SETTINGS = (bool, str, tf.DType, Conditioner, Transformer)
 
 
 class Members(NamedTuple):
@@ -109,7 +113,7 @@ def _tensor_parameters(leaf: tfb.Bijector) -> dict[str, tuple[Any, int]]:
 
 
 def _is_static(value: Any, is_declared: bool) -> bool:
-    if value is None or isinstance(value, bool | str | tf.DType | Conditioner):
+    if value is None or isinstance(value, _SETTINGS):
         return True
     # A number is a setting, unless it stands for a declared tensor.
     return isinstance(value, int | float) and not is_declared

@@ -1,0 +1,79 @@
+"""What transformers have in common, and their inverses."""
+
+import abc
+import dataclasses
+
+import tensorflow as tf
+
+__all__ = ["Inverse", "Transformer", "ValueAndTerms"]
+
+ValueAndTerms = tuple[tf.Tensor, tf.Tensor]
+
+
+class Transformer(abc.ABC):
+    """An invertible map of `[..., N]` under parameters `[..., P, N]`.
+
+    It holds no tensors. Instances are settings: hashable, and equal if they
+    compute the same. A subclass is a frozen dataclass.
+
+    Attributes:
+      num_parameters: P, the parameters of each coordinate.
+      is_elementwise: whether each coordinate is mapped on its own, and by its
+        own parameters alone; only then can coordinates be masked, or come one
+        after the other.
+    """
+
+    num_parameters: int
+    is_elementwise = True
+
+    @abc.abstractmethod
+    def forward(self, x: tf.Tensor, theta: tf.Tensor) -> ValueAndTerms:
+        """`(y, terms)`, of which the terms add up to `log|det dy/dx|`.
+
+        Args:
+          x: `[..., N]`.
+          theta: `[..., P, N]`, free reals.
+
+        Returns:
+          y `[..., N]`, and `[..., N]`, the logarithms of `dy_i/dx_i`, of an
+          element-wise map; else `[..., 1]`.
+        """
+
+    @abc.abstractmethod
+    def inverse(self, y: tf.Tensor, theta: tf.Tensor) -> ValueAndTerms:
+        """`(x, terms)`, of which the terms add up to `log|det dx/dy|`."""
+
+    def root(self, y: tf.Tensor, theta: tf.Tensor) -> tf.Tensor:
+        """X of `inverse`, whose derivatives nobody asks for."""
+        return self.inverse(y, theta)[0]
+
+    def __call__(self, x: tf.Tensor, theta: tf.Tensor) -> tf.Tensor:
+        """Y of `forward`."""
+        return self.forward(x, theta)[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Inverse(Transformer):
+    """Another element-wise transformer in the other direction."""
+
+    transformer: Transformer
+
+    def __post_init__(self) -> None:
+        if not self.transformer.is_elementwise:
+            raise ValueError(
+                "`transformer` must be element-wise; got "
+                f"{type(self.transformer).__name__}."
+            )
+
+    @property
+    def num_parameters(self) -> int:  # type: ignore[override]
+        """That of the other."""
+        return self.transformer.num_parameters
+
+    def forward(self, x: tf.Tensor, theta: tf.Tensor) -> ValueAndTerms:
+        """`inverse` of the other."""
+        return self.transformer.inverse(x, theta)
+
+    def inverse(self, y: tf.Tensor, theta: tf.Tensor) -> ValueAndTerms:
+        """`forward` of the other."""
+        return self.transformer.forward(y, theta)
