@@ -22,7 +22,7 @@ from tfp_flows.losses.gradient_estimators import (  # noqa: E402
 from tfp_flows.losses.likelihood_losses import (  # noqa: E402
     NegativeLogLikelihood,
 )
-from tfp_flows.losses.replicas import (  # noqa: E402
+from tfp_flows.replicas import (  # noqa: E402
     GlobalBatch,
     global_batch,
     global_sum,

@@ -6,11 +6,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows import likelihoods
+from tfp_flows import likelihoods, replicas
 from tfp_flows._arguments import as_positive_integer, check_precision
+from tfp_flows._count_metric import Count
 from tfp_flows.layers.made import MADE
-from tfp_flows.losses import replicas
-from tfp_flows.losses.counters import Count
 from tfp_flows.math import noise
 from tfp_flows.models import architecture, inputs
 from tfp_flows.models.fitting import CheckedInputs

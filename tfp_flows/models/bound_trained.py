@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows import schedules
-from tfp_flows.losses import bounds, replicas
-from tfp_flows.losses.counters import Count
+from tfp_flows import replicas, schedules
+from tfp_flows._count_metric import Count
+from tfp_flows.losses import bounds
 from tfp_flows.math import noise
 from tfp_flows.models import compilation, inputs, objective
 from tfp_flows.models.fitting import CheckedInputs

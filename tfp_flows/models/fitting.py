@@ -11,7 +11,7 @@ from tfp_flows.models import compilation, inputs
 
 if TYPE_CHECKING:
     from tfp_flows import likelihoods
-    from tfp_flows.losses.counters import Count
+    from tfp_flows._count_metric import Count
 
 __all__ = ["CheckedInputs"]
 

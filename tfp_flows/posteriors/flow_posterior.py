@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows import replicas
 from tfp_flows._arguments import as_positive_integer, check_precision
+from tfp_flows._count_metric import Count
 from tfp_flows.bijectors import density_gradients
 from tfp_flows.layers import FlowLayer
 from tfp_flows.layers.parameter_head import ParameterHead
-from tfp_flows.losses import replicas
-from tfp_flows.losses.counters import Count
 from tfp_flows.math import noise
 from tfp_flows.posteriors import gaussian_bases, priors
 from tfp_flows.posteriors.kl_weights import KLWeight
