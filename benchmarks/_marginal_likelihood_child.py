@@ -16,8 +16,6 @@ import tensorflow as tf
 import tfp_flows
 from benchmarks import _measure
 from benchmarks._long_flow_child import versions
-from tfp_flows.math import noise
-from tfp_flows.models import objective
 
 __all__ = ["make_model", "memory", "rates", "usual_way"]
 
@@ -59,21 +57,17 @@ def usual_way(
 
     def log_weights(x: tf.Tensor, chunk: tf.Tensor) -> tf.Tensor:
         repeated = tf.tile(x, [samples_per_chunk, 1])
-        standard_normal = noise.normal_rows(
+        standard_normal = model.posterior.noise(
             x.shape[0],
-            (samples_per_chunk, model.posterior.noise_size),
+            samples_per_chunk,
             seed=model.seed,
             step=chunk,
             purpose="log marginal likelihood",
         )
         standard_normal = tf.reshape(
-            tf.transpose(standard_normal, [1, 0, 2]),
-            [1, repeated.shape[0], model.posterior.noise_size],
+            standard_normal, [1, len(repeated), model.posterior.noise_size]
         )
-        z, log_posterior = model.posterior.push_forward(
-            standard_normal, model.encode(repeated)
-        )
-        terms = objective.log_terms(model, repeated, z, log_posterior, False)
+        _, terms = model.annealed_bound(repeated, standard_normal)
         return tf.reshape(terms.log_weights, [samples_per_chunk, x.shape[0]])
 
     @tf.function(jit_compile=True, autograph=False)

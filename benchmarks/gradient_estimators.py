@@ -31,10 +31,9 @@ import tensorflow as tf
 import tfp_flows
 from benchmarks import _command, _measure
 from benchmarks._long_flow_child import versions
-from tfp_flows import schedules
 from tfp_flows.losses import GRADIENT_ESTIMATORS
 from tfp_flows.math import noise
-from tfp_flows.models import DLGM, objective
+from tfp_flows.models import DLGM
 from trainers import report_benchmarks
 
 __all__ = ["QUICK", "Settings", "main", "run", "variances"]
@@ -167,12 +166,8 @@ def _gradient_function(
             shape, seed=seed, step=draw, purpose="gradient estimators"
         )
         with tf.GradientTape() as tape:
-            bound, _ = objective.annealed_bound(
-                model,
-                images,
-                standard_normal,
-                schedules.get(None).weights(0),
-                training=True,
+            bound, _ = model.annealed_bound(
+                images, standard_normal, training=True
             )
             mean = tf.reduce_mean(bound)
         model.gradient_estimator = GRADIENT_ESTIMATORS[0]

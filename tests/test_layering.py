@@ -18,10 +18,15 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = ("tfp_flows", "trainers", "configs", "benchmarks", "colab")
 OURS = (*FOLDERS, "tests")
 
-FOUNDATION = {"_arguments", "_tfp", "math", "types"}
+FOUNDATION = {"_arguments", "_tfp", "math", "replicas", "types"}
 LEFT_OF_LAYERS = FOUNDATION | {"bijectors"}
 LAYERS = LEFT_OF_LAYERS | {"_backend", "layers"}
-POSTERIORS = LAYERS | {"losses", "posteriors", "schedules"}
+POSTERIORS = LAYERS | {
+    "_count_metric",
+    "losses",
+    "posteriors",
+    "schedules",
+}
 MODELS = POSTERIORS | {"likelihoods", "models", "targets"}
 TRAINERS = MODELS | {"configs", "tfp_flows", "trainers"}
 RIGHTMOST = TRAINERS | {"testing"}
@@ -31,8 +36,10 @@ MAY_IMPORT = {
     "_backend": set(),
     "_keras_objects": set(),
     "_arguments": FOUNDATION,
+    "_count_metric": set(),
     "_tfp": FOUNDATION,
     "math": FOUNDATION,
+    "replicas": FOUNDATION,
     "types": FOUNDATION,
     "bijectors": FOUNDATION,
     "likelihoods": LEFT_OF_LAYERS,

@@ -1,7 +1,8 @@
 """Normalizing flows that are native to TensorFlow Probability and to Keras 3.
 
 The sub-packages are imported on first use, so that `bijectors`, `likelihoods`,
-`math`, `targets` and `testing` need no Keras 3 and work whatever its backend.
+`math`, `replicas`, `targets` and `testing` need no Keras 3 and work whatever
+its backend.
 Keras finds the classes of saved models without that: `import tfp_flows` is all
 that `keras.saving.load_model` needs.
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         math,
         models,
         posteriors,
+        replicas,
         schedules,
         targets,
         testing,
@@ -37,6 +39,7 @@ __all__ = [
     "math",
     "models",
     "posteriors",
+    "replicas",
     "schedules",
     "targets",
     "testing",

@@ -41,7 +41,7 @@ REGISTERED = {
     ),
     "losses": ("NegativeLogLikelihood",),
     "models": ("BernoulliMADE", "DLGM"),
-    "posteriors": ("FlowPosterior",),
+    "posteriors": ("FlowDistribution", "FlowPosterior"),
     "schedules": ("JointAnnealing", "KLAnnealing", "NoAnnealing"),
 }
 

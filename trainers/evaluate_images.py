@@ -12,13 +12,10 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import config_dict
 
-from tfp_flows import models
-from tfp_flows.math import noise
-from tfp_flows.models import objective
 from trainers import data, errors, provenance, train_images
 from trainers import workdir as workdirs
 
-__all__ = ["check_config", "evaluate", "per_image_bounds", "summary"]
+__all__ = ["check_config", "evaluate", "summary"]
 
 _POSITIVE = (
     "num_elbo_samples",
@@ -26,7 +23,6 @@ _POSITIVE = (
     "num_images",
     "batch_size",
 )
-_LARGEST_CHUNK = 50  # samples of an image at once: bounds the memory
 
 
 def check_config(config: config_dict.ConfigDict) -> None:
@@ -44,78 +40,6 @@ def check_config(config: config_dict.ConfigDict) -> None:
             raise errors.InputError(
                 f"`evaluation.{name}` must be at least 1; got {value}."
             )
-
-
-def per_image_bounds(
-    model: models.DLGM, x: np.ndarray, num_samples: int, batch_size: int
-) -> dict[str, np.ndarray]:
-    """Estimates of `elbo`, `kl` and `reconstruction` of each image.
-
-    An image's noise is keyed by (model's seed, its index, sample): two models
-    of the same seed are compared on the same noise.
-
-    Args:
-      model: built and compiled.
-      x: binary images `[N, H, W]`.
-      num_samples: per image.
-      batch_size: images at a time.
-
-    Returns:
-      Arrays `[N]`, in nats.
-    """
-    # The largest divisor, so that all chunks have one shape.
-    chunk_size = next(
-        n for n in range(_LARGEST_CHUNK, 0, -1) if num_samples % n == 0
-    )
-    num_chunks = num_samples // chunk_size
-    batch_size = min(batch_size, len(x))
-
-    @tf.function(jit_compile=model.jit_compile)
-    def sums(batch: tf.Tensor, first_row: tf.Tensor) -> tf.Tensor:
-        parameters = model.encode(batch)
-
-        def add_chunk(
-            chunk: tf.Tensor, total: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor]:
-            standard_normal = noise.normal_rows(
-                batch_size,
-                (chunk_size, model.posterior.noise_size),
-                first_row=first_row,
-                seed=model.seed,
-                step=chunk,
-                purpose="test elbo",
-                dtype=model.posterior.variable_dtype,
-            )
-            z, log_posterior = model.posterior.push_forward(
-                tf.transpose(standard_normal, [1, 0, 2]), parameters
-            )
-            terms = objective.log_terms(
-                model, batch, z, log_posterior, training=False
-            )
-            kl = terms.log_posterior - terms.log_prior
-            parts = tf.stack([kl, terms.log_likelihood], axis=-1)
-            parts = tf.reduce_sum(parts, axis=0)
-            return chunk + 1, total + tf.cast(parts, tf.float64)
-
-        return tf.while_loop(
-            lambda chunk, _: chunk < num_chunks,
-            add_chunk,
-            (tf.constant(0), tf.zeros([batch_size, 2], tf.float64)),
-        )[1]
-
-    batches = []
-    for first in range(0, len(x), batch_size):
-        batch = x[first : first + batch_size]
-        num_missing = batch_size - len(batch)
-        padded = np.concatenate([batch, np.repeat(batch[-1:], num_missing, 0)])
-        total = sums(tf.constant(padded), tf.constant(first, tf.int64))
-        batches.append(total.numpy()[: len(batch)])
-    kl, reconstruction = np.concatenate(batches).T / num_samples
-    return {
-        "elbo": reconstruction - kl,
-        "kl": kl,
-        "reconstruction": reconstruction,
-    }
 
 
 def _mean_and_error(name: str, values: np.ndarray) -> dict[str, float]:
@@ -173,8 +97,8 @@ def evaluate(run: train_images.ImageRun, workdir: str) -> dict[str, Any]:
         f"{evaluated_step:,}",
         f"{len(x):,}",
     )
-    bounds = per_image_bounds(
-        run.model, x, settings.num_elbo_samples, settings.batch_size
+    bounds = run.model.bounds(
+        x, settings.num_elbo_samples, batch_size=settings.batch_size
     )
     log_marginal = run.model.log_marginal_likelihood(
         x[: settings.num_images],

@@ -38,15 +38,6 @@ def _save_tiles(path: str, images: np.ndarray, title: str) -> None:
     figures.save(fig, path, dpi=130)
 
 
-def _posterior_means(model: models.DLGM, x: np.ndarray) -> np.ndarray:
-    """What the flow makes of the middle of its base, `[N, D]`."""
-    zeros = tf.zeros(
-        [1, len(x), model.posterior.noise_size], model.posterior.variable_dtype
-    )
-    z, _ = model.posterior.push_forward(zeros, model.encode(tf.constant(x)))
-    return z[0].numpy()
-
-
 def _decode(model: models.DLGM, z: np.ndarray) -> np.ndarray:
     """Mean images of latents `[..., D]`, `[..., H, W]`."""
     outputs = model.decode(tf.constant(z.reshape(-1, z.shape[-1])))
@@ -58,7 +49,7 @@ def _decode(model: models.DLGM, z: np.ndarray) -> np.ndarray:
 
 def _traversals(model: models.DLGM, x: np.ndarray) -> np.ndarray:
     """Images along the latents that the posterior uses most, one per row."""
-    z = _posterior_means(model, x)
+    z = model.posterior_mean(x).numpy()
     used = np.argsort(-z.var(axis=0), kind="stable")[:_ROWS]
     values = np.linspace(-2.5, 2.5, 11)
     latents = np.zeros([len(used), len(values), z.shape[1]], z.dtype)

@@ -16,7 +16,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import layers, models, posteriors, schedules
-from tfp_flows.models import objective
 
 tfd = tfp.distributions
 
@@ -283,8 +282,7 @@ def bound(model, x, standard_normal, annealing=None):
     """The bound of each example that the model trains on, `[B]`."""
     if annealing is None:
         annealing = schedules.get(None).weights(0, tf.float64)
-    return objective.annealed_bound(
-        model,
+    return model.annealed_bound(
         tf.convert_to_tensor(x),
         tf.convert_to_tensor(standard_normal),
         annealing,

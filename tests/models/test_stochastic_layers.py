@@ -7,9 +7,8 @@ import sklearn.datasets
 import tensorflow as tf
 
 from tests.models import linear_gaussian as lg
-from tfp_flows import layers, models, posteriors, schedules
+from tfp_flows import layers, models, posteriors
 from tfp_flows.math import noise
-from tfp_flows.models import objective
 
 DIGITS = (sklearn.datasets.load_digits().images[:100] > 7).astype("float32")
 
@@ -48,12 +47,8 @@ def bound(model):
         step=0,
         purpose="test",
     )
-    return objective.annealed_bound(
-        model,
-        tf.constant(DIGITS),
-        standard_normal,
-        schedules.get(None).weights(0),
-        training=True,
+    return model.annealed_bound(
+        tf.constant(DIGITS), standard_normal, training=True
     )[0]
 
 

@@ -4,6 +4,10 @@ from tfp_flows._backend import require_tensorflow_backend
 
 require_tensorflow_backend("tfp_flows.losses")
 
+from tfp_flows.losses.annealed_bound import (  # noqa: E402
+    LogTerms,
+    annealed_bound,
+)
 from tfp_flows.losses.bounds import (  # noqa: E402
     annealed_log_weights,
     elbo,
@@ -22,7 +26,7 @@ from tfp_flows.losses.gradient_estimators import (  # noqa: E402
 from tfp_flows.losses.likelihood_losses import (  # noqa: E402
     NegativeLogLikelihood,
 )
-from tfp_flows.losses.replicas import (  # noqa: E402
+from tfp_flows.replicas import (  # noqa: E402
     GlobalBatch,
     global_batch,
     global_sum,
@@ -33,7 +37,9 @@ __all__ = [
     "GRADIENT_ESTIMATORS",
     "GlobalBatch",
     "GradientScale",
+    "LogTerms",
     "NegativeLogLikelihood",
+    "annealed_bound",
     "annealed_log_weights",
     "check_gradient_estimator",
     "doubly_reparameterized_factor",

@@ -65,12 +65,23 @@ GRADIENT_ESTIMATORS = (
 )
 
 
-def check_gradient_estimator(gradient_estimator: str) -> None:
-    """Raises ValueError unless `gradient_estimator` is a known one."""
+def check_gradient_estimator(
+    gradient_estimator: str, num_importance_samples: int = 1
+) -> None:
+    """Raises ValueError unless it is a known one, unbiased for so many."""
     if gradient_estimator not in GRADIENT_ESTIMATORS:
         raise ValueError(
             "`gradient_estimator` must be one of "
             f"{', '.join(GRADIENT_ESTIMATORS)}; got {gradient_estimator!r}."
+        )
+    if gradient_estimator == "sticking_the_landing" and (
+        num_importance_samples > 1
+    ):
+        raise ValueError(
+            "`gradient_estimator` must not be 'sticking_the_landing' with "
+            "`num_importance_samples` > 1, where it is biased; "
+            "'doubly_reparameterized' is its unbiased generalisation. Got "
+            f"num_importance_samples={num_importance_samples}."
         )
 
 

@@ -6,7 +6,7 @@ require_tensorflow_backend("tfp_flows.models")
 
 from tfp_flows.models.bernoulli_made import BernoulliMADE  # noqa: E402
 from tfp_flows.models.dlgm import DLGM  # noqa: E402
-from tfp_flows.models.marginal_likelihood import (  # noqa: E402
+from tfp_flows.models.importance_sampling import (  # noqa: E402
     LogMarginalLikelihood,
 )
 

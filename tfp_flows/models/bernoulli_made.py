@@ -6,20 +6,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows import likelihoods
+from tfp_flows import likelihoods, replicas
 from tfp_flows._arguments import as_positive_integer, check_precision
+from tfp_flows._count_metric import Count
 from tfp_flows.layers.made import MADE
-from tfp_flows.losses import replicas
-from tfp_flows.losses.counters import Count
 from tfp_flows.math import noise
-from tfp_flows.models import architecture, inputs
-from tfp_flows.models.fitting import CheckedInputs
+from tfp_flows.models import dlgm_parts, inputs
+from tfp_flows.models.checked_model import CheckedModel
 
 __all__ = ["BernoulliMADE"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class BernoulliMADE(CheckedInputs):
+class BernoulliMADE(CheckedModel):
     """An autoregressive density of binary images or vectors of D elements.
 
         log p(x) = sum_i log Bernoulli(x_i | logit_i(x before i))    (in nats)
@@ -81,7 +80,7 @@ class BernoulliMADE(CheckedInputs):
             1, hidden_units, activation, order, seed, dtype=self.dtype_policy
         )
         self.likelihood = likelihoods.get("bernoulli")
-        self.event_shape = architecture.check_event_shape(event_shape)
+        self.event_shape = dlgm_parts.check_event_shape(event_shape)
         self._log_likelihood = keras.metrics.Mean(
             name="log_likelihood", dtype=self.variable_dtype
         )
@@ -95,7 +94,7 @@ class BernoulliMADE(CheckedInputs):
           ValueError: see the constructor.
         """
         if self.event_shape is None:
-            self.event_shape = architecture.static_event_shape(input_shape)
+            self.event_shape = dlgm_parts.static_event_shape(input_shape)
         self.made.build((None, self._event_size))
         self.built = True
 

@@ -30,6 +30,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.posteriors import FlowDistribution
+
 __all__ = [
     "announce_xla",
     "check_callbacks",
@@ -62,7 +64,8 @@ def count_flow_steps(*layers: Any) -> int:
     return sum(
         getattr(flow, "num_flow_steps", 1)
         for layer in layers
-        for flow in getattr(layer, "flows", ())
+        if isinstance(layer, FlowDistribution)
+        for flow in layer.flows
     )
 
 

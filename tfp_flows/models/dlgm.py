@@ -7,14 +7,21 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows import likelihoods, schedules
+from tfp_flows import likelihoods, losses, schedules
 from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.math import noise
-from tfp_flows.models import architecture, generation, objective
-from tfp_flows.models import marginal_likelihood as marginal
-from tfp_flows.models.bound_trained import BoundTrained
-from tfp_flows.posteriors import priors
+from tfp_flows.models import dlgm_parts
+from tfp_flows.models.latent_variable_model import (
+    BATCH_SIZE,
+    LatentVariableModel,
+)
+from tfp_flows.posteriors import (
+    FlowDistribution,
+    FlowPosterior,
+    Posterior,
+    priors,
+)
 
 __all__ = ["DLGM"]
 
@@ -22,7 +29,7 @@ tfd = tfp.distributions
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class DLGM(BoundTrained):
+class DLGM(LatentVariableModel):
     """Deep latent Gaussian model with an amortized flow posterior.
 
     With standard normal `xi_1 ... xi_L`, from the top layer L down,
@@ -81,12 +88,10 @@ class DLGM(BoundTrained):
            Autoencoders. ICLR 2016. https://arxiv.org/abs/1509.00519
     """
 
-    compiled_functions: dict[Any, Any]
-
     def __init__(
         self,
         encoder: keras.layers.Layer,
-        posterior: keras.layers.Layer,
+        posterior: Posterior,
         decoder: keras.layers.Layer,
         likelihood: str | Callable[[tf.Tensor], tfd.Distribution] = "bernoulli",
         stochastic_layers: Sequence[StochasticLayer] | None = None,
@@ -102,7 +107,8 @@ class DLGM(BoundTrained):
 
         Args:
           encoder: layer or model from images to features `[B, C]`.
-          posterior: q(z | x) given those features, a `FlowPosterior`.
+          posterior: q(z | x) given those features, a `FlowPosterior` or
+            another `Posterior`.
           decoder: T_0, layer or model from `h_1`, `[B, H]`, to the parameters
             of the likelihood.
           likelihood: "bernoulli", "logit_normal", "gaussian",
@@ -132,19 +138,19 @@ class DLGM(BoundTrained):
         """
         super().__init__(**kwargs)
         check_precision(self)
-        architecture.check_network("encoder", encoder)
-        architecture.check_posterior(posterior, stochastic_layers)
-        if hasattr(posterior, "fix_kl_weight"):
+        dlgm_parts.check_network("encoder", encoder)
+        dlgm_parts.check_posterior(posterior, stochastic_layers)
+        if isinstance(posterior, FlowPosterior):
             posterior.fix_kl_weight(
                 "in a DLGM, which weighs the KL term with `annealing`"
             )
-        architecture.check_network("decoder", decoder)
+        dlgm_parts.check_network("decoder", decoder)
         priors.check_prior(prior)
         num_importance_samples = as_positive_integer(
             "num_importance_samples", num_importance_samples
         )
         noise.check_seed(seed)
-        objective.check_gradient_estimator(
+        losses.check_gradient_estimator(
             gradient_estimator, num_importance_samples
         )
         self.encoder = encoder
@@ -156,13 +162,9 @@ class DLGM(BoundTrained):
         self.annealing = schedules.get(annealing)
         self.num_importance_samples = num_importance_samples
         self.gradient_estimator = gradient_estimator
-        self.event_shape = architecture.resolve_event_shape(
-            event_shape, encoder
-        )
+        self.event_shape = dlgm_parts.resolve_event_shape(event_shape, encoder)
         self.seed = int(seed)
-        self._init_bound_trained()
-        # Not by assignment, which would make them state that `export` saves.
-        self.__dict__["compiled_functions"] = {}
+        self._init_latent_variable_model()
 
     # Building and configuration.
 
@@ -176,9 +178,32 @@ class DLGM(BoundTrained):
           ValueError: the parts do not fit each other or the images.
         """
         if self.event_shape is None:
-            self.event_shape = architecture.static_event_shape(input_shape)
-        architecture.build(self)
+            self.event_shape = dlgm_parts.static_event_shape(input_shape)
+        images = keras.KerasTensor(
+            (None, *self.image_shape), dtype=self.variable_dtype
+        )
+        context_size = dlgm_parts.context_size(self.encoder(images), images)
+        if not self.posterior.built:
+            self.posterior.build((None, context_size))
+        if self.prior is not None and not self.prior.built:
+            self.prior.build(None)
+        dtype = self.posterior.variable_dtype
+        pieces = [
+            keras.KerasTensor((None, size), dtype=dtype)
+            for size in self._xi_sizes
+        ]
+        h = dlgm_parts.descend(self.stochastic_layers, pieces)
+        outputs = self.decoder(h)
+        dlgm_parts.check_decoder(
+            self.likelihood, tuple(outputs.shape), self.image_shape
+        )
         self.built = True
+
+    @property
+    def _xi_sizes(self) -> list[int]:
+        """Of the layers, from the top down; their sum is the posterior's D."""
+        sizes = [layer.units for layer in self.stochastic_layers]
+        return sizes or [self.posterior.latent_size]
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs."""
@@ -239,7 +264,8 @@ class DLGM(BoundTrained):
     def decode(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The decoder's output for latents `z`, `[..., D]` to `[..., *out]`."""
         rows = tf.reshape(z, [-1, z.shape[-1]])
-        h = architecture.descend(self.stochastic_layers, rows, training)
+        pieces = tf.split(rows, self._xi_sizes, axis=-1)
+        h = dlgm_parts.descend(self.stochastic_layers, pieces, training)
         output = self.decoder(h, training=training)
         shape = tf.concat([tf.shape(z)[:-1], tf.shape(output)[1:]], axis=0)
         unfolded = tf.reshape(output, shape)
@@ -250,7 +276,7 @@ class DLGM(BoundTrained):
     ) -> tfd.Distribution:
         """p(x | z) for latents `[..., D]`, batch shape `[...]`."""
         outputs = self.decode(z, training)
-        event_ndims = architecture.likelihood_event_ndims(
+        event_ndims = dlgm_parts.likelihood_event_ndims(
             self.likelihood, outputs, batch_ndims=z.shape.rank - 1
         )
         return self.likelihood.distribution(outputs, event_ndims)
@@ -260,7 +286,7 @@ class DLGM(BoundTrained):
     ) -> tf.Tensor:
         """`log p(x | z)`, `[S, B]`, of `x` `[B, ...]` and `z` `[S, B, D]`."""
         distribution = self.likelihood_distribution(z, training)
-        architecture.check_likelihood_shape(
+        dlgm_parts.check_likelihood_shape(
             distribution, z.shape.rank - 1, self.image_shape
         )
         x = tf.reshape(x, [-1, *distribution.event_shape])
@@ -288,20 +314,8 @@ class DLGM(BoundTrained):
         That z is what the posterior's flow makes of the middle of its Gaussian.
         """
         x = self._in_event_shape(inputs)
-        zeros = tf.zeros(
-            [1, tf.shape(x)[0], self.posterior.noise_size],
-            self.posterior.variable_dtype,
-        )
-        z, _ = self.posterior.push_forward(zeros, self.encode(x, training))
-        return self._means(self.decode(z[0], training))
-
-    def _means(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Means of the likelihood, in the shape of the images."""
-        event_ndims = architecture.likelihood_event_ndims(
-            self.likelihood, outputs, batch_ndims=1
-        )
-        means = self.likelihood.mean(outputs, event_ndims)
-        return tf.reshape(means, [-1, *self.image_shape])
+        z = self._latents(x, self._no_noise(x), training)[0]
+        return self._images(self.decode(z, training))
 
     # Use of a trained model.
 
@@ -319,7 +333,14 @@ class DLGM(BoundTrained):
         Raises:
           ValueError: the model is not built, or n is not a positive integer.
         """
-        return generation.sample(self, n, seed, draws)
+        n = as_positive_integer("n", n)
+        self.require_built()
+        batches = []
+        for first in range(0, n, BATCH_SIZE):
+            z = self._prior_sample(min(BATCH_SIZE, n - first), first, seed)
+            key = _pixel_key("sample", seed, first) if draws else None
+            batches.append(self._images(self.decode(z), key))
+        return tf.concat(batches, axis=0)
 
     def reconstruct(
         self, x: Any, seed: int = 0, draws: bool = False
@@ -337,32 +358,60 @@ class DLGM(BoundTrained):
         Raises:
           ValueError: the model is not built, or cannot take the images.
         """
-        return generation.reconstruct(
-            self, self._checked_images(x), seed, draws
+
+        def reconstructed(x: tf.Tensor, first: int) -> tf.Tensor:
+            standard_normal = self.posterior.noise(
+                len(x),
+                1,
+                first_row=first,
+                seed=seed,
+                step=0,
+                purpose="reconstruction",
+            )
+            z = self._latents(x, standard_normal)[0]
+            key = _pixel_key("reconstruction", seed, first) if draws else None
+            return self._images(self.decode(z), key)
+
+        return self._in_batches(reconstructed, x)
+
+    def _prior_sample(self, rows: int, first: int, seed: int) -> tf.Tensor:
+        """Latents of the prior, `[rows, D]`."""
+        prior = self.prior
+        if isinstance(prior, FlowDistribution):
+            size = prior.noise_size
+        elif prior is None:
+            size = self.posterior.latent_size
+        else:
+            key = noise.key(seed=seed, step=first, purpose="prior")
+            return prior.distribution().sample(rows, seed=noise.tfp_seed(key))
+        standard_normal = noise.normal_rows(
+            rows,
+            (size,),
+            first_row=first,
+            seed=seed,
+            step=0,
+            purpose="prior",
+            dtype=self.posterior.variable_dtype,
         )
+        if prior is None:
+            return standard_normal
+        return prior.push_forward(standard_normal, prior.parameters())[0]
 
-    def log_marginal_likelihood(
-        self,
-        x: Any,
-        num_importance_samples: int = 1000,
-        **kwargs: Any,
-    ) -> marginal.LogMarginalLikelihood:
-        """Importance-sampled `log p(x)` of each image, in nats.
-
-        See `tfp_flows.models.marginal_likelihood.estimate`.
-
-        Args:
-          x: images in any form that `fit` takes.
-          num_importance_samples: S; memory does not grow with it.
-          **kwargs: others of `estimate`.
-
-        Returns:
-          Estimates and their standard errors, one per image.
-
-        Raises:
-          ValueError: the model is not built, it cannot take the images, or an
-            argument is bad.
-        """
-        return marginal.estimate(
-            self, self._checked_images(x), num_importance_samples, **kwargs
+    def _images(
+        self, outputs: tf.Tensor, key: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Means of p(x | z), or draws of a key, in the shape of images."""
+        event_ndims = dlgm_parts.likelihood_event_ndims(
+            self.likelihood, outputs, batch_ndims=1
         )
+        images = (
+            self.likelihood.mean(outputs, event_ndims)
+            if key is None
+            else self.likelihood.sample(outputs, key, event_ndims=event_ndims)
+        )
+        return tf.reshape(images, [-1, *self.image_shape])
+
+
+def _pixel_key(what: str, seed: int, first: int) -> tf.Tensor:
+    """Of the noise in the pixels of a batch that begins at `first`."""
+    return noise.key(seed=seed, step=first, purpose=f"pixels of a {what}")

@@ -17,7 +17,7 @@ def check_prior(prior: Any) -> None:
     if not is_layer or not callable(getattr(prior, "distribution", None)):
         raise TypeError(
             "`prior` must be a layer with a method `distribution()`, such as "
-            f"a `FlowPosterior`, or None; got {prior!r}."
+            f"a `FlowDistribution`, or None; got {prior!r}."
         )
 
 

@@ -11,9 +11,9 @@ from tfp_flows.models import compilation, inputs
 
 if TYPE_CHECKING:
     from tfp_flows import likelihoods
-    from tfp_flows.losses.counters import Count
+    from tfp_flows._count_metric import Count
 
-__all__ = ["CheckedInputs"]
+__all__ = ["CheckedModel"]
 
 
 _NOT_BUILT = (
@@ -25,7 +25,7 @@ _NOT_BUILT = (
 class _NonBinaryWarning(keras.callbacks.Callback):
     """Warns once the device has counted values other than 0 and 1."""
 
-    def __init__(self, model: "CheckedInputs") -> None:
+    def __init__(self, model: "CheckedModel") -> None:
         super().__init__()
         self._checked = model
         self._looked = False
@@ -42,7 +42,7 @@ class _NonBinaryWarning(keras.callbacks.Callback):
         self._look()
 
 
-class CheckedInputs(keras.Model):
+class CheckedModel(keras.Model):
     """A model of images; a subclass says which ones and what to do with them.
 
     It sets `event_shape`, `likelihood`, and counts non-binary values

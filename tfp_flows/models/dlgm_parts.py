@@ -1,9 +1,9 @@
-"""How the parts of a DLGM fit together: shapes, building, the top-down pass."""
+"""How the parts of a DLGM fit together: kinds, shapes, the top-down pass."""
 
 import math
 import numbers
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,16 +13,15 @@ from tfp_flows._arguments import as_positive_integer
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.likelihoods import Likelihood
 from tfp_flows.models import input_shapes
-
-if TYPE_CHECKING:
-    from tfp_flows.models.dlgm import DLGM
+from tfp_flows.posteriors import FlowPosterior, Posterior
 
 __all__ = [
-    "build",
+    "check_decoder",
     "check_event_shape",
     "check_likelihood_shape",
     "check_network",
     "check_posterior",
+    "context_size",
     "descend",
     "likelihood_event_ndims",
     "resolve_event_shape",
@@ -88,24 +87,13 @@ def check_posterior(
     posterior: Any, stochastic_layers: Sequence[StochasticLayer] | None
 ) -> None:
     """Raises unless the posterior fits the model and covers all its xi."""
-    for method in ("parameters", "push_forward", "make_distribution"):
-        is_layer = isinstance(posterior, keras.layers.Layer)
-        if not is_layer or not hasattr(posterior, method):
-            raise TypeError(
-                "`posterior` must be a posterior layer such as "
-                f"`FlowPosterior`; got {posterior!r}."
-            )
-    if getattr(posterior, "prior", None) is not None:
-        raise ValueError(
-            "`posterior.prior` must be None in a DLGM: give the prior to the "
-            f"DLGM; got {posterior.prior!r}."
+    if not isinstance(posterior, Posterior):
+        raise TypeError(
+            "`posterior` must be a posterior layer such as `FlowPosterior`, a "
+            f"`posteriors.Posterior`; got {posterior!r}."
         )
-    kl_weight = getattr(posterior, "kl_weight", 1.0)
-    if not isinstance(kl_weight, numbers.Real) or kl_weight != 1.0:
-        raise ValueError(
-            "`posterior.kl_weight` must be 1 in a DLGM: weigh the KL term with "
-            f"`annealing`; got {kl_weight!r}."
-        )
+    if isinstance(posterior, FlowPosterior):
+        _check_no_kl_term(posterior)
     if stochastic_layers is None:
         return
     if not isinstance(stochastic_layers, Sequence):
@@ -140,71 +128,68 @@ def check_posterior(
         )
 
 
+def _check_no_kl_term(posterior: FlowPosterior) -> None:
+    """Raises if its own KL term, that of an ordinary layer, was set up."""
+    if posterior.prior is not None:
+        raise ValueError(
+            "`posterior.prior` must be None in a DLGM: give the prior to the "
+            f"DLGM; got {posterior.prior!r}."
+        )
+    kl_weight = posterior.kl_weight
+    if not isinstance(kl_weight, numbers.Real) or kl_weight != 1.0:
+        raise ValueError(
+            "`posterior.kl_weight` must be 1 in a DLGM: weigh the KL term with "
+            f"`annealing`; got {kl_weight!r}."
+        )
+
+
 def descend(
     stochastic_layers: Sequence[StochasticLayer],
-    xi: tf.Tensor,
-    training: bool,
+    pieces: Sequence[tf.Tensor],
+    training: bool = False,
 ) -> tf.Tensor:
-    """`h_1` of the concatenated `xi = (xi_L, ..., xi_1)`, `[N, D]`."""
-    if not stochastic_layers:
-        return xi
-    pieces = tf.split(xi, [layer.units for layer in stochastic_layers], axis=-1)
-    h = None
-    for layer, piece in zip(stochastic_layers, pieces, strict=True):
-        h = (
-            layer(piece, h, training=training)
-            if h is not None
-            else layer(piece)
-        )
+    """`h_1` of `(xi_L, ..., xi_1)`, `[N, D_l]` each."""
+    h = None if stochastic_layers else pieces[0]
+    for layer, xi in zip(stochastic_layers, pieces, strict=False):
+        h = layer(xi) if h is None else layer(xi, h, training=training)
     return h
 
 
-def build(model: "DLGM") -> None:
-    """Builds all parts, and refuses those that do not fit."""
-    images = keras.KerasTensor(
-        (None, *model.image_shape), dtype=model.variable_dtype
-    )
-    features = model.encoder(images)
+def context_size(features: Any, images: keras.KerasTensor) -> int:
+    """C of the encoder's features; raises unless they are `[B, C]`."""
     shape = getattr(features, "shape", None)
     if shape is None or len(shape) != 2 or shape[-1] is None:
         got = features if shape is None else tuple(shape)
         raise ValueError(
             "`encoder` must return features of shape [B, C]; "
-            f"got {got} for images of shape {model.image_shape}."
+            f"got {got} for images of shape {tuple(images.shape[1:])}."
         )
-    if not model.posterior.built:
-        model.posterior.build((None, shape[-1]))
-    if model.prior is not None and not model.prior.built:
-        model.prior.build(None)
-    dtype = model.posterior.variable_dtype
-    h = keras.KerasTensor((None, model.posterior.latent_size), dtype=dtype)
-    if model.stochastic_layers:
-        h = None
-        for layer in model.stochastic_layers:
-            xi = keras.KerasTensor((None, layer.units), dtype=dtype)
-            h = layer(xi) if h is None else layer(xi, h)
-    outputs = model.decoder(h)
-    _check_decoder(model, tuple(outputs.shape))
+    return shape[-1]
 
 
-def _check_decoder(model: "DLGM", shape: tuple[int | None, ...]) -> None:
-    per_element = model.likelihood.num_parameters
+def check_decoder(
+    likelihood: Likelihood,
+    shape: tuple[int | None, ...],
+    image_shape: Sequence[int],
+) -> None:
+    """Raises unless outputs of `shape` make the likelihood of an image."""
+    per_element = likelihood.num_parameters
     if per_element is None:
         return
-    wanted = per_element * math.prod(model.image_shape)
+    wanted = per_element * math.prod(image_shape)
     sizes = [n for n in shape[1:] if n is not None]
     if len(sizes) < len(shape) - 1 or math.prod(sizes) != wanted:
         raise ValueError(
             f"`decoder` must return {wanted} numbers per example, "
             f"{per_element} for each element of images of shape "
-            f"{model.image_shape} under the {model.likelihood.name} "
+            f"{image_shape} under the {likelihood.name} "
             f"likelihood; got shape {shape}."
         )
     pixels = (*sizes[:-1], sizes[-1] // per_element)
-    if not input_shapes.event_shapes_agree(pixels, model.image_shape):
+    if not input_shapes.event_shapes_agree(pixels, image_shape):
         raise ValueError(
             "`decoder` must return its numbers flat, or in the height and "
-            f"width of images of shape {model.image_shape}; got shape {shape}."
+            f"width of images of shape {image_shape}; got shape {shape}."
         )
 
 

@@ -1,44 +1,50 @@
 """Training and evaluation of a latent variable model by its bound."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from tfp_flows import schedules
-from tfp_flows.losses import bounds, replicas
-from tfp_flows.losses.counters import Count
-from tfp_flows.math import noise
-from tfp_flows.models import compilation, inputs, objective
-from tfp_flows.models.fitting import CheckedInputs
+from tfp_flows import losses, replicas, schedules
+from tfp_flows._count_metric import Count
+from tfp_flows.models import compilation, importance_sampling, inputs
+from tfp_flows.models.checked_model import CheckedModel
+from tfp_flows.posteriors.posterior import Posterior
+from tfp_flows.types import TensorLike
 
-__all__ = ["BoundTrained"]
+__all__ = ["BATCH_SIZE", "LatentVariableModel"]
+
+BATCH_SIZE = 500  # examples at a time where nobody says how many
 
 
-class BoundTrained(CheckedInputs):
+class LatentVariableModel(CheckedModel):
     """The steps and metrics of a model that maximises a bound on log p(x).
 
     A subclass has `encode`, `log_likelihood`, `log_prior` and the attributes
-    below, and calls `_init_bound_trained` when it has them.
+    below, and calls `_init_latent_variable_model` when it has them.
     """
 
-    posterior: keras.layers.Layer
+    posterior: Posterior
     annealing: schedules.Annealing
     num_importance_samples: int
     gradient_estimator: str
     seed: int
     jit_compile: bool  # Keras's, of what is compiled next
+    compiled_functions: dict[Any, Any]
     _requested_jit_compile: bool | str = False
 
-    def _init_bound_trained(self) -> None:
+    def _init_latent_variable_model(self) -> None:
         self._trackers = {
             name: keras.metrics.Mean(name=name, dtype=self.variable_dtype)
             for name in self._metric_names()
         }
         self._num_evaluated = Count("num_evaluated")
         self._num_non_binary = Count("num_non_binary")
+        # Not by assignment, which would make them state that `export` saves.
+        self.__dict__["compiled_functions"] = {}
         self._init_checked_inputs()
 
     def _metric_names(self) -> list[str]:
@@ -136,16 +142,50 @@ class BoundTrained(CheckedInputs):
         self, first_row: tf.Tensor, rows: tf.Tensor, step: Any, purpose: str
     ) -> tf.Tensor:
         """Standard normal `[S, B, noise_size]`, each row with a key."""
-        drawn = noise.normal_rows(
+        return self.posterior.noise(
             rows,
-            (self.num_importance_samples, self.posterior.noise_size),
+            self.num_importance_samples,
             first_row=first_row,
             seed=self.seed,
             step=step,
             purpose=purpose,
-            dtype=self.posterior.variable_dtype,
         )
-        return tf.transpose(drawn, [1, 0, 2])
+
+    def log_joint_terms(
+        self, x: tf.Tensor, z: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`log p(x | z)` and `log p(z)`, each `[S, B]`, of `z` `[S, B, D]`."""
+        log_likelihood = self.log_likelihood(x, z, training=training)
+        return log_likelihood, self.log_prior(z)
+
+    def annealed_bound(
+        self,
+        x: tf.Tensor,
+        standard_normal: tf.Tensor,
+        weights: Sequence[TensorLike] = (1.0, 1.0, 1.0),
+        training: bool = False,
+    ) -> tuple[tf.Tensor, losses.LogTerms]:
+        """The bound of each example, in training with its gradient's estimator.
+
+        Args:
+          x: `[B, *event_shape]`.
+          standard_normal: `[S, B, noise_size]`.
+          weights: annealing of the three terms. Default: ones.
+          training: passed to encoder and decoder; False: no gradient is needed.
+
+        Returns:
+          The annealed bound `[B]`, and the terms without annealing.
+        """
+        # Without a gradient, a second pass through the flow is for nothing.
+        estimator = self.gradient_estimator if training else "reparameterized"
+        return losses.annealed_bound(
+            self.posterior,
+            self.encode(x, training=training),
+            lambda z: self.log_joint_terms(x, z, training),
+            standard_normal,
+            weights,
+            estimator,
+        )
 
     def _num_batches_trained(self) -> tf.Tensor:
         """How many batches came before this one; it is in every checkpoint.
@@ -170,8 +210,8 @@ class BoundTrained(CheckedInputs):
         )
         weights = self.annealing.weights(step, dtype=self.variable_dtype)
         with tf.GradientTape() as tape:
-            bound, terms = objective.annealed_bound(
-                self, x, standard_normal, weights, training=True
+            bound, terms = self.annealed_bound(
+                x, standard_normal, weights, training=True
             )
             loss = replicas.mean_over_global_batch(-bound, batch.size)
             loss += self._other_losses()
@@ -189,12 +229,8 @@ class BoundTrained(CheckedInputs):
         first_row = self._num_evaluated.value + tf.cast(
             batch.first_row, tf.int64
         )
-        bound, terms = objective.annealed_bound(
-            self,
-            x,
-            self._noise(first_row, rows, 0, "evaluation"),
-            schedules.get(None).weights(0, dtype=self.variable_dtype),
-            training=False,
+        bound, terms = self.annealed_bound(
+            x, self._noise(first_row, rows, 0, "evaluation")
         )
         loss = replicas.mean_over_global_batch(-bound, batch.size)
         loss += self._other_losses()
@@ -211,19 +247,19 @@ class BoundTrained(CheckedInputs):
         self,
         x: tf.Tensor,
         loss: tf.Tensor,
-        terms: objective.LogTerms,
+        terms: losses.LogTerms,
         batch: replicas.GlobalBatch,
     ) -> dict[str, tf.Tensor]:
         """Adds the global batch on every replica; returns what is logged."""
         kl = terms.log_posterior - terms.log_prior
         per_example = {
-            "elbo": bounds.elbo(*terms),
+            "elbo": losses.elbo(*terms),
             "kl": tf.reduce_mean(kl, axis=0),
             "reconstruction": tf.reduce_mean(terms.log_likelihood, axis=0),
         }
         if self.num_importance_samples > 1:
             per_example[f"iwae_{self.num_importance_samples}"] = (
-                bounds.importance_weighted_bound(terms.log_weights)
+                losses.importance_weighted_bound(terms.log_weights)
             )
         sums = {n: tf.reduce_sum(values) for n, values in per_example.items()}
         sums["loss"] = loss
@@ -242,3 +278,100 @@ class BoundTrained(CheckedInputs):
         if "non_binary" in totals:
             self._num_non_binary.update_state(totals["non_binary"])
         return logs
+
+    # Use of a trained model.
+
+    def posterior_mean(self, x: Any) -> tf.Tensor:
+        """The z that the posterior makes of no noise: of a Gaussian, its mean.
+
+        Args:
+          x: images in any form that `fit` takes.
+
+        Returns:
+          `[N, D]`.
+
+        Raises:
+          ValueError: the model is not built, or cannot take the images.
+        """
+        return self._in_batches(
+            lambda x, _: self._latents(x, self._no_noise(x))[0], x
+        )
+
+    def bounds(
+        self, x: Any, num_samples: int, **kwargs: Any
+    ) -> dict[str, np.ndarray]:
+        """`elbo`, `kl` and `reconstruction` of each image, in nats.
+
+        See `tfp_flows.models.importance_sampling.bounds`. Two models of one
+        seed are compared on the same noise.
+
+        Args:
+          x: images in any form that `fit` takes.
+          num_samples: S, of which these are means; memory does not grow with
+            it.
+          **kwargs: others of `importance_sampling.bounds`.
+
+        Returns:
+          Arrays `[N]`.
+
+        Raises:
+          ValueError: the model is not built, it cannot take the images, or an
+            argument is bad.
+        """
+        return importance_sampling.bounds(
+            self, self._checked_images(x), num_samples, **kwargs
+        )
+
+    def log_marginal_likelihood(
+        self,
+        x: Any,
+        num_importance_samples: int = 1000,
+        **kwargs: Any,
+    ) -> importance_sampling.LogMarginalLikelihood:
+        """Importance-sampled `log p(x)` of each image, in nats.
+
+        See `tfp_flows.models.importance_sampling.estimate`.
+
+        Args:
+          x: images in any form that `fit` takes.
+          num_importance_samples: S; memory does not grow with it.
+          **kwargs: others of `estimate`.
+
+        Returns:
+          Estimates and their standard errors, one per image.
+
+        Raises:
+          ValueError: the model is not built, it cannot take the images, or an
+            argument is bad.
+        """
+        return importance_sampling.estimate(
+            self, self._checked_images(x), num_importance_samples, **kwargs
+        )
+
+    def _in_batches(
+        self, function: Callable[[tf.Tensor, int], tf.Tensor], x: Any
+    ) -> tf.Tensor:
+        """A function of images and of the first one's index, of all images."""
+        x = self._checked_images(x)
+        batches = [
+            function(tf.convert_to_tensor(x[first : first + BATCH_SIZE]), first)
+            for first in range(0, len(x), BATCH_SIZE)
+        ]
+        return tf.concat(batches, axis=0)
+
+    def _no_noise(self, x: tf.Tensor) -> tf.Tensor:
+        """The middle of the noise of one sample, `[1, B, noise_size]`."""
+        return tf.zeros(
+            [1, tf.shape(x)[0], self.posterior.noise_size],
+            self.posterior.variable_dtype,
+        )
+
+    def _latents(
+        self, x: tf.Tensor, standard_normal: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
+        """Samples of q(z | x), `[S, B, D]`."""
+        return self.posterior.sample_and_log_weight(
+            standard_normal,
+            self.encode(x, training=training),
+            log_joint=lambda z: tf.add(*self.log_joint_terms(x, z, training)),
+        )[0]

@@ -1,0 +1,366 @@
+"""Averages over many samples of the posterior, in constant memory."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows import losses
+from tfp_flows._arguments import as_positive_integer
+from tfp_flows.math import noise
+from tfp_flows.posteriors.posterior import Parameters, Posterior
+
+__all__ = ["LogMarginalLikelihood", "SampledModel", "bounds", "estimate"]
+
+_CHUNKS_PER_CALL = 200  # between two moves of the progress bar
+_SAMPLES_PER_CHUNK = 50  # of an image at once: bounds the memory
+
+
+class SampledModel(Protocol):
+    """What is asked of a model here; `compiled_functions` starts empty."""
+
+    posterior: Posterior
+    seed: int
+    compiled: bool
+    jit_compile: bool
+    compiled_functions: dict[Any, Any]
+
+    def encode(self, x: tf.Tensor) -> Parameters:
+        """The posterior's parameters for images `[B, *event_shape]`."""
+
+    def log_joint_terms(
+        self, x: tf.Tensor, z: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`log p(x | z)` and `log p(z)`, each `[S, B]`."""
+
+
+class LogMarginalLikelihood(NamedTuple):
+    """Estimates of `log p(x)` in nats, one per image.
+
+    `standard_errors` are those of each image's estimate, by the delta method.
+    """
+
+    estimates: np.ndarray
+    standard_errors: np.ndarray
+    num_importance_samples: int
+
+    @property
+    def mean(self) -> float:
+        """Mean over the images."""
+        return float(np.mean(self.estimates))
+
+    @property
+    def standard_error(self) -> float:
+        """Of the mean, over the choice of images and over the samples.
+
+        One image does not tell it: NaN.
+        """
+        size = len(self.estimates)
+        if size == 1:
+            return math.nan
+        return float(np.std(self.estimates, ddof=1) / math.sqrt(size))
+
+
+def estimate(
+    model: SampledModel,
+    x: Any,
+    num_importance_samples: int = 1000,
+    *,
+    batch_size: int = 100,
+    samples_per_chunk: int = _SAMPLES_PER_CHUNK,
+    seed: int | None = None,
+    jit_compile: bool | str = "auto",
+    verbose: str | int = "auto",
+) -> LogMarginalLikelihood:
+    """Estimates `log p(x)` of every image by importance sampling from q.
+
+        log p(x) ~ log (1/S sum_s w_s),    w_s = p(x, z_s) / q(z_s | x)
+
+    a lower bound in expectation, by about `Var(w) / (2 S p(x)**2)` (Burda et
+    al. 2016). Each image is encoded once; then chunks of samples pass through
+    flow and decoder, and only running sums are kept, so that time is linear
+    and memory constant in S. An image's noise is keyed by its index: the result
+    does not depend on `batch_size`, but on `samples_per_chunk` it does, as on
+    `seed`.
+
+    Args:
+      model: a built model, such as a DLGM.
+      x: checked images, `[N, *event_shape]`.
+      num_importance_samples: S, for every image.
+      batch_size: images at a time.
+      samples_per_chunk: samples of each of them at a time.
+      seed: of the noise. Default: None, the model's.
+      jit_compile: whether XLA compiles it. Default: "auto", as the model's
+        steps (yes, for a model that is not compiled).
+      verbose: 0 for no progress bar. Default: "auto", a progress bar.
+
+    Returns:
+      Estimates and their standard errors, one per image, in nats.
+
+    Raises:
+      ValueError: a number is not a positive integer, or `seed` is out of range.
+    """
+    num_importance_samples = as_positive_integer(
+        "num_importance_samples", num_importance_samples
+    )
+    batch_size = as_positive_integer("batch_size", batch_size)
+    samples_per_chunk = as_positive_integer(
+        "samples_per_chunk", samples_per_chunk
+    )
+    sums = _sums(
+        model,
+        x,
+        _WEIGHTS,
+        num_importance_samples,
+        batch_size=batch_size,
+        samples_per_chunk=min(samples_per_chunk, num_importance_samples),
+        seed=seed,
+        jit_compile=jit_compile,
+        verbose=verbose,
+    )
+    return LogMarginalLikelihood(
+        *_log_mean(_Weights(*sums), num_importance_samples),
+        num_importance_samples,
+    )
+
+
+def bounds(
+    model: SampledModel,
+    x: Any,
+    num_samples: int,
+    *,
+    batch_size: int = 100,
+    seed: int | None = None,
+    jit_compile: bool | str = "auto",
+    verbose: str | int = 0,
+) -> dict[str, np.ndarray]:
+    """The ELBO of every image and its two parts, as means over samples.
+
+    Args:
+      model: as of `estimate`; the noise depends on `num_samples`, `seed` and
+        the image's index.
+      x: checked images, `[N, *event_shape]`.
+      num_samples: for every image.
+      batch_size: as of `estimate`.
+      seed: as of `estimate`.
+      jit_compile: as of `estimate`.
+      verbose: as of `estimate`. Default: 0, no progress bar.
+
+    Returns:
+      `elbo`, `kl` and `reconstruction`, each `[N]`, in nats.
+
+    Raises:
+      ValueError: a number is not a positive integer, or `seed` is out of range.
+    """
+    num_samples = as_positive_integer("num_samples", num_samples)
+    # The largest divisor, so that all chunks are full.
+    samples_per_chunk = next(
+        n for n in range(_SAMPLES_PER_CHUNK, 0, -1) if num_samples % n == 0
+    )
+    kl, reconstruction = (
+        total / num_samples
+        for total in _sums(
+            model,
+            x,
+            _TERMS,
+            num_samples,
+            batch_size=as_positive_integer("batch_size", batch_size),
+            samples_per_chunk=samples_per_chunk,
+            seed=seed,
+            jit_compile=jit_compile,
+            verbose=verbose,
+        )
+    )
+    return {
+        "elbo": reconstruction - kl,
+        "kl": kl,
+        "reconstruction": reconstruction,
+    }
+
+
+State = Any  # a tuple of tensors [B]
+
+
+class _Quantity(NamedTuple):
+    """What is summed over the samples of an image.
+
+    Attributes:
+      purpose: of the noise.
+      start: the sums of B images before the first sample, each `[B]`.
+      add: them and the terms of more samples, of which those at True count.
+    """
+
+    purpose: str
+    start: Callable[[int], State]
+    add: Callable[[State, losses.LogTerms, tf.Tensor], State]
+
+
+def _sums(
+    model: SampledModel,
+    x: Any,
+    quantity: _Quantity,
+    num_samples: int,
+    *,
+    batch_size: int,
+    samples_per_chunk: int,
+    seed: int | None,
+    jit_compile: bool | str,
+    verbose: str | int,
+) -> list[np.ndarray]:
+    """The sums of every image, each `[N]`."""
+    batch_size = min(batch_size, len(x))
+    seed = model.seed if seed is None else seed
+    noise.check_seed(seed)
+    if jit_compile == "auto":
+        jit_compile = model.jit_compile if model.compiled else True
+    encode, accumulate = _compiled(
+        model, quantity, samples_per_chunk, seed, bool(jit_compile)
+    )
+    num_chunks = -(-num_samples // samples_per_chunk)
+    progress = keras.utils.Progbar(
+        len(x), verbose=1 if verbose == "auto" else verbose, unit_name="image"
+    )
+    batches = []
+    for first in range(0, len(x), batch_size):
+        batch, rows = _padded(x[first : first + batch_size], batch_size)
+        parameters = encode(batch)
+        sums = quantity.start(batch_size)
+        for chunk in range(0, num_chunks, _CHUNKS_PER_CALL):
+            last = min(chunk + _CHUNKS_PER_CALL, num_chunks)
+            numbers = (first, chunk, last, num_samples)
+            sums = accumulate(
+                batch,
+                parameters,
+                sums,
+                *(tf.constant(number, tf.int64) for number in numbers),
+            )
+            progress.update(first + math.floor(rows * last / num_chunks))
+        batches.append([total.numpy()[:rows] for total in sums])
+    return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+
+
+def _padded(x: Any, size: int) -> tuple[tf.Tensor, int]:
+    """Repeats the last image, so that all batches have one shape."""
+    x = tf.convert_to_tensor(x)
+    rows = len(x)
+    if rows == size:
+        return x, rows
+    return tf.concat([x, tf.repeat(x[-1:], size - rows, axis=0)], 0), rows
+
+
+def _compiled(
+    model: SampledModel,
+    quantity: _Quantity,
+    samples_per_chunk: int,
+    seed: int,
+    jit_compile: bool,
+) -> tuple[Callable[..., Any], Callable[..., State]]:
+    """The two compiled functions, made once per model and setting."""
+    cache = model.compiled_functions
+    key = (quantity.purpose, samples_per_chunk, seed, jit_compile)
+    if key in cache:
+        return cache[key]
+
+    def accumulate(
+        x: tf.Tensor,
+        parameters: Parameters,
+        sums: State,
+        first_row: tf.Tensor,
+        first_chunk: tf.Tensor,
+        last_chunk: tf.Tensor,
+        num_samples: tf.Tensor,
+    ) -> State:
+        def add_chunk(chunk: tf.Tensor, sums: State) -> tuple[tf.Tensor, State]:
+            standard_normal = model.posterior.noise(
+                x.shape[0],
+                samples_per_chunk,
+                first_row=first_row,
+                seed=seed,
+                step=chunk,
+                purpose=quantity.purpose,
+            )
+            _, terms = losses.annealed_bound(
+                model.posterior,
+                parameters,
+                lambda z: model.log_joint_terms(x, z),
+                standard_normal,
+            )
+            index = chunk * samples_per_chunk + tf.range(
+                samples_per_chunk, dtype=tf.int64
+            )
+            return chunk + 1, quantity.add(sums, terms, index < num_samples)
+
+        return tf.while_loop(
+            lambda chunk, _: chunk < last_chunk, add_chunk, (first_chunk, sums)
+        )[1]
+
+    cache[key] = (
+        tf.function(model.encode, jit_compile=jit_compile, autograph=False),
+        tf.function(accumulate, jit_compile=jit_compile, autograph=False),
+    )
+    return cache[key]
+
+
+class _Weights(NamedTuple):
+    """Running sums of `w / exp(log_max)` and of its square, each `[B]`."""
+
+    log_max: tf.Tensor
+    total: tf.Tensor
+    total_of_squares: tf.Tensor
+
+
+def _no_weights(size: int) -> _Weights:
+    zeros = tf.zeros([size], tf.float64)
+    return _Weights(zeros - math.inf, zeros, zeros)
+
+
+def _log_mean(weights: _Weights, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Log of the mean weight and, by the delta method, its standard error."""
+    mean = weights.total / size
+    mean_of_squares = weights.total_of_squares / size
+    with np.errstate(invalid="ignore", divide="ignore"):  # all weights 0
+        log_mean = weights.log_max + np.log(mean)
+        relative_variance = np.maximum(mean_of_squares / mean**2 - 1.0, 0.0)
+    # One sample has no variance: its error is not known.
+    error = (
+        np.sqrt(relative_variance / (size - 1)) if size > 1 else mean * np.nan
+    )
+    return log_mean, error
+
+
+def _add_weights(
+    weights: _Weights, terms: losses.LogTerms, used: tf.Tensor
+) -> _Weights:
+    log_weights = tf.cast(terms.log_weights, tf.float64)
+    log_weights = tf.where(
+        used[:, tf.newaxis], log_weights, tf.constant(-math.inf, tf.float64)
+    )
+    log_max = tf.maximum(weights.log_max, tf.reduce_max(log_weights, axis=0))
+    # Of weights that are all 0 so far, the logs cannot be subtracted.
+    offset = tf.where(tf.math.is_inf(log_max), tf.zeros_like(log_max), log_max)
+    shrink = tf.exp(weights.log_max - offset)
+    scaled = tf.exp(log_weights - offset)
+    return _Weights(
+        log_max,
+        weights.total * shrink + tf.reduce_sum(scaled, axis=0),
+        weights.total_of_squares * shrink**2 + tf.reduce_sum(scaled**2, axis=0),
+    )
+
+
+def _add_terms(sums: State, terms: losses.LogTerms, used: tf.Tensor) -> State:
+    """Those of the KL term and of the reconstruction."""
+    del used  # all of them
+    kl = terms.log_posterior - terms.log_prior
+    return tuple(
+        total + tf.cast(tf.reduce_sum(values, axis=0), tf.float64)
+        for total, values in zip(sums, (kl, terms.log_likelihood), strict=True)
+    )
+
+
+_WEIGHTS = _Quantity("log marginal likelihood", _no_weights, _add_weights)
+_TERMS = _Quantity(
+    "test elbo", lambda size: (tf.zeros([size], tf.float64),) * 2, _add_terms
+)

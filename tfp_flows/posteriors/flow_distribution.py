@@ -1,0 +1,370 @@
+"""A Gaussian and flows behind it: a density with weights, as a Keras layer."""
+
+import math
+import numbers
+import operator
+from collections.abc import Sequence
+from typing import Any, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows._arguments import as_positive_integer, check_precision
+from tfp_flows.bijectors import density_gradients
+from tfp_flows.layers import FlowLayer
+from tfp_flows.layers.parameter_head import ParameterHead
+from tfp_flows.posteriors import gaussian_bases
+from tfp_flows.posteriors.posterior import Parameters, sample_noise
+
+__all__ = ["FlowDistribution"]
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class FlowDistribution(keras.layers.Layer):
+    """The distribution of `z = f_n(... f_1(z_0))`, `z_0` Gaussian.
+
+        log q(z) = log q_0(z_0) - sum_i log|det df_i/dz_(i-1)|     (in nats)
+
+    Built without a context (`flow.build()`) its parameters are weights and its
+    batch shape is `[]`: a trainable prior, or a density of data. Built with a
+    context `[B, C]`, features of B examples, they are *amortized*: one
+    distribution per example, batch shape `[B]`. `FlowPosterior` is one that
+    models train.
+
+    Example:
+    ```python
+    import tensorflow as tf
+
+    import tfp_flows
+
+    p = tfp_flows.posteriors.FlowDistribution(
+        latent_size=2, flow=tfp_flows.layers.PlanarFlow(num_flow_steps=4)
+    )
+    p.build()
+    p.log_prob(tf.zeros([5, 2]))  # [5], in nats
+    z, log_prob = p.sample_and_log_prob(sample_shape=3)  # [3, 2], [3]
+    ```
+
+    References:
+      [1]: Danilo Rezende, Shakir Mohamed. Variational Inference with
+           Normalizing Flows. ICML 2015. https://arxiv.org/abs/1505.05770
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        flow: FlowLayer | Sequence[FlowLayer] | None = None,
+        base: str = "diagonal",
+        rank: int = 1,
+        amortized: bool | None = None,
+        initial_scale: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        """Constructs the layer.
+
+        Args:
+          latent_size: D.
+          flow: a flow layer, or a list of them; the first one is applied first.
+            Default: None, `q` is Gaussian.
+          base: covariance of the Gaussian: "diagonal", "low_rank" (diagonal
+            plus a matrix of rank `rank`) or "full".
+          rank: of "low_rank".
+          amortized: whether the Gaussian's parameters depend on a context.
+            Default: None, they do if the layer is built with one.
+          initial_scale: standard deviation of the Gaussian at the start.
+          **kwargs: those of `keras.layers.Layer`.
+
+        Raises:
+          ValueError: an argument breaks its rule.
+          TypeError: `flow` holds something else than flow layers.
+        """
+        latent_size = as_positive_integer("latent_size", latent_size)
+        if isinstance(rank, np.integer):
+            rank = int(rank)
+        if not (_is_finite(initial_scale) and initial_scale > 0):
+            raise ValueError(
+                "`initial_scale` must be positive and finite; "
+                f"got {initial_scale!r}."
+            )
+        super().__init__(**kwargs)
+        check_precision(self)
+        self.latent_size = latent_size
+        self.flows = _list_of_flows(flow)
+        for layer in self.flows:
+            if layer.variable_dtype != self.variable_dtype:
+                raise ValueError(
+                    "`flow` must hold layers of the posterior's dtype, "
+                    f"{self.variable_dtype}; got {layer.variable_dtype}."
+                )
+        self.base = base
+        self.rank = rank
+        self.amortized = amortized
+        self.initial_scale = float(initial_scale)
+        self._gaussian = gaussian_bases.get(
+            base, latent_size, initial_scale, rank
+        )
+
+    @property
+    def noise_size(self) -> int:
+        """How many standard normal numbers make one sample."""
+        return self._gaussian.noise_size
+
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
+        """Makes the weights for contexts of shape `input_shape`, or for none.
+
+        Raises:
+          ValueError: `input_shape` is not `[B, C]` with a known C.
+        """
+        if input_shape is not None and (
+            len(input_shape) != 2 or input_shape[-1] is None
+        ):
+            raise ValueError(
+                "`context` must have shape [B, C] with a known C; "
+                f"got {tuple(input_shape)}."
+            )
+        if input_shape is None and self.amortized:
+            raise ValueError(
+                f"`input_shape` must be given, as `{self.name}` has "
+                "amortized=True; got None."
+            )
+        self._head = ParameterHead(
+            self._gaussian.parameter_specs(),
+            dtype=self.dtype_policy,
+            name="base",
+        )
+        self._head.build(None if self.amortized is False else input_shape)
+        for flow in self.flows:
+            if not flow.built:  # a loaded one is
+                flow.build((None, self.latent_size), input_shape)
+        self.built = True
+
+    def parameters(self, context: tf.Tensor | None = None) -> Parameters:
+        """All parameters, as a nest of tensors: all that depends on `context`.
+
+        Args:
+          context: `[B, C]`, or None if nothing is amortized.
+
+        Raises:
+          ValueError: the layer is not built, or the context does not fit.
+        """
+        if not self.built:
+            raise ValueError(
+                f"`{self.name}` must be built before it is used; call it once, "
+                "or `build((None, C))`, or `build()` where there is no context."
+            )
+        if context is not None:
+            _check_rank(context)
+        return {
+            "base": self._head.parameters(context),
+            "flows": [flow.parameters(context) for flow in self.flows],
+        }
+
+    def push_forward(
+        self, standard_normal: tf.Tensor, parameters: Parameters
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Turns noise into samples; needs no inverse.
+
+        Args:
+          standard_normal: `[..., B, noise_size]`.
+          parameters: as `parameters(context)` returns them.
+
+        Returns:
+          Samples `[..., B, D]` and their log density `[..., B]`, in nats.
+        """
+        z, log_prob = self._gaussian.sample(standard_normal, parameters["base"])
+        for bijector in self._bijectors(parameters):
+            # Asked for at the same tensor, both come from one pass.
+            log_det = bijector.forward_log_det_jacobian(z, event_ndims=1)
+            z = bijector.forward(z)
+            log_prob -= log_det
+        return z, log_prob
+
+    def log_prob_gradient(
+        self, standard_normal: tf.Tensor, parameters: Parameters
+    ) -> tf.Tensor:
+        """The gradient of `log q(z)` in z, at the samples of `push_forward`.
+
+        It is carried along with the samples, see `density_gradients`: no
+        autoregressive flow is inverted. No derivative passes through it. A
+        subclass with another `push_forward` needs another one of this too.
+
+        Args:
+          standard_normal: `[..., B, noise_size]`.
+          parameters: as `parameters(context)` returns them.
+
+        Returns:
+          `[..., B, D]`, in nats per unit of z.
+        """
+        z, _ = self._gaussian.sample(standard_normal, parameters["base"])
+        z = tf.stop_gradient(z)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(z)
+            log_prob = self._gaussian.distribution(
+                tf.nest.map_structure(tf.stop_gradient, parameters["base"])
+            ).log_prob(z)
+        gradient = tape.gradient(log_prob, z)
+        for bijector in self._bijectors(parameters):
+            z, gradient = density_gradients.push(bijector, z, gradient)
+        return gradient
+
+    def make_distribution(self, parameters: Parameters) -> tfd.Distribution:
+        """The distribution with parameters as `parameters()` returns them."""
+        base = self._gaussian.distribution(parameters["base"])
+        bijectors = self._bijectors(parameters)
+        if not bijectors:
+            return base
+        # Chain applies the last of its list first.
+        bijector = (
+            bijectors[0] if len(bijectors) == 1 else tfb.Chain(bijectors[::-1])
+        )
+        return tfd.TransformedDistribution(base, bijector)
+
+    def distribution(
+        self, context: tf.Tensor | None = None
+    ) -> tfd.Distribution:
+        """`q(z | context)`, differentiable; its `log_prob` takes any point.
+
+        Args:
+          context: `[B, C]`, or None if nothing is amortized.
+
+        Returns:
+          A distribution with batch shape `[B]` if the Gaussian or a flow is
+          amortized, else `[]`, and event shape `[D]`.
+
+        Raises:
+          ValueError: the layer is not built, or the context does not fit.
+        """
+        return self.make_distribution(self.parameters(context))
+
+    def log_prob(
+        self, z: tf.Tensor, context: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """`log q(z | context)`, in nats, at any points.
+
+        Args:
+          z: `[..., B, D]`; `[..., D]` where nothing is amortized.
+          context: `[B, C]`, or None if nothing is amortized.
+
+        Raises:
+          ValueError: the layer is not built, or the context does not fit.
+        """
+        return self.distribution(context).log_prob(z)
+
+    def sample_and_log_prob(
+        self,
+        context: tf.Tensor | None = None,
+        sample_shape: int | Sequence[int] = (),
+        seed: int = 0,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Samples and their log density, from one pass through the flow.
+
+        Args:
+          context: `[B, C]`, or None if nothing is amortized.
+          sample_shape: number or shape of the samples for each example.
+          seed: decides the noise, with the example's index; in [0, 2**31).
+
+        Returns:
+          `z`, `[*sample_shape, B, D]`, and `log q(z)`, `[*sample_shape, B]`, in
+          nats; without context there is no axis B.
+
+        Raises:
+          ValueError: the layer is not built, the context does not fit, or
+            `sample_shape` holds something else than integers >= 0.
+        """
+        sample_shape = _checked_sample_shape(sample_shape)
+        num_samples = math.prod(sample_shape)
+        parameters = self.parameters(context)
+        if context is None:  # the samples are the rows
+            rows, batch, samples_per_row = num_samples, [], 1
+        else:
+            rows = tf.shape(context)[0]
+            batch, samples_per_row = [rows], num_samples
+        drawn = sample_noise(
+            rows,
+            samples_per_row,
+            self.noise_size,
+            seed=seed,
+            step=0,
+            purpose="posterior",
+            dtype=self.variable_dtype,
+        )
+        standard_normal = tf.reshape(
+            drawn, [*sample_shape, *batch, self.noise_size]
+        )
+        return self.push_forward(standard_normal, parameters)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        return {
+            **super().get_config(),
+            "latent_size": self.latent_size,
+            "flow": [
+                keras.saving.serialize_keras_object(flow) for flow in self.flows
+            ],
+            "base": self.base,
+            "rank": self.rank,
+            "amortized": self.amortized,
+            "initial_scale": self.initial_scale,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The layer, without its weights."""
+        flows = map(keras.saving.deserialize_keras_object, config["flow"])
+        return cls(**{**config, "flow": list(flows)})
+
+    def _bijectors(self, parameters: Parameters) -> list[tfb.Bijector]:
+        """The flows, the first one to apply first."""
+        return [
+            flow.make_bijector(p)
+            for flow, p in zip(self.flows, parameters["flows"], strict=True)
+        ]
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and math.isfinite(value)
+
+
+def _checked_sample_shape(sample_shape: Any) -> tuple[int, ...]:
+    """A number or a shape as a tuple of ints; NumPy's and TensorFlow's too."""
+    try:
+        sizes: tuple[Any, ...] = (operator.index(sample_shape),)
+    except TypeError:
+        try:
+            sizes = tuple(operator.index(size) for size in sample_shape)
+        except (TypeError, ValueError):
+            sizes = (-1,)
+    if min(sizes, default=0) < 0 or isinstance(sample_shape, bool):
+        raise ValueError(
+            "`sample_shape` must be an integer >= 0 or a shape of them; "
+            f"got {sample_shape!r}."
+        )
+    return sizes
+
+
+def _check_rank(context: tf.Tensor) -> None:
+    shape = tf.convert_to_tensor(context).shape
+    if shape.rank not in (None, 2):
+        raise ValueError(
+            f"`context` must have shape [B, C]; got {tuple(shape)}."
+        )
+
+
+def _list_of_flows(
+    flow: FlowLayer | Sequence[FlowLayer] | None,
+) -> list[FlowLayer]:
+    if flow is None:
+        return []
+    flows = [flow] if isinstance(flow, FlowLayer) else flow
+    if not isinstance(flows, Sequence) or not all(
+        isinstance(f, FlowLayer) for f in flows
+    ):
+        raise TypeError(
+            "`flow` must be a flow layer (e.g. `PlanarFlow`) or a list of "
+            f"them; got {flow!r}."
+        )
+    return list(flows)

@@ -1,0 +1,128 @@
+"""What a model asks of a posterior: samples, and what they weigh."""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.math import noise
+from tfp_flows.types import TensorLike
+
+__all__ = ["Parameters", "Posterior", "sample_noise"]
+
+tfd = tfp.distributions
+
+Parameters = dict[str, Any]
+
+
+class Posterior(keras.layers.Layer, abc.ABC):
+    """q(z | context), known by its samples and their log weights.
+
+    A sample z may come with auxiliary variables u that are integrated out. Its
+
+        log_weight = -log q(z | context)                        without u
+        log_weight = log r(u | z, context) - log q(z, u | context)   with u
+
+    with any density r of the subclass. Either way, for any density p of z known
+    up to its integral Z,
+
+        E[exp(log p(z) + log_weight)] = Z,
+
+    which is all that bounds, their gradients and importance sampling need.
+
+    A subclass sets `latent_size`, defines `noise_size`, `parameters` and
+    `sample_and_log_weight`, and `make_distribution` if its density is known.
+    """
+
+    latent_size: int
+
+    @property
+    @abc.abstractmethod
+    def noise_size(self) -> int:
+        """How many standard normal numbers make one sample, u included."""
+
+    @abc.abstractmethod
+    def parameters(self, context: tf.Tensor | None = None) -> Parameters:
+        """All that depends on the context `[B, C]`, as a nest of tensors."""
+
+    @abc.abstractmethod
+    def sample_and_log_weight(
+        self,
+        standard_normal: tf.Tensor,
+        parameters: Parameters,
+        *,
+        log_joint: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        score: bool = True,
+        through: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Samples and their log weights.
+
+        Args:
+          standard_normal: `[S, B, noise_size]`.
+          parameters: as `parameters(context)` returns them.
+          log_joint: `log p(x, z)`, `[S, B]`, of `z` `[S, B, D]`, for those that
+            follow its gradient. None where no model is at hand.
+          score: False: no derivative reaches the parameters of q at fixed z and
+            u; those of r keep theirs.
+          through: what z and u pass before they are used, in this weight or
+            by the caller: the identity in value.
+
+        Returns:
+          z, `[S, B, D]`, and log weights `[S, B]`, in nats.
+        """
+
+    def make_distribution(self, parameters: Parameters) -> tfd.Distribution:
+        """q(z | context), of parameters as `parameters()` returns them.
+
+        Raises:
+          NotImplementedError: its density is not known.
+        """
+        del parameters
+        raise NotImplementedError(
+            f"`{type(self).__name__}` has no density of z that could be "
+            "evaluated; `sample_and_log_weight` gives log weights, whose "
+            "average with `log p(x, z)` is a bound on `log p(x)`: a DLGM's "
+            "`bounds` and `log_marginal_likelihood`."
+        )
+
+    def noise(
+        self,
+        num_rows: int | tf.Tensor,
+        num_samples: int,
+        *,
+        seed: int,
+        step: TensorLike,
+        purpose: str,
+        first_row: TensorLike = 0,
+    ) -> tf.Tensor:
+        """Standard normal `[num_samples, num_rows, noise_size]`.
+
+        Args:
+          num_rows: B.
+          num_samples: S.
+          seed: of the run.
+          step: of the training, or number of the chunk.
+          purpose: what it is for; other purposes give independent noise.
+          first_row: of the examples among all that share the key.
+        """
+        return sample_noise(
+            num_rows,
+            num_samples,
+            self.noise_size,
+            first_row=first_row,
+            seed=seed,
+            step=step,
+            purpose=purpose,
+            dtype=self.variable_dtype,
+        )
+
+
+def sample_noise(
+    num_rows: int | tf.Tensor, num_samples: int, size: int, **key: Any
+) -> tf.Tensor:
+    """`noise.normal_rows`, samples first: `[num_samples, num_rows, size]`."""
+    rows = noise.normal_rows(num_rows, (num_samples, size), **key)
+    return tf.transpose(rows, [1, 0, 2])
