@@ -41,7 +41,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import _command, _measure
-from trainers import report_flows
+from trainers.report import flows as report_flows
 
 __all__ = ["QUICK", "Settings", "main", "run"]
 

@@ -35,7 +35,7 @@ from tfp_flows import schedules
 from tfp_flows.losses import GRADIENT_ESTIMATORS
 from tfp_flows.math import noise
 from tfp_flows.models import DLGM, objective
-from trainers import report_benchmarks
+from trainers.report import benchmarks as report_benchmarks
 
 __all__ = ["QUICK", "Settings", "main", "run", "variances"]
 

@@ -65,7 +65,7 @@ def get_config(
     """Returns the configuration of one data set.
 
     Args:
-      dataset: one of those that `trainers/image_sources.py` knows.
+      dataset: one of those that `trainers/images/sources.py` knows.
       arg: the argument behind the colon.
       modern: what the data set changes in `recipe=modern`, by dotted key.
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from benchmarks import _flow_costs_child as child
 from benchmarks import _measure, flow_costs
 from tfp_flows.math import autoregressive
-from trainers import report_flows
+from trainers.report import flows as report_flows
 
 SIZES = {"event_size": 3, "num_flow_steps": 2, "batch": 4, "weight_noise": 0.3}
 # Float32, two steps.

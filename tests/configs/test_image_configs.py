@@ -7,14 +7,11 @@ import re
 import pytest
 
 from configs import image_defaults
-from trainers import (
-    build,
-    data,
-    evaluate_images,
-    flows,
-    image_sources,
-    train_images,
-)
+from trainers import flows
+from trainers.images import build, data
+from trainers.images import evaluate as evaluate_images
+from trainers.images import sources as image_sources
+from trainers.images import train as train_images
 
 NAMES = ("digits", "mnist", "fashion_mnist", "binarized_mnist")
 GROUPS = {
