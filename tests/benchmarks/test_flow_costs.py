@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from benchmarks import _flow_costs_child as child
 from benchmarks import _measure, flow_costs
+from configs.flows import FLOWS
 from tfp_flows.math import autoregressive
 from trainers.report import flows as report_flows
 
@@ -261,8 +262,6 @@ def test_a_failed_child_is_an_error(monkeypatch):
 
 @pytest.mark.slow
 def test_a_quick_run_measures_every_flow(tmp_path):
-    from trainers.flows import FLOWS
-
     out = tmp_path / "results.json"
     arguments = ["--quick", "--event_sizes", "5", "--out", str(out)]
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import config_dict
 
+from configs.flows import FLOWS
 from tfp_flows import targets
 from tfp_flows.math import noise
 from trainers import flows
@@ -60,9 +61,9 @@ def check_config(config: config_dict.ConfigDict) -> None:
         targets.get(config.data.target)
     except ValueError as error:
         raise errors.InputError(str(error)) from error
-    if config.posterior.flow not in flows.FLOWS:
+    if config.posterior.flow not in FLOWS:
         raise errors.InputError(
-            f"`flow` must be one of {', '.join(flows.FLOWS)}; "
+            f"`flow` must be one of {', '.join(FLOWS)}; "
             f"got {config.posterior.flow!r}."
         )
     for key in (*_POSITIVE, *_NOT_NEGATIVE):

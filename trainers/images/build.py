@@ -8,6 +8,7 @@ import keras
 from absl import logging
 from ml_collections import config_dict
 
+from configs.flows import AUTOREGRESSIVE, COUPLINGS, FLOWS
 from tfp_flows import layers, models, posteriors, schedules
 from tfp_flows.math.networks import ACTIVATIONS
 from trainers import flows
@@ -126,7 +127,7 @@ def _check_flow(config: config_dict.ConfigDict, group: str) -> None:
     """Refuses settings of which no flow over the latents can be made."""
     settings = config[group]
     known = {
-        "flow": ("none", *flows.FLOWS),
+        "flow": ("none", *FLOWS),
         "conditioner_activation": tuple(ACTIVATIONS),
     }
     for name, values in known.items():
@@ -143,7 +144,7 @@ def _check_flow(config: config_dict.ConfigDict, group: str) -> None:
     elif settings.num_flow_steps < 1:
         _refuse(config, f"{group}.num_flow_steps", "be at least 1")
     latent_size = config.model.latent_size * config.model.num_stochastic_layers
-    if settings.flow in flows.COUPLINGS and latent_size < 2:
+    if settings.flow in COUPLINGS and latent_size < 2:
         _refuse(config, "model.latent_size", "be at least 2 for a coupling")
     if (
         settings.flow == "sylvester_orthogonal"
@@ -155,7 +156,7 @@ def _check_flow(config: config_dict.ConfigDict, group: str) -> None:
             f"be at most the number of latents, {latent_size}",
         )
     units = settings.conditioner_hidden_units
-    least = latent_size if settings.flow in flows.AUTOREGRESSIVE else 1
+    least = latent_size if settings.flow in AUTOREGRESSIVE else 1
     if any(n < least for n in units):
         what = ", the number of latents" if least > 1 else ""
         _refuse(

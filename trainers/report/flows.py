@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from trainers.flow_catalogue import CATALOGUE
+from configs.flows import FLOWS
 from trainers.report import text
 from trainers.report.benchmarks import NOT_MEASURED, machine, newest
 
@@ -36,7 +36,7 @@ def catalogue(results: Sequence[dict[str, Any]]) -> str:
             "yes" if entry.rolled else "no",
             *_numbers(cases.get(name)),
         ]
-        for name, entry in CATALOGUE.items()
+        for name, entry in FLOWS.items()
     ]
     rows.append(
         [
