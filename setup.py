@@ -39,7 +39,7 @@ _TRAIN = [
     "tensorflow-datasets>=4.9.9,<5",
     "tqdm>=4.66,<5",
 ]
-# For other people's posteriors (trainers.sweep_posteriors, trainers.neutra).
+# For other people's posteriors (trainers/posteriors/).
 _POSTERIORS = [
     *_TRAIN,
     "arviz-stats>=0.8,<2",

@@ -24,9 +24,10 @@ from ml_collections import config_dict
 
 from benchmarks._long_flow_child import versions
 from configs import image_defaults
+from configs.flows import AUTOREGRESSIVE, FLOWS
 from tfp_flows.bijectors import CircularConvolution
 from tfp_flows.math import autoregressive
-from trainers.flows import AUTOREGRESSIVE, FAST_INVERSES, FLOWS, make_flow
+from trainers.flows import make_flow
 
 __all__ = ["FlowAtSize", "convolution", "flows", "main", "sequential"]
 
@@ -52,7 +53,7 @@ class FlowAtSize:
         """Builds the flow and moves its weights.
 
         Args:
-          flow: a name in `trainers.flows.FLOWS`.
+          flow: a name in `configs.flows.FLOWS`.
           event_size: D.
           num_flow_steps: K.
           batch: how many points are mapped at once.
@@ -170,7 +171,7 @@ def flows(
     """Times the operations of every flow at one D.
 
     Args:
-      names: some of `trainers.flows.FLOWS`; none: all of them.
+      names: some of `configs.flows.FLOWS`; none: all of them.
       event_size: D.
       num_flow_steps: K.
       batch: how many points are mapped at once.
@@ -229,7 +230,7 @@ def sequential(
     is one.
 
     Args:
-      names: some of `trainers.flows.AUTOREGRESSIVE`; none: all of them.
+      names: some of `configs.flows.AUTOREGRESSIVE`; none: all of them.
       event_sizes: values of D.
       batch: how many points are mapped at once.
       weight_noise: as in `FlowAtSize`.
@@ -248,7 +249,7 @@ def sequential(
             )
             network = flow.network()
             ways = ["inverse", "forward"]  # sequential, parallel
-            if name in FAST_INVERSES:
+            if FLOWS[name].fast_inverse:
                 ways.reverse()
             of_flow = {
                 "sequential": flow.calls[ways[0]],

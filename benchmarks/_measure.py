@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from trainers import provenance
+from trainers.runs import provenance
 
 __all__ = [
     "describe",

@@ -17,7 +17,9 @@ import tensorflow as tf
 from ml_collections import config_dict
 
 from benchmarks._long_flow_child import versions
-from trainers import data, run, train_images
+from trainers import run
+from trainers.images import data
+from trainers.images import train as train_images
 
 __all__ = ["BareStep", "main", "measure", "trainer_times"]
 

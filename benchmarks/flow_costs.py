@@ -1,6 +1,6 @@
 """What does each flow cost, and what do convolutions save?
 
-Every flow that the command line knows (`trainers.flows.FLOWS`), at every D,
+Every flow that the command line knows (`configs.flows.FLOWS`), at every D,
 with K = 8 steps and shared parameters, on a batch of 256 points in float32,
 compiled by XLA:
 
@@ -41,7 +41,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import _command, _measure
-from trainers import report_flows
+from configs.flows import AUTOREGRESSIVE, FLOWS
+from trainers.report import flows as report_flows
 
 __all__ = ["QUICK", "Settings", "main", "run"]
 
@@ -154,9 +155,6 @@ def run(
 
 def _autoregressive(names: Sequence[str]) -> list[str]:
     """Those of the flows that are autoregressive; of all, if none is named."""
-    # Imported here, as in `_check_flows`.
-    from trainers.flows import AUTOREGRESSIVE
-
     return [name for name in AUTOREGRESSIVE if name in (names or (name,))]
 
 
@@ -271,10 +269,6 @@ def _n_log_n(large: int, small: int) -> float:
 
 def _check_flows(names: Sequence[str]) -> None:
     """Raises ValueError unless every name is that of a flow."""
-    # Imported here: another mistyped flag is answered before TensorFlow is
-    # loaded.
-    from trainers.flows import FLOWS
-
     for name in names:
         if name not in FLOWS:
             raise ValueError(

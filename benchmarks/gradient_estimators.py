@@ -34,7 +34,7 @@ from benchmarks._long_flow_child import versions
 from tfp_flows.losses import GRADIENT_ESTIMATORS
 from tfp_flows.math import noise
 from tfp_flows.models import DLGM
-from trainers import report_benchmarks
+from trainers.report import benchmarks as report_benchmarks
 
 __all__ = ["QUICK", "Settings", "main", "run", "variances"]
 

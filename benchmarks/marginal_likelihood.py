@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import _command, _measure
-from trainers import report_benchmarks
+from trainers.report import benchmarks as report_benchmarks
 
 __all__ = ["QUICK", "Settings", "main", "run"]
 

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import _command, _measure
-from trainers import errors, report_benchmarks
+from trainers.report import benchmarks as report_benchmarks
+from trainers.runs import errors
 
 __all__ = ["QUICK", "Settings", "main", "run"]
 
@@ -118,7 +119,7 @@ def _summary(num_flow_steps: int, values: dict[str, Any]) -> dict[str, Any]:
 def _check_data(settings: Settings, data_dir: str | None) -> None:
     """Raises `InputError` if the images cannot be read."""
     # Imported here: a mistyped flag is answered before TensorFlow is loaded.
-    from trainers import image_sources
+    from trainers.images import sources as image_sources
 
     image_sources.load_images(settings.config, data_dir)
 

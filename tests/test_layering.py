@@ -1,8 +1,8 @@
 """The import direction, read off the source with `ast`.
 
-A module belongs to a *unit*: its sub-package or file of `tfp_flows`, or its
-top-level folder. A unit may import the units that `MAY_IMPORT` names, and
-itself; between modules there is no cycle.
+A module belongs to a *unit*: its sub-package or file of `tfp_flows` or of
+`trainers` (a room), or its top-level folder. A unit may import the units that
+`MAY_IMPORT` names, and itself; between modules there is no cycle.
 """
 
 import ast
@@ -28,8 +28,12 @@ POSTERIORS = LAYERS | {
     "schedules",
 }
 MODELS = POSTERIORS | {"likelihoods", "models", "targets"}
-TRAINERS = MODELS | {"configs", "tfp_flows", "trainers"}
-RIGHTMOST = TRAINERS | {"testing"}
+# The life of a run, and what all rooms of `trainers` may build on.
+RUNS = {"trainers", "trainers.runs"}
+ROOM = MODELS | RUNS | {"configs", "tfp_flows", "trainers.flows"}
+ROOMS = {"trainers.energies", "trainers.images", "trainers.posteriors"}
+RUN = ROOM | ROOMS
+RIGHTMOST = RUN | {"testing", "trainers.report", "trainers.run"}
 
 MAY_IMPORT = {
     "tfp_flows": {"_keras_objects"},  # its `__init__`, which is lazy
@@ -51,7 +55,14 @@ MAY_IMPORT = {
     "posteriors": POSTERIORS,
     "models": MODELS,
     "configs": set(),
-    "trainers": TRAINERS,
+    "trainers": RUNS,
+    "trainers.runs": RUNS,
+    "trainers.flows": MODELS | {"configs", "tfp_flows", "trainers"},
+    **dict.fromkeys(ROOMS, ROOM),
+    "trainers.report": {"trainers", "configs"},
+    "trainers.run": RUN,
+    "trainers.main": RUNS | {"trainers.run"},
+    "trainers.sweeps": RUN | {"trainers.run"},
     "benchmarks": RIGHTMOST,
     "colab": RIGHTMOST,
 }
@@ -150,10 +161,13 @@ def _module(path):
 
 
 def _unit(module):
-    parts = module.split(".")
-    if parts[0] != "tfp_flows" or len(parts) == 1:
-        return parts[0]
-    return "tfp_flows" if parts[1].startswith("__") else parts[1]
+    folder, _, rest = module.partition(".")
+    name = rest.partition(".")[0]
+    if folder not in ("tfp_flows", "trainers") or not name:
+        return folder
+    if folder == "trainers":
+        return f"trainers.{name}"
+    return "tfp_flows" if name.startswith("__") else name
 
 
 def _imports(path, source):
@@ -287,7 +301,7 @@ def test_every_unit_of_the_package_has_a_row():
             "private names",
         ),
         (
-            "trainers/a.py",
+            "trainers/runs/a.py",
             "from tensorflow_probability.python import internal",
             "private names",
         ),
@@ -423,12 +437,42 @@ def test_every_unit_of_the_package_has_a_row():
             "configs may not import trainers",
         ),
         (
-            "trainers/a.py",
+            "trainers/runs/a.py",
             "import benchmarks.long_flow",
-            "trainers may not import benchmarks",
+            "trainers.runs may not import benchmarks",
         ),
         (
-            "trainers/a.py",
+            "trainers/runs/a.py",
+            "from trainers.images import data",
+            "trainers.runs may not import trainers.images",
+        ),
+        (
+            "trainers/energies/a.py",
+            "def f():\n    from trainers.images.data import load",
+            "trainers.energies may not import trainers.images",
+        ),
+        (
+            "trainers/images/a.py",
+            "from trainers import run",
+            "trainers.images may not import trainers.run",
+        ),
+        (
+            "trainers/report/a.py",
+            "from trainers.runs import workdir",
+            "trainers.report may not import trainers.runs",
+        ),
+        (
+            "trainers/run.py",
+            "from trainers.sweeps import digits",
+            "trainers.run may not import trainers.sweeps",
+        ),
+        (
+            "trainers/novelty/a.py",
+            "from trainers.runs import workdir",
+            "trainers.novelty is not in MAY_IMPORT",
+        ),
+        (
+            "trainers/images/a.py",
             "from tests.bijectors import registry",
             "nothing imports tests",
         ),
@@ -474,8 +518,13 @@ def test_wrong_import_is_reported(path, source, rule):
             "from tfp_flows import likelihoods, losses, schedules, targets",
         ),
         ("configs/a.py", "import ml_collections\nfrom configs import b"),
-        ("trainers/a.py", "import sklearn"),
-        ("trainers/a.py", "from absl import flags\nfrom tfp_flows import math"),
+        ("trainers/runs/a.py", "import sklearn"),
+        (
+            "trainers/main.py",
+            "from absl import flags\nfrom trainers import run",
+        ),
+        ("trainers/images/a.py", "from tfp_flows import math, models"),
+        ("trainers/sweeps/a.py", "from trainers.images import data"),
         ("benchmarks/a.py", "from tfp_flows import __version__, testing"),
     ],
 )
@@ -496,17 +545,19 @@ def test_cycle_inside_a_folder_is_reported():
 
 def test_cycle_through_the_package_itself_is_reported():
     sources = {
-        "trainers/__init__.py": "from trainers import a",
-        "trainers/a.py": "from trainers import name_of_the_package",
+        "trainers/runs/__init__.py": "from trainers.runs import a",
+        "trainers/runs/a.py": "from trainers.runs import name_of_the_package",
     }
-    assert violations(sources) == ["cycle: trainers -> trainers.a -> trainers"]
+    assert violations(sources) == [
+        "cycle: trainers.runs -> trainers.runs.a -> trainers.runs"
+    ]
 
 
 def test_siblings_are_no_cycle():
     sources = {
-        "trainers/__init__.py": "from trainers import a, b",
-        "trainers/a.py": "from trainers import b",
-        "trainers/b.py": "",
+        "trainers/runs/__init__.py": "from trainers.runs import a, b",
+        "trainers/runs/a.py": "from trainers.runs import b",
+        "trainers/runs/b.py": "",
     }
     assert violations(sources) == []
 

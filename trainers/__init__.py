@@ -5,6 +5,6 @@ import sys
 # What Python documents to stand there while it looks for the module to run: a
 # command begins. Where this package is a library, nothing is changed.
 if sys.argv[:1] == ["-m"]:
-    from trainers import start
+    from trainers.runs import start
 
     start.prepare_command()

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from absl import flags, logging
 from ml_collections import config_flags
 
-from trainers import command_line
+from trainers.runs import command_line
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config module and its variant.", lock_config=True

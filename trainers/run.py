@@ -8,21 +8,16 @@ from typing import Any
 import tensorflow as tf
 from ml_collections import config_dict
 
-from trainers import (
-    build,
-    data,
-    errors,
-    evaluate_images,
-    evaluate_target,
-    figures,
-    fit_target,
-    image_figures,
-    provenance,
-    signals,
-    train_images,
-)
-from trainers import strategy as strategies
-from trainers import workdir as workdirs
+from trainers.energies import evaluate as evaluate_target
+from trainers.energies import figures
+from trainers.energies import fit as fit_target
+from trainers.images import build, data
+from trainers.images import evaluate as evaluate_images
+from trainers.images import figures as image_figures
+from trainers.images import train as train_images
+from trainers.runs import errors, provenance, signals
+from trainers.runs import strategy as strategies
+from trainers.runs import workdir as workdirs
 
 __all__ = ["train_and_evaluate"]
 
@@ -43,8 +38,8 @@ def train_and_evaluate(
       config: a configuration from `configs/`.
       workdir: directory of the run: new, empty, or of the same config.
       strategy: where to run: a strategy, or the name of one of
-        `trainers/strategy.py`; None for the current default. The experiments
-        with two-dimensional targets take strategies of one replica.
+        `trainers/runs/strategy.py`; None for the current default. The
+        experiments with two-dimensional targets take strategies of one replica.
       mode: "train", "eval" (of the best or newest weights) or
         "train_and_eval".
       data_dir: folder of TFDS data, for data sets that are not embedded.

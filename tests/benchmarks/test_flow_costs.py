@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from benchmarks import _flow_costs_child as child
 from benchmarks import _measure, flow_costs
+from configs.flows import FLOWS
 from tfp_flows.math import autoregressive
-from trainers import report_flows
+from trainers.report import flows as report_flows
 
 SIZES = {"event_size": 3, "num_flow_steps": 2, "batch": 4, "weight_noise": 0.3}
 # Float32, two steps.
@@ -261,8 +262,6 @@ def test_a_failed_child_is_an_error(monkeypatch):
 
 @pytest.mark.slow
 def test_a_quick_run_measures_every_flow(tmp_path):
-    from trainers.flows import FLOWS
-
     out = tmp_path / "results.json"
     arguments = ["--quick", "--event_sizes", "5", "--out", str(out)]
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import _marginal_likelihood_child as child
 from benchmarks import marginal_likelihood
-from trainers import report_benchmarks
+from trainers.report import benchmarks as report_benchmarks
 
 SIZES = marginal_likelihood.QUICK.sizes
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks import _measure, training
-from trainers import report_benchmarks
+from trainers.report import benchmarks as report_benchmarks
 
 
 def fake_child(module, task, **kwargs):
@@ -81,7 +81,9 @@ def test_bare_step_is_the_trainers():
 
     from benchmarks import _training_child as child
     from configs import digits
-    from trainers import data, train_images, train_steps
+    from trainers.images import data
+    from trainers.images import train as train_images
+    from trainers.runs import train_steps
 
     config = digits.get_config("flow=planar,K=2,runlocal")
     bare = child.BareStep(config, None)

@@ -8,7 +8,14 @@ import tensorflow as tf
 from tests.bijectors.registry import CASES
 from tfp_flows.bijectors import Orthogonal, Permutation
 
-__all__ = ["KINDS", "MIXINGS", "bijector", "event_shape", "points"]
+__all__ = [
+    "KINDS",
+    "MIXINGS",
+    "bijector",
+    "event_shape",
+    "members",
+    "points",
+]
 
 
 def _one_of_each_kind():
@@ -36,6 +43,14 @@ def bijector(kind, batch_shape=()):
         return MIXINGS[kind]
     case = KINDS[kind]
     return case.fresh(case.parameters("kinds", batch_shape), "float64")
+
+
+def members(bijector):
+    """It and all that it composes: those of `Chain`, `Invert` and `Scan`."""
+    inner = getattr(bijector, "bijectors", None)
+    if inner is None:
+        inner = [bijector.bijector] if hasattr(bijector, "bijector") else []
+    return [bijector, *(part for b in inner for part in members(b))]
 
 
 def event_shape(kind):

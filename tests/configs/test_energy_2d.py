@@ -3,8 +3,8 @@
 import pytest
 
 from configs import energy_2d
+from configs.flows import FLOWS
 from tfp_flows import targets
-from trainers import flows
 
 GROUPS = {
     "data",
@@ -38,7 +38,7 @@ def test_hyperparameters_are_the_same_for_every_variant():
 
 def test_knows_the_targets_and_flows_of_the_trainer():
     assert targets.names() == energy_2d.TARGETS
-    assert set(energy_2d.FLOWS) <= set(flows.FLOWS)
+    assert set(energy_2d.FLOWS) <= set(FLOWS)
 
 
 def test_runlocal_is_small():

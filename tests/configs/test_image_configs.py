@@ -7,14 +7,11 @@ import re
 import pytest
 
 from configs import image_defaults
-from trainers import (
-    build,
-    data,
-    evaluate_images,
-    flows,
-    image_sources,
-    train_images,
-)
+from configs.flows import FLOWS
+from trainers.images import build, data
+from trainers.images import evaluate as evaluate_images
+from trainers.images import sources as image_sources
+from trainers.images import train as train_images
 
 NAMES = ("digits", "mnist", "fashion_mnist", "binarized_mnist")
 GROUPS = {
@@ -68,16 +65,12 @@ def test_every_variant_can_be_run(name):
 
 def test_there_is_a_config_for_every_data_set():
     assert set(NAMES) == set(image_sources.IMAGE_SETS)
-    assert image_defaults.FLOWS == ("none", *flows.FLOWS)
-    assert image_defaults.COUPLINGS == flows.COUPLINGS
-    assert image_defaults.AUTOREGRESSIVE == flows.AUTOREGRESSIVE
 
 
 def test_only_the_context_of_networks_learns_at_full_speed():
-    for flow in flows.FLOWS:
-        scale = get_config("mnist", f"flow={flow},K=5").posterior.context_scale
-        has_network = flow in flows.COUPLINGS + flows.AUTOREGRESSIVE
-        assert scale == (1.0 if has_network else 0.2)
+    for name, flow in FLOWS.items():
+        scale = get_config("mnist", f"flow={name},K=5").posterior.context_scale
+        assert scale == (0.2 if flow.kind == "direct" else 1.0)
 
 
 def test_variant_sets_flow_length_and_layers():
@@ -131,9 +124,9 @@ def test_splits_are_the_usual_ones_or_all_is_for_training(name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("variant", ["", ",runlocal"])
 def test_autoregressive_posteriors_are_annealed_and_trained_on(name, variant):
-    for flow in flows.FLOWS:
+    for flow in FLOWS:
         settings = get_config(name, f"flow={flow},K=2{variant}").training
-        is_annealed = flow in flows.AUTOREGRESSIVE
+        is_annealed = FLOWS[flow].kind == "autoregressive"
         assert settings.annealing == ("kl" if is_annealed else "none")
         assert 4 * settings.annealing_steps <= settings.num_steps
     prior = get_config(name, f"flow=none,prior=iaf{variant}")

@@ -2,55 +2,40 @@
 
 import functools
 
+from configs.flows import FLOWS
+from tfp_flows import layers
 from tfp_flows.layers import (
-    CircularFlow,
-    CONFFlow,
-    DataAdaptiveFlow,
-    HouseholderFlow,
     IAFFlow,
     MAFFlow,
-    NAFFlow,
     NICEFlow,
     PlanarFlow,
     RadialFlow,
     RealNVPFlow,
     SplineAutoregressiveFlow,
-    SplineCouplingFlow,
-    SylvesterFlow,
-    SymmetricFlow,
 )
 
 HIDDEN = {"hidden_units": (6,)}
 SPLINE = {"num_bins": 4, **HIDDEN}
+_SMALL = {
+    "num_orthogonal_columns": 2,
+    "num_householder_reflections": 2,
+    "num_sigmoids": 3,
+    **SPLINE,
+}
+
+
+def _small(name):
+    flow = FLOWS[name]
+    sizes = {key: _SMALL[key] for key in flow.sizes if key in _SMALL}
+    make = getattr(layers, flow.layer)
+    return functools.partial(make, **flow.settings, **sizes)
+
 
 LAYERS = {
-    "planar": PlanarFlow,
-    "radial": RadialFlow,
-    "nice_ortho": functools.partial(NICEFlow, **HIDDEN),
-    "nice_perm": functools.partial(NICEFlow, mixing="permutation", **HIDDEN),
+    **{name: _small(name) for name in FLOWS},
     "nice_scaling": functools.partial(NICEFlow, scaling=True, **HIDDEN),
-    "real_nvp": functools.partial(RealNVPFlow, **HIDDEN),
-    "circular": CircularFlow,
-    "symmetric": SymmetricFlow,
-    "data_adaptive": functools.partial(DataAdaptiveFlow, **HIDDEN),
-    "conf": functools.partial(CONFFlow, **HIDDEN),
-    "householder": HouseholderFlow,
-    "sylvester_orthogonal": functools.partial(
-        SylvesterFlow, num_orthogonal_columns=2
-    ),
-    "sylvester_householder": functools.partial(
-        SylvesterFlow, kind="householder", num_householder_reflections=2
-    ),
-    "sylvester_triangular": functools.partial(SylvesterFlow, kind="triangular"),
-    "iaf": functools.partial(IAFFlow, **HIDDEN),
-    "iaf_gated": functools.partial(IAFFlow, update="gated", **HIDDEN),
     "iaf_inverted": functools.partial(IAFFlow, inverted=True, **HIDDEN),
-    "maf": functools.partial(MAFFlow, **HIDDEN),
-    "spline_coupling": functools.partial(SplineCouplingFlow, **SPLINE),
-    "spline_autoregressive": functools.partial(
-        SplineAutoregressiveFlow, **SPLINE
-    ),
-    "naf": functools.partial(NAFFlow, num_sigmoids=3, num_layers=2, **HIDDEN),
+    "naf": functools.partial(_small("naf"), num_layers=2),
 }
 # Those that are the identity at the start.
 IDENTITIES = {

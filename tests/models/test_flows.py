@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from configs import digits as digits_config
+from configs.flows import FLOWS
 from tests.models.digits import images
-from trainers import build, flows
+from trainers.images import build
 
 # The others are left to the slow run, to keep the default one short.
 DEFAULT = ("nice_ortho",)
@@ -30,7 +31,7 @@ def _model(arg, jit_compile):
     "flow",
     [
         pytest.param(f, marks=[] if f in DEFAULT else [pytest.mark.slow])
-        for f in flows.FLOWS
+        for f in FLOWS
     ],
 )
 def test_trains_saves_and_loads(flow, tmp_path):
@@ -70,7 +71,7 @@ def test_trains_saves_and_loads(flow, tmp_path):
     "prior",
     [
         pytest.param(f, marks=[] if f == "iaf" else [pytest.mark.slow])
-        for f in flows.FLOWS
+        for f in FLOWS
     ],
 )
 def test_a_prior_trains_saves_and_loads(prior, tmp_path):

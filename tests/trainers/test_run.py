@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers import errors, fit_target, run
+from trainers import run
+from trainers.energies import fit as fit_target
+from trainers.runs import errors
 
 
 def read(path):

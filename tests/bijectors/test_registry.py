@@ -1,0 +1,32 @@
+"""The registry leaves out no public bijector."""
+
+import inspect
+
+import tensorflow_probability as tfp
+
+from tests.bijectors.kinds import MIXINGS, members
+from tests.bijectors.registry import CASES
+from tfp_flows import bijectors
+
+
+def test_all_public_bijectors_are_here():
+    """In the registry, or among the mixings, which have no free parameter."""
+    public = [getattr(bijectors, name) for name in bijectors.__all__]
+    classes = [
+        item
+        for item in public
+        if inspect.isclass(item)
+        and issubclass(item, tfp.bijectors.Bijector)
+        and item is not bijectors.FlowBijector  # the base of the others
+    ]
+    cases = [
+        case.fresh(case.parameters("registry", ()), "float64") for case in CASES
+    ]
+    found = [part for b in (*cases, *MIXINGS.values()) for part in members(b)]
+    missing = [
+        item.__name__
+        for item in classes
+        if not any(isinstance(part, item) for part in found)
+    ]
+    assert classes
+    assert not missing

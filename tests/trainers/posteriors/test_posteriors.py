@@ -1,0 +1,176 @@
+"""Surrogates of other people's posteriors, and NeuTra: tiny runs of all."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainers.posteriors import families as surrogate_families
+from trainers.posteriors import fit as fit_posterior
+from trainers.posteriors import hamiltonian, neutra
+from trainers.posteriors import targets as posterior_targets
+from trainers.report import posteriors as report_posteriors
+from trainers.report.__main__ import read_results
+from trainers.sweeps import posteriors as sweep_posteriors
+
+
+def test_eight_schools_is_the_model_of_the_package_in_other_coordinates():
+    """The density of the variables is that of the coordinates over |J|."""
+    target = posterior_targets.get_target("eight_schools")
+    z = tf.random.stateless_normal([3, 10], [0, 1])
+    values = target.variables(z)
+    model = posterior_targets._gym().EightSchools()
+    expected = model.unnormalized_log_prob(
+        {
+            "avg_effect": values[:, 0],
+            "log_stddev": values[:, 1],
+            "school_effects": values[:, 2:],
+        }
+    )
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(z)
+        values = target.variables(z)
+    jacobian = tape.batch_jacobian(values, z, experimental_use_pfor=False)
+    _, log_det = np.linalg.slogdet(jacobian)
+    difference = target.log_prob(z) - expected - log_det
+    np.testing.assert_allclose(difference, -np.log(10.0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", posterior_targets.TARGETS)
+def test_targets_take_any_batch(name):
+    target = posterior_targets.get_target(name)
+    z = tf.random.stateless_normal([2, 3, target.event_size], [0, 1])
+    log_prob = target.log_prob(z)
+    assert log_prob.shape == (2, 3)
+    np.testing.assert_allclose(target.log_prob(z[1, 2]), log_prob[1, 2], 1e-5)
+    assert target.variables(z).shape == (2, 3, len(target.names))
+    if target.mean is not None:
+        assert target.mean.shape == target.sd.shape == (len(target.names),)
+
+
+def test_logistic_regression_by_hand():
+    target = posterior_targets.get_target("breast_cancer")
+    import sklearn.datasets
+
+    data = sklearn.datasets.load_breast_cancer()
+    x = (data.data - data.data.mean(0)) / data.data.std(0)
+    w = np.random.default_rng(0).normal(size=31)
+    signs = 2 * data.target - 1
+    expected = -np.logaddexp(0, -signs * (w[0] + x @ w[1:])).sum()
+    expected -= 0.5 * (w @ w + 31 * np.log(2 * np.pi))
+    found = target.log_prob(tf.constant(w, tf.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", surrogate_families.FAMILIES)
+def test_surrogates_start_at_their_scale_and_own_variables(family):
+    surrogate = surrogate_families.make_surrogate(family, 4, 0.5, seed=0)
+    assert surrogate.trainable_variables
+    samples = surrogate.sample(2_000, seed=(0, 1)).numpy()
+    assert samples.shape == (2_000, 4)
+    assert 0.3 < samples.std(axis=0).min() < samples.std(axis=0).max() < 0.7
+
+
+def test_errors_are_in_posterior_standard_deviations():
+    """Of a target that the surrogate is, but for a shift and a scale."""
+    import tensorflow_probability as tfp
+
+    tfd = tfp.distributions
+    target = posterior_targets.get_target("brownian_motion")
+    q = tfd.MultivariateNormalDiag(tf.zeros(30), 0.1 * tf.ones(30))
+    settings = fit_posterior.QUICK._replace(
+        num_evaluation_samples=20_000, chunk_size=10_000
+    )
+    found = fit_posterior.evaluate(
+        target, q, np.full(30, 0.1), np.full(30, 0.2), 0, settings
+    )
+    np.testing.assert_allclose(found["mean_errors"], -0.5, atol=0.02)
+    np.testing.assert_allclose(found["sd_ratios"], 0.5, atol=0.02)
+    assert found["k_hat"] > 0.7  # it is far from the posterior
+
+
+def test_hmc_finds_the_moments_of_a_gaussian():
+    import tensorflow_probability as tfp
+
+    tfd = tfp.distributions
+    target = tfd.MultivariateNormalDiag([1.0, -2.0], [0.5, 3.0])
+    settings = hamiltonian.HMCSettings(
+        num_chains=8,
+        num_burnin_steps=300,
+        num_results=500,
+        num_leapfrog_steps=8,
+    )
+    scale = tfp.bijectors.Scale([0.5, 3.0])
+    for bijector in (None, scale):
+        draws = hamiltonian.sample(
+            target.log_prob, tf.zeros([8, 2]), settings, 0, bijector=bijector
+        )
+        assert draws.values.shape == (500, 8, 2)
+        assert 0.6 < draws.acceptance_rate < 0.95
+        mean = draws.values.mean(axis=(0, 1))
+        np.testing.assert_allclose(mean, [1, -2], atol=0.5)
+        found = hamiltonian.diagnose(draws.values)
+        assert found["r_hat"].max() < 1.05
+        assert found["ess_bulk"].min() > 100
+    assert settings.num_gradients == 8 * 800 * 8
+
+
+@pytest.mark.slow
+def test_sweep_runs_reports_and_keeps_what_is_there(tmp_path):
+    arguments = [
+        f"--results={tmp_path}",
+        "--quick",
+        *("--targets", "breast_cancer"),
+        *("--families", "mean_field", "iaf"),
+        *("--seeds", "0", "1"),
+    ]
+    sweep_posteriors.main(arguments)
+    paths = sorted(tmp_path.rglob("results.json"))
+    assert len(paths) == 5  # and the reference
+    before = [path.stat().st_mtime_ns for path in paths]
+    sweep_posteriors.main(arguments)
+    assert [path.stat().st_mtime_ns for path in paths] == before
+    table = report_posteriors.posteriors(read_results(tmp_path))
+    assert "| breast_cancer, 31 | mean-field Gaussian | 0, 1 |" in table
+    assert "Moments of breast_cancer: HMC, 4 chains" in table
+
+
+@pytest.mark.slow
+def test_neutra_runs_reports_and_overwrites_nothing(tmp_path):
+    arguments = [f"--results={tmp_path}", "--quick"]
+    neutra.main(arguments)
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["neutra"]["num_training_gradients"] == 50 * 64
+    table = report_posteriors.neutra(read_results(tmp_path))
+    assert "| HMC, best |" in table
+    with pytest.raises(SystemExit, match="must hold no results.json yet"):
+        neutra.main(arguments)
+
+
+def test_funnel_by_hand():
+    from scipy import stats
+
+    z = np.array([1.3, *np.linspace(-2, 2, 9)])
+    expected = stats.norm(0, 3).logpdf(z[0])
+    expected += stats.norm(0, np.exp(0.65)).logpdf(z[1:]).sum()
+    found = neutra.funnel_log_prob(tf.constant(z, tf.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: posterior_targets.get_target("ten_schools"),
+            "`target` must be one of eight_schools, .*; got 'ten_schools'",
+        ),
+        (
+            lambda: surrogate_families.make_surrogate("normal", 3),
+            "`family` must be one of mean_field, .*; got 'normal'",
+        ),
+    ],
+)
+def test_unknown_names_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,1 @@
+"""Flows fitted to two-dimensional densities."""

@@ -1,0 +1,1 @@
+"""Deep latent Gaussian models of images: data, model, training, evaluation."""

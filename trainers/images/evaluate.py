@@ -1,0 +1,174 @@
+"""Test ELBO, its parts and log p(x) of a trained DLGM, image by image."""
+
+import io
+import math
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from ml_collections import config_dict
+
+from trainers.images import data
+from trainers.images.train import ImageRun
+from trainers.runs import errors, provenance
+from trainers.runs import workdir as workdirs
+
+__all__ = ["check_config", "evaluate", "summary"]
+
+_POSITIVE = (
+    "num_elbo_samples",
+    "num_importance_samples",
+    "num_images",
+    "batch_size",
+)
+
+
+def check_config(config: config_dict.ConfigDict) -> None:
+    """Refuses settings of the evaluation that cannot be run.
+
+    Args:
+      config: as made by `configs/image_defaults.py`.
+
+    Raises:
+      InputError: naming the first key whose value breaks its rule.
+    """
+    for name in _POSITIVE:
+        value = config.evaluation[name]
+        if value < 1:
+            raise errors.InputError(
+                f"`evaluation.{name}` must be at least 1; got {value}."
+            )
+
+
+def _mean_and_error(name: str, values: np.ndarray) -> dict[str, float]:
+    """The mean over the images, and its standard error."""
+    return {
+        name: float(values.mean()),
+        f"{name}_standard_error": float(
+            values.std(ddof=min(1, len(values) - 1)) / math.sqrt(len(values))
+        ),
+    }
+
+
+def _median_seconds(workdir: str) -> float | None:
+    seconds = [
+        line["seconds_per_step"] for line in workdirs.MetricsLog(workdir).read()
+    ]
+    seconds = seconds[1:] or seconds  # the first execution compiles
+    return float(np.median(seconds)) if seconds else None
+
+
+def _save_per_image(workdir: str, arrays: Mapping[str, np.ndarray]) -> None:
+    buffer = io.BytesIO()
+    named: Any = dict(arrays)
+    np.savez(buffer, **named)
+    path = os.path.join(workdir, "per_image.npz")
+    with workdirs.writing(path), tf.io.gfile.GFile(path, "wb") as file:
+        file.write(buffer.getvalue())
+
+
+def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
+    """Evaluates the best weights, or the newest where none were validated.
+
+    Args:
+      run: restored or trained; its weights become the evaluated ones.
+      workdir: its directory; gets per_image.npz.
+
+    Returns:
+      What results.json holds. Bounds are means over test images, in nats.
+
+    Raises:
+      InputError: the best weights cannot be read.
+      StorageError: per_image.npz could not be written.
+    """
+    config, settings = run.config, run.config.evaluation
+    num_steps, is_finished = run.step, run.is_finished
+    evaluated_step, weights = num_steps, "newest"
+    if int(run.progress.best_step):
+        with run.strategy.scope():
+            evaluated_step = run.open_best_weights(workdir).restore()
+        weights = "best validation ELBO"
+    x = data.evaluation_images(run.splits, config, "test")
+    logging.info(
+        "Evaluating the %s weights, of step %s, on %s test images.",
+        "best" if int(run.progress.best_step) else "newest",
+        f"{evaluated_step:,}",
+        f"{len(x):,}",
+    )
+    bounds = run.model.bounds(
+        x, settings.num_elbo_samples, batch_size=settings.batch_size
+    )
+    log_marginal = run.model.log_marginal_likelihood(
+        x[: settings.num_images],
+        settings.num_importance_samples,
+        batch_size=settings.batch_size,
+        verbose=int(sys.stderr.isatty()),
+    )
+    iwae = f"iwae_{settings.num_importance_samples}"
+    _save_per_image(
+        workdir,
+        {
+            **bounds,
+            iwae: log_marginal.estimates,
+            f"{iwae}_standard_error": log_marginal.standard_errors,
+        },
+    )
+    is_cut = run.last_step < config.training.num_steps
+    results = {
+        "experiment": config.model.name,
+        "dataset": config.data.dataset,
+        "flow": config.posterior.flow,
+        "num_flow_steps": config.posterior.num_flow_steps,
+        "prior": config.prior.flow,
+        "num_prior_steps": config.prior.num_flow_steps,
+        "num_stochastic_layers": config.model.num_stochastic_layers,
+        "recipe": config.training.recipe,
+        "seed": config.training.seed,
+    }
+    for name, values in bounds.items():
+        results |= _mean_and_error(name, values)
+    return {
+        **results,
+        **_mean_and_error(iwae, log_marginal.estimates),
+        "num_elbo_samples": settings.num_elbo_samples,
+        "num_importance_samples": settings.num_importance_samples,
+        "num_iwae_images": len(log_marginal.estimates),
+        "protocol": data.protocol(run.splits, config),
+        "num_steps": num_steps,
+        "num_planned_steps": config.training.num_steps,
+        "unfinished": is_cut or not is_finished,
+        "stopped_early": run.stopped_early,
+        "evaluated_weights": weights,
+        "evaluated_step": evaluated_step,
+        "best_validation_elbo": float(run.progress.best_elbo)
+        if int(run.progress.best_step)
+        else None,
+        "num_parameters": run.num_parameters,
+        "num_replicas": run.strategy.num_replicas_in_sync,
+        "seconds_per_step": _median_seconds(workdir),
+        **provenance.describe_end(),
+        "config": config.to_dict(),
+    }
+
+
+def summary(results: Mapping[str, Any], figures: str) -> str:
+    """One line for the person who waited.
+
+    Args:
+      results: as `evaluate` returns them.
+      figures: where the pictures are.
+    """
+
+    def shown(name: str) -> str:
+        error = results[f"{name}_standard_error"]
+        return f"{name} {results[name]:.3f} +- {error:.3f}"
+
+    iwae = f"iwae_{results['num_importance_samples']}"
+    return (
+        f"{results['dataset']}, test, nats per image: {shown('elbo')}, "
+        f"{shown(iwae)}; pictures in {figures}"
+    )

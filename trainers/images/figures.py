@@ -1,0 +1,154 @@
+"""Pictures of a trained DLGM: what it makes, and what it makes of images."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from matplotlib import figure
+
+from tfp_flows import models
+from trainers import flows
+from trainers.runs import figures
+
+__all__ = ["save_all"]
+
+_ROWS = 8
+_TRAINING, _VALIDATION = "#7b2382", "#e0702a"
+
+
+def _tiles(images: np.ndarray) -> np.ndarray:
+    """`[R, C, H, W]` to one picture, with a line between its tiles."""
+    padded = np.pad(images, [(0, 0), (0, 0), (0, 1), (0, 1)])
+    rows, columns, height, width = padded.shape
+    return padded.transpose(0, 2, 1, 3).reshape(rows * height, columns * width)
+
+
+def _save_tiles(path: str, images: np.ndarray, title: str) -> None:
+    rows, columns = images.shape[:2]
+    fig = figure.Figure(
+        figsize=(0.6 * columns, 0.6 * rows + 0.3), layout="constrained"
+    )
+    axes = fig.subplots()
+    axes.imshow(
+        _tiles(images), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest"
+    )
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=9)
+    figures.save(fig, path, dpi=130)
+
+
+def _decode(model: models.DLGM, z: np.ndarray) -> np.ndarray:
+    """Mean images of latents `[..., D]`, `[..., H, W]`."""
+    outputs = model.decode(tf.constant(z.reshape(-1, z.shape[-1])))
+    means = model.likelihood.mean(
+        outputs, event_ndims=outputs.shape.rank - 1
+    ).numpy()
+    return means.reshape(*z.shape[:-1], *model.image_shape)
+
+
+def _traversals(model: models.DLGM, x: np.ndarray) -> np.ndarray:
+    """Images along the latents that the posterior uses most, one per row."""
+    z = model.posterior_mean(x).numpy()
+    used = np.argsort(-z.var(axis=0), kind="stable")[:_ROWS]
+    values = np.linspace(-2.5, 2.5, 11)
+    latents = np.zeros([len(used), len(values), z.shape[1]], z.dtype)
+    for row, index in enumerate(used):
+        latents[row, :, index] = values
+    return _decode(model, latents)
+
+
+def _save_learning_curve(
+    path: str, metrics: Sequence[Mapping[str, Any]], title: str
+) -> None:
+    fig = figure.Figure(figsize=(5.5, 3.7), layout="constrained")
+    axes = fig.subplots()
+    for key, label, colour in (
+        ("elbo", "training", _TRAINING),
+        ("val_elbo", "validation", _VALIDATION),
+    ):
+        lines = [line for line in metrics if key in line]
+        axes.plot(
+            [line["step"] for line in lines],
+            [line[key] for line in lines],
+            color=colour,
+            label=label,
+            linewidth=1.2,
+        )
+    axes.set_xscale("log")
+    # The first tenth is a rise from far below, which would flatten the rest.
+    late = [
+        line[key]
+        for line in metrics[len(metrics) // 10 :]
+        for key in ("elbo", "val_elbo")
+        if key in line
+    ]
+    if late:
+        margin = 0.1 * (max(late) - min(late)) + 1e-3
+        axes.set_ylim(min(late) - margin, max(late) + margin)
+    axes.set_xlabel("optimizer step")
+    axes.set_ylabel("ELBO, nats per image")
+    axes.set_title(title, fontsize=9)
+    axes.grid(True, which="both", linewidth=0.3, alpha=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figures.save(fig, path, dpi=130)
+
+
+def save_all(
+    directory: str,
+    *,
+    model: models.DLGM,
+    images: np.ndarray,
+    results: Mapping[str, Any],
+    metrics: Sequence[Mapping[str, Any]],
+) -> None:
+    """Samples, reconstructions, latent traversals and the learning curve.
+
+    Args:
+      directory: where to write the PNG files.
+      model: the trained model.
+      images: binary test images `[N, H, W]`.
+      results: as in results.json.
+      metrics: the lines of metrics.jsonl.
+    """
+    name = f"{results['dataset']}, posterior with " + flows.in_words(
+        results["flow"], results["num_flow_steps"]
+    )
+    if results["prior"] != "none":
+        name += ", prior with " + flows.in_words(
+            results["prior"], results["num_prior_steps"]
+        )
+    name += f", seed {results['seed']}"
+
+    def path(stem: str) -> str:
+        return os.path.join(directory, f"{stem}.png")
+
+    samples = model.sample(_ROWS * 12, seed=results["seed"]).numpy()
+    _save_tiles(
+        path("samples"),
+        samples.reshape(_ROWS, 12, *samples.shape[1:]),
+        f"samples: {name}",
+    )
+    shown = images[:24]
+    shown = shown[: len(shown) // 2 * 2]
+    pairs = np.stack([shown, model.reconstruct(shown).numpy()], axis=1)
+    # Two bands: images in a row, their reconstructions in the row below.
+    half = len(pairs) // 2
+    _save_tiles(
+        path("reconstructions"),
+        np.concatenate(
+            [
+                pairs[:half].transpose(1, 0, 2, 3),
+                pairs[half:].transpose(1, 0, 2, 3),
+            ]
+        ),
+        f"test images, reconstructions below: {name}",
+    )
+    _save_tiles(
+        path("latent_traversals"),
+        _traversals(model, images[:500]),
+        f"the most used latents from -2.5 to 2.5: {name}",
+    )
+    _save_learning_curve(path("learning_curve"), metrics, name)

@@ -1,0 +1,1 @@
+"""Surrogates and chains for other people's posteriors."""

@@ -1,0 +1,399 @@
+"""Tables of the runs on images, from their results.json files."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from trainers.report import text
+
+__all__ = ["digits", "mnist"]
+
+Results = Sequence[dict[str, Any]]
+
+# References, not measured here: K -> F / -ln p(x) in nats, as published.
+_PAPER = {
+    0: "96.75 / 89.9",
+    10: "93.56 / 87.5",
+    20: "91.95 / 86.5",
+    40: "90.62 / 85.7",
+    80: "89.59 / 85.1",
+}
+_RE_RUN = {
+    0: "96.99 / 92.39",
+    10: "93.97 / 89.95",
+    20: "93.02 / 89.32",
+    40: "92.47 / 88.92",
+    80: "92.21 / 88.74",
+}
+_REFERENCES = {
+    "Rezende & Mohamed (2015): -ln p from table 2, F read off figure 4": (
+        "binarised MNIST, 60,000 / 10,000; of which kind, the paper leaves "
+        "open, and others cite it as static",
+        _PAPER,
+    ),
+    "[re-run](https://github.com/bbyiringiro/"
+    "Advanced-Topics-in-Machine-Learning-ATML_HT22--Flows) by others of the "
+    "paper's set-up": (
+        "dynamic, for training and for test images",
+        _RE_RUN,
+    ),
+}
+
+
+class _Difference(NamedTuple):
+    """Of two models, image by image: the flow's minus that without one.
+
+    The flow is `of` the "posterior", or of the "prior".
+    """
+
+    of: str
+    without: dict[str, Any]
+    with_flow: dict[str, Any]
+    elbo: np.ndarray
+    iwae: np.ndarray
+
+
+def _iwae(run: dict[str, Any]) -> str:
+    return f"iwae_{run['num_importance_samples']}"
+
+
+def _experiment(run: dict[str, Any]) -> tuple[Any, ...]:
+    """What two runs must share to be compared image by image."""
+    return (
+        run["dataset"],
+        run["recipe"],
+        run["seed"],
+        run["num_stochastic_layers"],
+        run["num_steps"],
+        _annealing(run),
+        run["num_elbo_samples"],
+        run["num_importance_samples"],
+        run["num_iwae_images"],
+        sorted((k, str(v)) for k, v in run["protocol"].items()),
+    )
+
+
+def _posterior(run: dict[str, Any]) -> tuple[str, int]:
+    return run["flow"], run["num_flow_steps"]
+
+
+def _prior(run: dict[str, Any]) -> tuple[str, int]:
+    return run.get("prior", "none"), run.get("num_prior_steps", 0)
+
+
+def _differences(runs: Results) -> list[_Difference]:
+    """All pairs of a flow and no flow with values for every image.
+
+    First those of posteriors, of runs with a standard normal prior, then those
+    of priors, of runs with equal posteriors.
+    """
+    runs = [run for run in runs if "per_image" in run]
+    none = ("none", 0)
+    pairs = []
+    for of, part, other in (
+        ("posterior", _posterior, _prior),
+        ("prior", _prior, _posterior),
+    ):
+        for with_flow in (run for run in runs if part(run) != none):
+            if of == "posterior" and other(with_flow) != none:
+                continue
+            for without in (run for run in runs if part(run) == none):
+                if (*_experiment(without), other(without)) == (
+                    *_experiment(with_flow),
+                    other(with_flow),
+                ):
+                    a, b = without["per_image"], with_flow["per_image"]
+                    iwae = _iwae(without)
+                    pairs.append(
+                        _Difference(
+                            of,
+                            without,
+                            with_flow,
+                            _minus(b["elbo"], a["elbo"]),
+                            _minus(b[iwae], a[iwae]),
+                        )
+                    )
+    return pairs
+
+
+def _minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a.astype(np.float64) - b.astype(np.float64)
+
+
+def _mean(values: np.ndarray) -> str:
+    """The mean over the images with its standard error."""
+    error = values.std(ddof=1) / math.sqrt(len(values))
+    return f"{values.mean():+.3f} ± {error:.3f}"
+
+
+def _measured(run: dict[str, Any], name: str, sign: int = 1) -> str:
+    error = run[f"{name}_standard_error"]
+    return f"{sign * run[name]:.2f} ± {error:.2f}"
+
+
+def _annealing(run: dict[str, Any]) -> str:
+    return run.get("config", {}).get("training", {}).get("annealing", "none")
+
+
+def _flow(run: dict[str, Any]) -> str:
+    """The posterior's flow and, where they apply, the prior's and annealing."""
+    parts = [_name(*_posterior(run))]
+    prior = _name(*_prior(run))
+    if prior != "none":
+        parts.append(f"prior {prior}")
+    if _annealing(run) == "kl":
+        parts.append("KL annealed")
+    return "; ".join(parts)
+
+
+def _name(flow: str, num_steps: int) -> str:
+    return "none" if flow == "none" else f"{flow}, K = {num_steps}"
+
+
+def _runs(results: Results) -> list[dict[str, Any]]:
+    return [run for run in results if run.get("experiment") == "dlgm"]
+
+
+def _protocols(runs: Results) -> str:
+    """Sizes of the splits and how images became binary."""
+    texts = []
+    for run in runs:
+        p = run["protocol"]
+        training, evaluation = (
+            re.sub(r"^that of", "as in", p[f"{kind}_binarization"])
+            for kind in ("training", "evaluation")
+        )
+        texts.append(
+            f"{run['dataset']}, {run['recipe']}: {p['num_train']:,} / "
+            f"{p['num_validation']:,} / {p['num_test']:,} images for training, "
+            f"validation and test; training images {training}, the others "
+            f"{evaluation}"
+        )
+    return ". ".join(dict.fromkeys(texts)) + "."
+
+
+def digits(results: Results) -> str:
+    """Flow minus no flow on the digits, image by image, for every seed.
+
+    Args:
+      results: contents of results.json files; other experiments are ignored.
+
+    Returns:
+      A Markdown table and its caption.
+    """
+    pairs = [
+        pair
+        for pair in _differences(
+            [run for run in _runs(results) if run["dataset"] == "digits"]
+        )
+        if pair.of == "posterior"
+    ]
+    if not pairs:
+        return "Not measured: no pair of runs with a flow and without."
+    pairs.sort(key=lambda p: (_flow(p.with_flow), p.with_flow["seed"]))
+    first = pairs[0].with_flow
+    iwae = _iwae(first)
+    header = [
+        "flow",
+        "seed",
+        "ELBO, no flow",
+        "ELBO, flow",
+        "ELBO, flow - none",
+        f"{iwae}, no flow",
+        f"{iwae}, flow",
+        f"{iwae}, flow - none",
+    ]
+    rows: list[list[Any]] = []
+    for flow in dict.fromkeys(_flow(pair.with_flow) for pair in pairs):
+        group = [pair for pair in pairs if _flow(pair.with_flow) == flow]
+        for pair in group:
+            rows.append(
+                [
+                    flow,
+                    pair.with_flow["seed"],
+                    _measured(pair.without, "elbo"),
+                    _measured(pair.with_flow, "elbo"),
+                    _mean(pair.elbo),
+                    _measured(pair.without, iwae),
+                    _measured(pair.with_flow, iwae),
+                    _mean(pair.iwae),
+                ]
+            )
+        if len(group) > 1:
+            rows.append([flow, "all", *_overall(group)])
+    runs = [run for pair in pairs for run in (pair.without, pair.with_flow)]
+    caption = (
+        f"Nats per image, higher is better, after {first['num_steps']:,} steps "
+        "([config](configs/digits.py)): means over the "
+        f"{len(pairs[0].elbo)} test images ± their standard error, with "
+        f"{first['num_elbo_samples']} samples of each image for the ELBO and "
+        f"{first['num_importance_samples']:,} for {iwae}. Differences are "
+        "paired: same test images, same noise, same seed. In the rows `all` "
+        "the first ± is the standard error over the images of the mean of the "
+        "seeds, the one in brackets that over the seeds. "
+        f"{_protocols(runs)} {text.provenance(runs)}"
+    )
+    return "\n".join([*text.table(header, rows, 1), "", caption])
+
+
+def _overall(group: Sequence[_Difference]) -> list[str]:
+    """Cells of the row `all`: both errors of the mean over the seeds."""
+    cells = []
+    for name in ("elbo", _iwae(group[0].without)):
+        for side in ("without", "with_flow"):
+            values = [getattr(pair, side)[name] for pair in group]
+            cells.append(f"{np.mean(values):.2f}")
+        differences = np.stack(
+            [pair.elbo if name == "elbo" else pair.iwae for pair in group]
+        )
+        means = differences.mean(axis=1)
+        over_seeds = means.std(ddof=1) / math.sqrt(len(means))
+        cells.append(
+            f"**{_mean(differences.mean(axis=0))}** (± {over_seeds:.3f})"
+        )
+    return cells
+
+
+def mnist(results: Results) -> str:
+    """All runs on MNIST and the like, and what others have published.
+
+    Args:
+      results: contents of results.json files; other experiments are ignored.
+
+    Returns:
+      Markdown tables and their captions.
+    """
+    runs = [run for run in _runs(results) if run["dataset"] != "digits"]
+    if not runs:
+        return "Not measured: no results.json of these data sets."
+    runs.sort(
+        key=lambda run: (
+            run["dataset"],
+            run["recipe"],
+            run["num_stochastic_layers"],
+            run["num_flow_steps"],
+            run["flow"],
+            _prior(run),
+            run["seed"],
+        )
+    )
+    header = [
+        "data set",
+        "recipe",
+        "flow",
+        "steps",
+        "weights",
+        "seed",
+        "F = -ELBO",
+        "-ln p(x)",
+        "S, images",
+        "KL",
+        "parameters",
+        "ms / step",
+    ]
+    lines = text.table(header, map(_row, runs), num_words=5)
+    lines += [
+        "",
+        "Nats per image on the test split, lower is better, ± the standard "
+        "error over the images: F on all test images with "
+        f"{_joined(run['num_elbo_samples'] for run in runs)} samples of each; "
+        "-ln p(x) by importance sampling, S samples of each of the first test "
+        "images; ms / step is the median while training. "
+        f"{_annealed(runs)}{_protocols(runs)} {text.provenance(runs)}",
+    ]
+    for pair in _differences(runs):
+        lines += ["", _sentence(pair)]
+    lines += ["", *_references()]
+    return "\n".join(lines)
+
+
+def _annealed(runs: Results) -> str:
+    lengths = [
+        run["config"]["training"]["annealing_steps"]
+        for run in runs
+        if _annealing(run) == "kl"
+    ]
+    if not lengths:
+        return ""
+    return (
+        "KL annealed: while training, the weight of the KL divergence rises "
+        f"from 0 to 1 over the first {_joined(lengths)} steps, the default of "
+        "autoregressive flows; their rows without it are of "
+        "`--config.training.annealing=none`. "
+    )
+
+
+def _joined(numbers: Iterable[int]) -> str:
+    return ", ".join(f"{number:,}" for number in sorted(set(numbers)))
+
+
+def _row(run: dict[str, Any]) -> list[str]:
+    iwae = _iwae(run)
+    recipe = run["recipe"]
+    if run["num_stochastic_layers"] > 1:
+        recipe += f", L = {run['num_stochastic_layers']}"
+    weights = "last"
+    if run["evaluated_weights"] != "newest":
+        weights = f"best validation, step {run['evaluated_step']:,}"
+    seconds = run["seconds_per_step"]
+    return [
+        run["dataset"],
+        recipe,
+        _flow(run),
+        _steps(run),
+        weights,
+        str(run["seed"]),
+        _measured(run, "elbo", sign=-1),
+        _measured(run, iwae, sign=-1),
+        f"{run['num_importance_samples']:,}, {run['num_iwae_images']:,}",
+        _measured(run, "kl"),
+        f"{run['num_parameters']:,}",
+        "-" if seconds is None else f"{1e3 * seconds:.1f}",
+    ]
+
+
+def _steps(run: dict[str, Any]) -> str:
+    """How many; of how many, and with its curve, if it is not finished."""
+    steps = f"{run['num_steps']:,}"
+    if run["stopped_early"]:
+        return f"{steps} (stopped early)"
+    if not run["unfinished"]:
+        return steps
+    curve = run.get("pictures", {}).get("learning_curve")
+    label = f"[unfinished]({curve})" if curve else "unfinished"
+    return f"{steps} of {run['num_planned_steps']:,}, **{label}**"
+
+
+def _sentence(pair: _Difference) -> str:
+    run = pair.with_flow
+    without = "no flow" if pair.of == "posterior" else "a standard normal prior"
+    if _annealing(pair.without) == "kl":
+        without += ", KL annealed too"
+    return (
+        f"{run['dataset']}, {run['recipe']}, seed {run['seed']}, {_flow(run)} "
+        f"minus {without}, paired over the same images and noise: ELBO "
+        f"{_mean(pair.elbo)}, ln p(x) {_mean(pair.iwae)}."
+    )
+
+
+def _references() -> list[str]:
+    lengths = sorted(_PAPER)
+    rows = [
+        [source, images, *(values[k] for k in lengths)]
+        for source, (images, values) in _REFERENCES.items()
+    ]
+    return [
+        *text.table(
+            ["published: F / -ln p(x)", "MNIST images"]
+            + [f"K = {k}" for k in lengths],
+            rows,
+            num_words=2,
+        ),
+        "",
+        "Published figures for orientation, with S = 200, 500,000 updates and "
+        "the set-up of `recipe=paper`. Protocols of binarisation differ by "
+        "nats: only runs of one protocol can be compared.",
+    ]

@@ -1,0 +1,167 @@
+"""Tables of the surrogate posteriors, and of NeuTra."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from trainers.report import text
+
+__all__ = ["neutra", "posteriors"]
+
+Results = Sequence[dict[str, Any]]
+
+# What is wanted of a flow, for every variable and seed.
+_MEAN_WITHIN = 0.1  # posterior standard deviations
+_SD_RATIO = (0.85, 1.15)
+
+
+def posteriors(results: Results) -> str:
+    """How well each family meets each posterior, in the worst of its seeds.
+
+    Args:
+      results: contents of results.json files; other experiments are ignored.
+
+    Returns:
+      A Markdown table and its caption.
+    """
+    runs = [run for run in results if run.get("experiment") == "posterior"]
+    if not runs:
+        return "Not measured: no results.json of `trainers.sweeps.posteriors`."
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for run in runs:
+        groups.setdefault((run["target"], run["family"]), []).append(run)
+    names = list(dict.fromkeys(run["target"] for run in runs))
+    order = list(_FAMILIES)
+    rows = [
+        _row(group)
+        for _, group in sorted(
+            groups.items(),
+            key=lambda item: (names.index(item[0][0]), order.index(item[0][1])),
+        )
+    ]
+    header = [
+        *("posterior, D", "surrogate", "seeds", "means within, sd"),
+        *("sd ratios", "wanted", "k-hat", "free energy, nats"),
+        *("parameters", "seconds"),
+    ]
+    first = runs[0]
+    settings = first["settings"]
+    sources = dict.fromkeys(f"{run['target']}: {run['source']}" for run in runs)
+    caption = (
+        "The largest error of a mean over all variables and seeds, in "
+        "posterior standard deviations; the smallest and the largest ratio of "
+        f"standard deviations; wanted is {_MEAN_WITHIN} and "
+        f"[{_SD_RATIO[0]}, {_SD_RATIO[1]}]. Pareto's k-hat of the importance "
+        "weights (reliable below 0.7) and the free energy, up to the "
+        "posterior's constant: largest over the seeds. Every flow ends in a "
+        "trained location and triangular matrix, those of the full-rank "
+        "Gaussian. "
+        "`tfp.vi.fit_surrogate_posterior`, "
+        f"{settings['num_steps']:,} steps of {settings['num_samples']} samples "
+        f"for all; moments of {settings['num_evaluation_samples']:,} samples. "
+        f"{'; '.join(sources)}.{_references(results)} "
+        f"{text.provenance(runs)}"
+    )
+    return "\n".join([*text.table(header, rows, 2), "", caption])
+
+
+_FAMILIES = {
+    "mean_field": "mean-field Gaussian",
+    "full_rank": "full-rank Gaussian",
+    "planar": "planar `Scan`, K = 16, full-rank",
+    "iaf": "IAF, K = 2, full-rank",
+    "spline": "autoregressive splines, K = 2, full-rank",
+}
+
+
+def _row(group: Sequence[dict[str, Any]]) -> list[str]:
+    first = group[0]
+    error = max(run["largest_mean_error"] for run in group)
+    low = min(run["smallest_sd_ratio"] for run in group)
+    high = max(run["largest_sd_ratio"] for run in group)
+    least, most = _SD_RATIO
+    is_met = error <= _MEAN_WITHIN and least <= low <= high <= most
+    worst = max(group, key=lambda run: run["free_energy"])
+    seconds = sorted(run["seconds"] for run in group)[len(group) // 2]
+    return [
+        f"{first['target']}, {first['event_size']}",
+        _FAMILIES[first["family"]],
+        text.joined(run["seed"] for run in group),
+        f"{error:.3f}",
+        f"{low:.3f} to {high:.3f}",
+        "met" if is_met else "missed",
+        f"{max(run['k_hat'] for run in group):.2f}",
+        f"{worst['free_energy']:.3f} ± "
+        f"{worst['free_energy_standard_error']:.3f}",
+        f"{first['num_parameters']:,}",
+        f"{seconds:.0f}",
+    ]
+
+
+def _references(results: Results) -> str:
+    """How sure the moments are that were sampled here."""
+    texts = [
+        f" Moments of {run['target']}: HMC, "
+        f"{run['settings']['num_chains']} chains of "
+        f"{run['settings']['num_results']:,} draws, largest R-hat "
+        f"{run['largest_r_hat']:.4f}, smallest bulk effective sample size "
+        f"{run['smallest_ess_bulk']:,.0f}."
+        for run in results
+        if run.get("experiment") == "posterior_reference"
+    ]
+    return "".join(texts)
+
+
+def neutra(results: Results) -> str:
+    """NeuTra beside plain HMC on Neal's funnel.
+
+    Args:
+      results: contents of results.json files; other experiments are ignored.
+
+    Returns:
+      A Markdown table and its caption.
+    """
+    runs = [run for run in results if run.get("experiment") == "neutra"]
+    if not runs:
+        return "Not measured: no results.json of `trainers.posteriors.neutra`."
+    run = runs[0]
+    best = max(run["plain"], key=lambda hmc: hmc["ess_per_gradient"])
+    rows = [_sampler("NeuTra, IAF", run["neutra"])]
+    rows += [
+        _sampler("HMC, best" if hmc is best else "HMC", hmc)
+        for hmc in run["plain"]
+    ]
+    header = [
+        *("sampler", "step size", "accepted", "R-hat of v", "mean of v"),
+        *("sd of v", "bulk ESS of v", "gradients", "of them training"),
+        *("ESS / 1,000 gradients", "without training"),
+    ]
+    ratio = run["neutra"]["ess_per_gradient"] / best["ess_per_gradient"]
+    settings = run["settings"]
+    caption = (
+        f"Neal's funnel in {run['event_size']} dimensions, v ~ N(0, 3^2). "
+        "Effective samples per gradient of the log density, training "
+        f"included: {ratio:,.0f} times those of plain HMC at its best step "
+        f"size. {settings['neutra']['num_chains']} chains of "
+        f"{settings['neutra']['num_results']:,} draws, "
+        f"{settings['neutra']['num_leapfrog_steps']} leapfrog steps for NeuTra "
+        f"and {settings['plain']['num_leapfrog_steps']} for plain HMC, whose "
+        "chains have not mixed where R-hat is above 1.01. "
+        f"{text.provenance([run])}"
+    )
+    return "\n".join([*text.table(header, rows, 1), "", caption])
+
+
+def _sampler(name: str, found: dict[str, Any]) -> list[str]:
+    return [
+        name,
+        f"{found['step_size']:.2g}",
+        f"{found['acceptance_rate']:.2f}",
+        f"{found['r_hat']:.4f}",
+        f"{found['mean']:.3f}",
+        f"{found['sd']:.3f}",
+        f"{found['ess_bulk']:,.0f}",
+        f"{found['num_gradients'] + found['num_training_gradients']:,}",
+        f"{found['num_training_gradients']:,}",
+        f"{1e3 * found['ess_per_gradient']:.3g}",
+        f"{1e3 * found['ess_per_gradient_without_training']:.3g}",
+    ]

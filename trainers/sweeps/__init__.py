@@ -1,0 +1,1 @@
+"""Whole experiments: many runs, one after the other."""

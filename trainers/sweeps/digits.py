@@ -1,0 +1,101 @@
+"""The digits with a planar flow and without, for several seeds.
+
+    python -m trainers.sweeps.digits --workdir=runs/digits_sweep \
+        --results=results/digits
+
+A run takes about a minute on two cores, keeps its own workdir and ends with
+`<results>/<flow>_K<k>_seed<s>/results.json` and, beside it, the bounds of each
+test image, for paired differences. Runs that have their results.json are left
+alone, interrupted ones are continued.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ml_collections import config_dict
+
+from configs import digits, image_defaults
+from trainers.images import build
+from trainers.images import keep as keep_results
+from trainers.runs import command_line, errors
+from trainers.sweeps.run_missing import run_missing
+
+__all__ = ["Cell", "cells", "main"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run of the sweep."""
+
+    flow: str
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """Its directory, below that of the sweep."""
+        length = self.config().posterior.num_flow_steps
+        return f"{self.flow}_K{length}_seed{self.seed}"
+
+    def config(self, variant: str | None = None) -> config_dict.ConfigDict:
+        """Its configuration; `variant` may be "runlocal"."""
+        parts = [f"flow={self.flow}", *([variant] if variant else [])]
+        config = digits.get_config(",".join(parts))
+        config.training.seed = self.seed
+        return config
+
+
+def cells(flows: Sequence[str], seeds: Sequence[int]) -> Iterator[Cell]:
+    """All runs, seed by seed, so that every seed is a pair early."""
+    for seed, flow in itertools.product(seeds, flows):
+        yield Cell(flow, seed)
+
+
+def _keep(workdir: str, results: str, found: Any) -> None:
+    del found  # read again, from the workdir
+    keep_results.keep(workdir, results, figures=())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: see the module's docstring."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainers.sweeps.digits",
+        description="Trains with a flow and without, seed by seed.",
+    )
+    add = parser.add_argument
+    add("--workdir", required=True, help="directory of the runs' workdirs")
+    add("--results", required=True, help="directory of the results.json files")
+    add(
+        "--flows",
+        nargs="+",
+        choices=image_defaults.FLOWS,
+        default=("none", "planar"),
+    )
+    add("--seeds", nargs="+", type=int, default=(0, 1, 2, 3, 4))
+    add("--variant", choices=("runlocal",), help="tiny runs, to try it out")
+    arguments = parser.parse_args(argv)
+    command_line.set_up_log()
+    todo = list(cells(arguments.flows, arguments.seeds))
+    try:
+        for cell in todo:
+            build.check_config(cell.config(arguments.variant))
+        run_missing(
+            todo,
+            workdir=arguments.workdir,
+            results=arguments.results,
+            variant=arguments.variant,
+            keep=_keep,
+        )
+    except (
+        errors.InputError,
+        errors.NonFiniteError,
+        errors.StorageError,
+    ) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

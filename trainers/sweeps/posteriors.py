@@ -1,0 +1,123 @@
+"""Surrogates of other people's posteriors: targets, families, seeds.
+
+    python -m trainers.sweeps.posteriors --results=results/posteriors
+
+Every fit ends with `<results>/<target>/<family>_seed<s>/results.json`; those
+that have theirs are left alone. A target without true moments is sampled first,
+see `trainers.posteriors.sample`, into `<results>/<target>/reference`.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from trainers.posteriors import fit as fit_posterior
+from trainers.posteriors import sample as sample_posterior
+from trainers.posteriors.families import FAMILIES
+from trainers.posteriors.targets import TARGETS, PosteriorTarget, get_target
+from trainers.runs import command_line, provenance
+from trainers.runs import workdir as workdirs
+
+__all__ = ["main"]
+
+
+def _moments(
+    name: str, target: PosteriorTarget, results: str, quick: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """True mean and standard deviation of the variables, `[V]` each."""
+    if target.mean is not None and target.sd is not None:
+        return target.mean, target.sd
+    directory = os.path.join(results, name, "reference")
+    path = os.path.join(directory, "results.json")
+    if not tf.io.gfile.exists(path):
+        logging.info("%s: sampled, as its moments are not known.", name)
+        found = (
+            sample_posterior.run(name, sample_posterior.QUICK)
+            if quick
+            else sample_posterior.run(name)
+        )
+        tf.io.gfile.makedirs(directory)
+        workdirs.write_json(path, found)
+    found = workdirs.read_json(path)
+    return np.array(found["mean"]), np.array(found["sd"])
+
+
+def _run(
+    name: str,
+    target: PosteriorTarget,
+    family: str,
+    seed: int,
+    moments: tuple[np.ndarray, np.ndarray],
+    settings: fit_posterior.Settings,
+) -> dict[str, Any]:
+    surrogate, training = fit_posterior.fit(target, family, seed, settings)
+    errors = fit_posterior.evaluate(target, surrogate, *moments, seed, settings)
+    return {
+        "experiment": "posterior",
+        "target": name,
+        "source": target.source,
+        "event_size": target.event_size,
+        "names": list(target.names),
+        "family": family,
+        "seed": seed,
+        **training,
+        **errors,
+        "settings": settings._asdict(),
+        **provenance.describe_end(),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: see the module's docstring."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainers.sweeps.posteriors",
+        description="Fits every family to every posterior, seed by seed.",
+    )
+    add = parser.add_argument
+    add("--results", required=True, help="directory of results.json files")
+    add("--targets", nargs="+", choices=TARGETS, default=tuple(TARGETS))
+    add("--families", nargs="+", choices=FAMILIES, default=FAMILIES)
+    add("--seeds", nargs="+", type=int, default=(0, 1, 2))
+    add("--quick", action="store_true", help="tiny, to try it out")
+    flags = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    command_line.set_up_log()
+    settings = fit_posterior.QUICK if flags.quick else fit_posterior.Settings()
+    for name in flags.targets:
+        target = get_target(name)
+        moments = _moments(name, target, flags.results, flags.quick)
+        for family in flags.families:
+            for seed in flags.seeds:
+                directory = os.path.join(
+                    flags.results, name, f"{family}_seed{seed}"
+                )
+                path = os.path.join(directory, "results.json")
+                if tf.io.gfile.exists(path):
+                    logging.info("%s has its results.json: kept.", directory)
+                    continue
+                found = _run(name, target, family, seed, moments, settings)
+                tf.io.gfile.makedirs(directory)
+                workdirs.write_json(path, found)
+                logging.info(
+                    "%s, %s, seed %d: means within %.3f sd, sd ratios %.3f to "
+                    "%.3f, k-hat %.2f, %.0f s.",
+                    name,
+                    family,
+                    seed,
+                    found["largest_mean_error"],
+                    found["smallest_sd_ratio"],
+                    found["largest_sd_ratio"],
+                    found["k_hat"],
+                    found["seconds"],
+                )
+                keras.utils.clear_session()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""What the sweeps share: running those runs that have no results yet."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+from absl import logging
+from ml_collections import config_dict
+
+from trainers import run
+from trainers.runs import workdir as workdirs
+
+__all__ = ["Cell", "run_missing"]
+
+
+class Cell(Protocol):
+    """One run of a sweep."""
+
+    @property
+    def path(self) -> str:
+        """Its directory, below that of the sweep."""
+
+    def config(self, variant: str | None = None) -> config_dict.ConfigDict:
+        """Its configuration; `variant` may be "runlocal"."""
+
+
+def _keep_results_json(workdir: str, results: str, found: Any) -> None:
+    del workdir
+    tf.io.gfile.makedirs(results)
+    workdirs.write_json(os.path.join(results, "results.json"), found)
+
+
+def run_missing(
+    todo: Sequence[Cell],
+    *,
+    workdir: str,
+    results: str,
+    variant: str | None = None,
+    keep: Callable[[str, str, Any], None] = _keep_results_json,
+) -> None:
+    """Runs those cells that have no results.json yet.
+
+    Args:
+      todo: the runs.
+      workdir: directory of the workdirs.
+      results: directory of the results.json files; existing ones are kept.
+      variant: see `Cell.config`.
+      keep: called with the workdir of a finished run, the directory of its
+        results, and what its results.json holds; it writes results.json last.
+    """
+    for number, cell in enumerate(todo, start=1):
+        kept = os.path.join(results, cell.path)
+        if tf.io.gfile.exists(os.path.join(kept, "results.json")):
+            logging.info("%s has its results.json: kept.", cell.path)
+            continue
+        logging.info("Run %d of %d: %s.", number, len(todo), cell.path)
+        place = os.path.join(workdir, cell.path)
+        found = run.train_and_evaluate(cell.config(variant), place)
+        keep(place, kept, found)
+        keras.utils.clear_session()
