@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from tfp_flows import likelihoods, replicas
 from tfp_flows._arguments import as_positive_integer, check_precision
-from tfp_flows._count_metric import Count
 from tfp_flows.layers.made import MADE
 from tfp_flows.math import noise
 from tfp_flows.models.checked_model import (
@@ -89,7 +88,6 @@ class BernoulliMADE(CheckedModel):
         self._log_likelihood = keras.metrics.Mean(
             name="log_likelihood", dtype=self.variable_dtype
         )
-        self._num_non_binary = Count("num_non_binary")
         self._init_checked_inputs()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -58,16 +58,16 @@ class _NonBinaryWarning(keras.callbacks.Callback):
 class CheckedModel(keras.Model):
     """A model of images; a subclass says which ones and what to do with them.
 
-    It sets `event_shape`, `likelihood`, and counts non-binary values
-    in `_num_non_binary`.
+    It sets `event_shape` and `likelihood`, calls `_init_checked_inputs`, and
+    counts non-binary values in `_num_non_binary`.
     """
 
     event_shape: tuple[int, ...] | None
     likelihood: likelihoods.Likelihood
-    _num_non_binary: Count
 
     def _init_checked_inputs(self) -> None:
         self._said = OnceWarnings()
+        self._num_non_binary = Count("num_non_binary")
 
     @property
     def image_shape(self) -> tuple[int, ...]:

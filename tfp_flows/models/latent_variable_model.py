@@ -43,7 +43,6 @@ class LatentVariableModel(CheckedModel):
             for name in self._metric_names()
         }
         self._num_evaluated = Count("num_evaluated")
-        self._num_non_binary = Count("num_non_binary")
         # Not by assignment, which would make them state that `export` saves.
         self.__dict__["compiled_functions"] = {}
         self._init_checked_inputs()
