@@ -1,7 +1,4 @@
-"""Which images a model takes: where they are in data, shapes and dtypes.
-
-Everything here is static, so safe in a compiled step.
-"""
+"""Which images a model takes: where they are in data, shapes and dtypes."""
 
 import inspect
 import math
@@ -50,24 +47,14 @@ class OnceWarnings:
 
 
 class InputRules(NamedTuple):
-    """What a model asks of its images.
+    """What a model asks of its images."""
 
-    Attributes:
-      event_shape: shape of an image as the encoder takes it, or () if the
-        first data decide it.
-      support: "binary", "unit_interval" or "real".
-      dtype: "float32" or "float64": what the model computes with.
-      likelihood: name of the likelihood, for messages.
-      argument: what messages call the data.
-      once: the model's `OnceWarnings`.
-    """
-
-    event_shape: tuple[int, ...]
-    support: str
-    dtype: str
-    likelihood: str
-    argument: str = "x"
-    once: Any = None
+    event_shape: tuple[int, ...]  # (): the first data decide it
+    support: str  # "binary", "unit_interval" or "real"
+    dtype: str  # what the model computes with
+    likelihood: str  # its name, for messages
+    argument: str = "x"  # what messages call the data
+    once: Any = None  # the model's `OnceWarnings`
 
     @property
     def number(self) -> str:
@@ -79,13 +66,8 @@ class InputRules(NamedTuple):
 def split_element(element: Any, argument: str = "x") -> tuple[Any, bool]:
     """The images in an element or its spec, and whether more is ignored.
 
-    Args:
-      element: `x`, `(x,)`, `(x, y)`, where `x` may be a dict with the key
-        "image" or with one entry.
-      argument: what error messages call the data.
-
-    Raises:
-      ValueError: there are sample weights, or the images are not found.
+    An element is `x`, `(x,)` or `(x, y)`, where `x` may be a dict with the key
+    "image" or with one entry. Others raise a ValueError.
     """
     labels = None
     if isinstance(element, tuple):
@@ -126,7 +108,7 @@ def select_images(element: Any, argument: str = "x") -> Any:
     return split_element(element, argument)[0]
 
 
-def images_spec(dataset: Any, argument: str = "x") -> tuple[Any, bool]:
+def images_spec(dataset: Any, argument: str) -> tuple[Any, bool]:
     """The spec of a data set's images, and whether anything is ignored."""
     spec, ignored = split_element(dataset.element_spec, argument)
     if not isinstance(spec, tf.TensorSpec):
@@ -192,10 +174,9 @@ def infer_event_shape(data: Any, argument: str = "x") -> tuple[int, ...]:
 def event_shapes_agree(
     shape: Sequence[int | None], event_shape: Sequence[int]
 ) -> bool:
-    """Whether images of `shape` may be reshaped to `event_shape`.
+    """Whether images of `shape`, as far as known, may be reshaped.
 
-    They may if they have equally many elements and either shape is flat, or
-    both agree without their axes of size 1. A shape with unknown sizes agrees.
+    Equally many elements, and one is flat or they agree but for axes of size 1.
     """
     sizes = [n for n in shape if n is not None]
     if len(sizes) < len(shape):
@@ -255,17 +236,7 @@ def to_event_shape(
 def conform(
     data: Any, shape: Any, dtype: Any, rules: InputRules
 ) -> tuple[InputRules, bool]:
-    """The rules with a shape, and whether values must be looked at as integers.
-
-    Args:
-      data: an array or a data set, whose values are not seen.
-      shape: of the images in it.
-      dtype: likewise.
-      rules: what the model asks for.
-
-    Raises:
-      ValueError: no images of that dtype and shape are right.
-    """
+    """The rules with an event shape, and whether only 0 and 1 are right."""
     is_dataset = _is_dataset(data)
     try:
         kind = tf.as_dtype(dtype)
@@ -286,9 +257,7 @@ def conform(
     return rules, binary_only
 
 
-def refuse_integers(
-    got: str, rules: InputRules, is_dataset: bool = False
-) -> None:
+def refuse_integers(got: str, rules: InputRules, is_dataset: bool) -> None:
     """Raises the error on integer images, which shows how to scale them."""
     scale = f"`{rules.argument} / 255`"
     if is_dataset:

@@ -1,12 +1,9 @@
 """Images and data sets of them, checked value by value.
 
-Arrays are checked at once, on the host. Data sets are checked batch by batch
-while they are read, not in the training step, where XLA drops assertions;
-`readable_errors` makes a plain `ValueError` of what TensorFlow raises then.
-
-Pixels that must be in [0, 1] may lie beyond by what rounding in float32 makes
-of a bound, `TOLERANCE`, and are clipped: `x * (1 / 255)`, a change of contrast
-or a resized image easily gives 1.0000001.
+Arrays are checked at once, on the host; data sets batch by batch while they
+are read, not in the training step, where XLA drops assertions. Pixels that are
+beyond [0, 1] by what rounding in float32 makes of a bound are clipped: scaling
+by 1 / 255, a change of contrast or a resized image easily gives 1.0000001.
 """
 
 import contextlib
@@ -23,10 +20,11 @@ import tensorflow as tf
 from tfp_flows.models.inputs import images
 from tfp_flows.models.inputs.images import InputRules, OnceWarnings
 
-TOLERANCE = 8 * 2.0**-23  # 8 float32 spacings of 1, about 1e-6
-_LOW, _HIGH = -TOLERANCE, 1 + TOLERANCE
+_TOLERANCE = 8 * 2.0**-23  # 8 float32 spacings of 1, about 1e-6
+_LOW, _HIGH = -_TOLERANCE, 1 + _TOLERANCE
 # A part of an array that fits a core's cache together with its masks.
 _CHUNK_BYTES = 2**19
+_EMPTY = "`{}` must hold at least one batch; got none."
 # Around a message that TensorFlow wraps into an error of its own.
 _BEGIN, _END = "<input error>", "</input error>"
 
@@ -42,21 +40,17 @@ def prepare(data: Any, rules: InputRules, number_batches: bool = True) -> Any:
         Counting keeps TensorFlow from giving each worker files of its own.
 
     Returns:
-      Images `[N, *event_shape]` of `rules.dtype`: of a tensor a tensor, else an
-      array, a view if nothing had to change. Of a data set another one: a
-      `PyDataset` of `(images,)`, else a `tf.data.Dataset` of images. But a
-      distributed data set as it is, which cannot be mapped: only its static
-      shape and dtype are checked.
-
-    Raises:
-      ValueError: what is wrong; what is wrong in a batch when it is read.
+      Images `[N, *event_shape]`: of a tensor a tensor, else an array, a view if
+      nothing had to change. Of a data set another one: a `PyDataset` of
+      `(images,)`, else a `tf.data.Dataset` of images. A distributed one cannot
+      be mapped: it is returned as it is, its static shape and dtype checked.
     """
     rules = rules._replace(once=rules.once or OnceWarnings())
     if isinstance(data, tf.data.Dataset | tf.distribute.DistributedDataset):
         return _prepare_dataset(data, rules, number_batches)
     if isinstance(data, keras.utils.PyDataset):
         if data.num_batches == 0:
-            raise ValueError(_empty(rules))
+            raise ValueError(_EMPTY.format(rules.argument))
         return _CheckedPyDataset(data, rules)
     if inspect.isgenerator(data):
         return _prepare_generator(data, rules)
@@ -87,26 +81,19 @@ def readable_errors() -> Iterator[None]:
         raise ValueError(message) from None
 
 
-def _empty(rules: InputRules) -> str:
-    return f"`{rules.argument}` must hold at least one batch; got none."
-
-
 def _check_array(
     x: np.ndarray, rules: InputRules, binary_only: bool, batch: Any = None
 ) -> tuple[np.ndarray, bool]:
-    """Images `[N, *event_shape]`, and whether some had to be clipped.
-
-    Warns of values other than 0 and 1, but in batches: the device counts those
-    of all data sets.
-    """
+    """Images `[N, *event_shape]`, and whether some had to be clipped."""
     if binary_only and x.size and not (0 <= x.min() and x.max() <= 1):
         got = f"{x.dtype.name} with values from {x.min()} to {x.max()}"
-        images.refuse_integers(got, rules)
+        images.refuse_integers(got, rules, False)
     with np.errstate(over="ignore"):  # inf is reported below
         x = x.astype(rules.dtype, copy=False)
     x = x.reshape([len(x), *rules.event_shape])
     is_real = rules.support == "real"
-    look = rules.support == "binary" and batch is None
+    # The device counts those of data sets.
+    look_for_non_binary = rules.support == "binary" and batch is None
     rows = max(1, _CHUNK_BYTES // max(1, x.itemsize * math.prod(x.shape[1:])))
     non_binary = beyond = False
     for start in range(0, len(x) if x.size else 0, rows):
@@ -115,15 +102,40 @@ def _check_array(
             low, high = np.min(chunk), np.max(chunk)
         is_finite = np.isfinite(low) and np.isfinite(high)
         if not (is_finite and (is_real or (low >= _LOW and high <= _HIGH))):
-            message = _value_message(tf.constant(x), rules, batch)
-            raise ValueError(message.numpy().decode())
+            raise ValueError(_array_message(x, rules, batch))
         if not (is_real or (low >= 0 and high <= 1)):
             beyond, chunk = True, np.clip(chunk, 0, 1)
-        if look and not non_binary:
+        if look_for_non_binary and not non_binary:
             non_binary = bool(np.any((chunk != 0) & (chunk != 1)))
     if non_binary:
         rules.once.non_binary(rules.likelihood)
     return np.clip(x, 0, 1) if beyond else x, beyond
+
+
+def _templates(rules: InputRules, is_numbered: bool) -> tuple[str, str]:
+    """The messages on values that are not finite, and out of range."""
+    batch = " of batch {}" if is_numbered else ""
+    where = f" in example {{}}{batch} (counted from 0)."
+    return (
+        f"`{rules.argument}` must be finite in {rules.dtype}; got {{}}{where}",
+        f"`{rules.argument}` must be in [0, 1] for the likelihood "
+        f"{rules.likelihood}; got values from {{}} to {{}}, first{where} Scale "
+        "pixels of 0 to 255 with `x / 255`.",
+    )
+
+
+def _array_message(x: np.ndarray, rules: InputRules, batch: Any) -> str:
+    """Says what is wrong with images, and with which one first."""
+    not_finite, out_of_range = _templates(rules, batch is not None)
+    finite = np.isfinite(x)
+    right = (x >= _LOW) & (x <= _HIGH) if finite.all() else finite
+    row = int(np.argmin(right.reshape([len(x), -1]).all(axis=1)))
+    if finite.all():
+        extent = f"{x.min():.9g}", f"{x.max():.9g}"
+        return out_of_range.format(*extent, row, batch)
+    # The first of its values that is not finite says which kind it is.
+    kind = "NaN" if np.isnan(x[~finite][0]) else "inf"
+    return not_finite.format(kind, row, batch)
 
 
 def _check_batch(element: Any, rules: InputRules, batch: int) -> np.ndarray:
@@ -143,12 +155,11 @@ class _CheckedPyDataset(keras.utils.PyDataset):
         self, dataset: keras.utils.PyDataset, rules: InputRules
     ) -> None:
         super().__init__(
-            workers=dataset.workers,
-            use_multiprocessing=dataset.use_multiprocessing,
-            max_queue_size=dataset.max_queue_size,
+            dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size
         )
-        self._dataset = dataset
-        self._rules = rules
+        self._dataset, self._rules = dataset, rules
+        self.on_epoch_begin = dataset.on_epoch_begin
+        self.on_epoch_end = dataset.on_epoch_end
 
     @property
     def num_batches(self) -> int | None:
@@ -160,38 +171,28 @@ class _CheckedPyDataset(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray]:
         return (_check_batch(self._dataset[index], self._rules, index),)
 
-    def on_epoch_begin(self) -> None:
-        self._dataset.on_epoch_begin()
 
-    def on_epoch_end(self) -> None:
-        self._dataset.on_epoch_end()
-
-
-def _prepare_generator(
-    generator: Iterator[Any], rules: InputRules
-) -> tf.data.Dataset:
+def _prepare_generator(batches: Iterator, rules: InputRules) -> tf.data.Dataset:
     """Makes a data set of a generator, of which it reads one batch."""
     with readable_errors():
         try:
-            first = next(generator)
+            first = next(batches)
         except StopIteration:
-            raise ValueError(_empty(rules)) from None
+            raise ValueError(_EMPTY.format(rules.argument)) from None
         first = _check_batch(first, rules, 0)
     rules = rules._replace(event_shape=first.shape[1:])
     # Continues where an iteration before this one has stopped.
-    rest = enumerate(generator, start=1)
-    batches = itertools.chain(
+    rest = enumerate(batches, start=1)
+    checked = itertools.chain(
         [first], (_check_batch(element, rules, i) for i, element in rest)
     )
     return tf.data.Dataset.from_generator(
-        lambda: batches,
+        lambda: checked,
         output_signature=tf.TensorSpec([None, *first.shape[1:]], rules.dtype),
     )
 
 
-def _prepare_dataset(
-    dataset: Any, rules: InputRules, number_batches: bool
-) -> Any:
+def _prepare_dataset(dataset: Any, rules: InputRules, numbered: bool) -> Any:
     spec, ignored = images.images_spec(dataset, rules.argument)
     rules, _ = images.conform(dataset, spec.shape, spec.dtype, rules)
     if ignored:
@@ -199,22 +200,21 @@ def _prepare_dataset(
     if not isinstance(dataset, tf.data.Dataset):
         return dataset
     if dataset.cardinality() == 0:
-        raise ValueError(_empty(rules))
+        raise ValueError(_EMPTY.format(rules.argument))
     policy = dataset.options().experimental_distribute.auto_shard_policy
-    if number_batches and policy != tf.data.experimental.AutoShardPolicy.FILE:
+    is_tuple = isinstance(dataset.element_spec, tuple)
 
-        @tf.autograph.experimental.do_not_convert
-        def count(batch: tf.Tensor, element: Any) -> tuple[tf.Tensor, Any]:
-            return batch + 1, _check_tensor(element, rules, batch)
+    @tf.autograph.experimental.do_not_convert
+    def count(batch: tf.Tensor, element: Any) -> tuple[tf.Tensor, Any]:
+        return batch + 1, _check_tensor(element, rules, batch)
 
+    @tf.autograph.experimental.do_not_convert
+    def check(*parts: Any) -> tf.Tensor:
+        return _check_tensor(parts if is_tuple else parts[0], rules, None)
+
+    if numbered and policy != tf.data.experimental.AutoShardPolicy.FILE:
         checked = dataset.scan(tf.zeros([], tf.int64), count)
     else:
-        is_tuple = isinstance(dataset.element_spec, tuple)
-
-        @tf.autograph.experimental.do_not_convert
-        def check(*parts: Any) -> tf.Tensor:
-            return _check_tensor(parts if is_tuple else parts[0], rules, None)
-
         checked = dataset.map(check)
     # The checks run beside the training step.
     return checked.prefetch(tf.data.AUTOTUNE)
@@ -230,7 +230,7 @@ def _check_tensor(
     x = images.to_event_shape(x, rules.event_shape, rules.argument)
     x = tf.cast(x, rules.dtype)
     right = tf.reduce_all(_is_right(x, rules))
-    x = _require(right, lambda: _value_message(x, rules, batch), x)
+    x = _require(right, lambda: _tensor_message(x, rules, batch), x)
     return x if rules.support == "real" else tf.clip_by_value(x, 0, 1)
 
 
@@ -253,65 +253,50 @@ def _require(
     return tf.cond(condition, lambda: tf.identity(x), fail)
 
 
-def _value_message(x: tf.Tensor, rules: InputRules, batch: Any) -> tf.Tensor:
-    """Says what is wrong with images, and with which one first."""
+def _tensor_message(x: tf.Tensor, rules: InputRules, batch: Any) -> tf.Tensor:
+    """What `_array_message` says, in a graph."""
+    not_finite, out_of_range = _templates(rules, batch is not None)
+    number = [] if batch is None else [batch]
     finite = tf.math.is_finite(x)
 
-    def where(right: tf.Tensor) -> list[Any]:
+    def first(right: tf.Tensor) -> tf.Tensor:
         wrong = tf.reduce_any(~right, axis=list(range(1, x.shape.rank)))
-        row = tf.argmax(tf.cast(wrong, tf.int32))
-        of_batch = [] if batch is None else [" of batch ", batch]
-        return [" in example ", row, *of_batch, " (counted from 0)."]
+        return tf.argmax(tf.cast(wrong, tf.int32))
 
-    # The first of its values that is not finite says which kind it is.
+    def filled(template: str, *values: tf.Tensor) -> tf.Tensor:
+        parts = template.split("{}")
+        for i, value in enumerate([*values, *number]):
+            real = {"precision": 9, "shortest": True}
+            real = real if value.dtype.is_floating else {}
+            parts.insert(2 * i + 1, tf.strings.as_string(value, **real))
+        return tf.strings.join(parts)
+
     is_nan = tf.boolean_mask(tf.math.is_nan(x), ~finite)[:1]
     kind = tf.where(tf.reduce_any(is_nan), "NaN", "inf")
-    not_finite = [f" must be finite in {rules.dtype}; got ", kind]
-    out_of_range = [
-        f" must be in [0, 1] for the likelihood {rules.likelihood}; got "
-        "values from ",
-        tf.reduce_min(x),
-        " to ",
-        tf.reduce_max(x),
-        ", first",
-        *where(_is_right(x, rules)),
-        " Scale pixels of 0 to 255 with `x / 255`.",
-    ]
+    extent = tf.reduce_min(x), tf.reduce_max(x)
     return tf.where(
         tf.reduce_all(finite),
-        _joined(rules, out_of_range),
-        _joined(rules, [*not_finite, *where(finite)]),
+        filled(out_of_range, *extent, first(_is_right(x, rules))),
+        filled(not_finite, kind, first(finite)),
     )
-
-
-def _joined(rules: InputRules, parts: list[Any]) -> tf.Tensor:
-    """The message on the argument, of text and numbers."""
-    texts = [f"`{rules.argument}`"]
-    for part in map(tf.convert_to_tensor, parts):
-        is_real = part.dtype.is_floating
-        precision = {"precision": 9, "shortest": True} if is_real else {}
-        texts.append(tf.strings.as_string(part, **precision))
-    return tf.strings.join(texts)
 
 
 def _check_dynamic_shape(x: tf.Tensor, rules: InputRules) -> tf.Tensor:
     """Checks a shape that is known only when the data set is read."""
     shape, event_shape = tf.shape(x)[1:], rules.event_shape
+
+    def listed(sizes: tf.Tensor) -> tf.Tensor:
+        sizes = tf.strings.as_string(sizes)
+        return tf.strings.reduce_join(sizes, separator=", ")
+
     right = tf.equal(tf.reduce_prod(shape), math.prod(event_shape))
     if len(event_shape) > 1:
-        squeezed = tf.boolean_mask(shape, shape != 1)
-        wanted = tf.constant([n for n in event_shape if n != 1], tf.int32)
-        same = tf.cond(
-            tf.equal(tf.size(squeezed), tf.size(wanted)),
-            lambda: tf.reduce_all(squeezed == wanted),
-            lambda: False,
-        )
+        squeezed = listed(tf.boolean_mask(shape, shape != 1))
+        same = squeezed == ", ".join(str(n) for n in event_shape if n != 1)
         right = right & (same | tf.equal(tf.size(shape), 1))
-
-    def message() -> tf.Tensor:
-        rule = images.shape_rule(event_shape, rules.argument)
-        sizes = tf.strings.as_string(shape)
-        sizes = tf.strings.reduce_join(sizes, separator=", ")
-        return tf.strings.join([f"{rule}; got (", sizes, ")."])
-
-    return _require(right, message, x)
+    rule = images.shape_rule(event_shape, rules.argument)
+    return _require(
+        right,
+        lambda: tf.strings.join([f"{rule}; got (", listed(shape), ")."]),
+        x,
+    )
