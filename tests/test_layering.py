@@ -2,7 +2,8 @@
 
 A module belongs to a *unit*: its sub-package or file of `tfp_flows` or of
 `trainers` (a room), or its top-level folder. A unit may import the units that
-`MAY_IMPORT` names, and itself; between modules there is no cycle.
+`MAY_IMPORT` names, and itself; between modules there is no cycle, imports for
+types counted.
 """
 
 import ast
@@ -248,7 +249,7 @@ def violations(sources):
             name = imported.name
             while name and name not in modules:
                 name = name.rpartition(".")[0]
-            if name and not imported.for_types:
+            if name:  # imports for types are imports
                 targets.add(name)
     if cycle := _cycle({m: t - {m} for m, t in edges.items()}):
         found.append("cycle: " + " -> ".join(cycle))
@@ -550,6 +551,21 @@ def test_cycle_through_the_package_itself_is_reported():
     }
     assert violations(sources) == [
         "cycle: trainers.runs -> trainers.runs.a -> trainers.runs"
+    ]
+
+
+def test_cycle_of_imports_for_types_is_reported():
+    sources = {
+        "tfp_flows/models/__init__.py": "from tfp_flows.models.a import A",
+        "tfp_flows/models/a.py": "from tfp_flows.models import b",
+        "tfp_flows/models/b.py": """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from tfp_flows.models.a import A
+""",
+    }
+    assert violations(sources) == [
+        "cycle: tfp_flows.models.a -> tfp_flows.models.b -> tfp_flows.models.a"
     ]
 
 

@@ -6,11 +6,11 @@ The weights multiply the terms of a log weight: `a * log p(x|z) + b * log p(z)
 
 import abc
 import numbers
-import operator
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfp_flows._arguments import as_positive_integer
 from tfp_flows._backend import require_tensorflow_backend
 from tfp_flows.types import TensorLike
 
@@ -111,14 +111,7 @@ class _Ramp(Annealing):
     initial: float
 
     def __init__(self, num_steps: int, initial: float) -> None:
-        try:
-            self.num_steps = operator.index(num_steps)
-        except TypeError:
-            self.num_steps = 0
-        if self.num_steps < 1 or isinstance(num_steps, bool):
-            raise ValueError(
-                f"`num_steps` must be an integer >= 1; got {num_steps!r}."
-            )
+        self.num_steps = as_positive_integer("num_steps", num_steps)
         if not (isinstance(initial, numbers.Real) and 0 <= float(initial) <= 1):
             raise ValueError(
                 f"`initial` must be a number in [0, 1]; got {initial!r}."

@@ -1,5 +1,7 @@
 """`likelihoods.get`, and what all likelihoods have in common."""
 
+import logging
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -283,3 +285,20 @@ def test_callable_with_another_batch_is_refused(batch):
 
     with pytest.raises(ValueError, match="batch shape is that of the leading"):
         likelihoods.get(fixed).distribution(tf.zeros([5, 3]))
+
+
+def test_only_a_callable_decides_its_event_axes():
+    with pytest.raises(ValueError, match="`event_ndims` must be an integer"):
+        likelihoods.get("bernoulli").distribution(tf.zeros([2, 3]), None)
+
+
+@pytest.mark.parametrize("name", ["logit_normal", "discretized_logistic"])
+def test_tfp_has_no_complaint_about_a_likelihood(name, caplog):
+    absl = logging.getLogger("absl")
+    absl.addHandler(caplog.handler)
+    try:
+        distribution = likelihoods.get(name).distribution(tf.zeros([2, 6]))
+        assert distribution.batch_shape == [2]
+    finally:
+        absl.removeHandler(caplog.handler)
+    assert not caplog.records

@@ -1,5 +1,7 @@
 """The estimate of log p(x): its accounting. Its exactness: test_exactness."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.special
@@ -7,7 +9,10 @@ import tensorflow as tf
 
 from tests.models.digits import images, model
 from tfp_flows.layers import MLP
+from tfp_flows.losses import LogTerms
 from tfp_flows.math import noise
+from tfp_flows.models import LogMarginalLikelihood, importance_sampling
+from tfp_flows.posteriors import FlowPosterior
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +76,43 @@ def test_estimate_and_standard_error(dlgm, num_samples, batch_size):
     )
 
 
+@pytest.mark.parametrize("batch_size", [4, 100])
+def test_bounds_are_means_over_samples(dlgm, batch_size):
+    x, num_samples = images(10), 106  # two chunks of 53 do not fit, 53 of 2 do
+    found = dlgm.bounds(x, num_samples, batch_size=batch_size, seed=2)
+    kl, reconstruction = [], []
+    for chunk in range(53):
+        rows = noise.normal_rows(
+            len(x), (2, 3), seed=2, step=chunk, purpose="test elbo"
+        )
+        z, log_q = dlgm.posterior.push_forward(
+            tf.transpose(rows, [1, 0, 2]), dlgm.encode(tf.constant(x))
+        )
+        kl.append(log_q - dlgm.log_prior(z))
+        reconstruction.append(dlgm.log_likelihood(tf.constant(x), z))
+    kl, reconstruction = (
+        np.concatenate(terms).astype(np.float64).mean(axis=0)
+        for terms in (kl, reconstruction)
+    )
+    assert set(found) == {"elbo", "kl", "reconstruction"}
+    np.testing.assert_allclose(found["kl"], kl, rtol=1e-5)
+    np.testing.assert_allclose(found["reconstruction"], reconstruction, 1e-5)
+    np.testing.assert_allclose(found["elbo"], reconstruction - kl, rtol=1e-5)
+    with pytest.raises(ValueError, match="`num_samples` must be .* got 0"):
+        dlgm.bounds(x, 0)
+
+
+def test_posterior_mean_of_a_gaussian():
+    gaussian = model(posterior=FlowPosterior(3))
+    gaussian.build((None, 8, 8))
+    x = images(5)
+    np.testing.assert_allclose(
+        gaussian.posterior_mean(x.reshape(5, 64)),
+        gaussian.posterior_distribution(x).mean(),
+        rtol=1e-6,
+    )
+
+
 class CountingEncoder(MLP):
     """Counts the rows that it encodes."""
 
@@ -108,3 +150,24 @@ def test_bad_numbers(dlgm, name):
         ValueError, match=f"`{name}` must be an integer >= 1; got 0"
     ):
         dlgm.log_marginal_likelihood(images(3), **{name: 0})
+
+
+def test_images_of_density_zero_have_log_p_minus_infinity():
+    zero = tf.constant([[-math.inf, -math.inf], [-math.inf, 0.0]])
+    terms = LogTerms(zero, 0.0, 0.0)
+    weights = importance_sampling._no_weights(2)
+    for _ in range(2):
+        weights = importance_sampling._add_weights(
+            weights, terms, tf.ones([2], bool)
+        )
+    weights = importance_sampling._Weights(*(w.numpy() for w in weights))
+    estimates, errors = importance_sampling._log_mean(weights, 4)
+    np.testing.assert_allclose(estimates, [-math.inf, math.log(0.5)])
+    # The weights are 0, 0, 1, 1.
+    np.testing.assert_allclose(errors, [math.nan, math.sqrt(1 / 3)])
+
+
+def test_one_image_has_no_standard_error_of_the_mean():
+    one = LogMarginalLikelihood(np.array([-1.0]), np.array([0.1]), 10)
+    assert one.mean == -1.0
+    assert math.isnan(one.standard_error)

@@ -12,8 +12,15 @@ import tensorflow as tf
 from sklearn import datasets
 
 from tests.distributed import mirrored_strategy, on_two_cpus
-from tfp_flows.models import inputs
-from tfp_flows.models.inputs import InputRules
+from tests.models.digits import compiled as compiled_digits
+from tfp_flows.models.checked_model import count_non_binary
+from tfp_flows.models.inputs.images import (
+    InputRules,
+    OnceWarnings,
+    infer_event_shape,
+    to_event_shape,
+)
+from tfp_flows.models.inputs.prepare import prepare, readable_errors
 
 BINARY = InputRules((8, 8, 1), "binary", "float32", "bernoulli")
 UNIT = BINARY._replace(support="unit_interval", likelihood="logit_normal")
@@ -69,11 +76,11 @@ def test_shapes_are_interchangeable(digits, event_shape):
     expected = digits.reshape([50, *event_shape])
     for shape in ((8, 8), (8, 8, 1), (64,), (1, 8, 8)):
         x = digits.reshape([50, *shape])
-        np.testing.assert_array_equal(inputs.check_array(x, rules), expected)
-        prepared = inputs.prepare(_dataset(x), rules)
+        np.testing.assert_array_equal(prepare(x, rules), expected)
+        prepared = prepare(_dataset(x), rules)
         assert prepared.element_spec.shape.as_list() == [None, *event_shape]
         np.testing.assert_array_equal(_read(prepared), expected)
-        y = inputs.to_event_shape(x, event_shape)
+        y = to_event_shape(x, event_shape)
         np.testing.assert_array_equal(y, expected)
 
 
@@ -85,11 +92,11 @@ def test_wrong_shape():
             f"{shape}."
         )
         with _says(message):
-            inputs.check_array(x, UNIT)
+            prepare(x, UNIT)
         with _says(message):
-            inputs.prepare(_dataset(x), UNIT)
+            prepare(_dataset(x), UNIT)
         with _says(message):
-            inputs.to_event_shape(x, (8, 8, 1))
+            to_event_shape(x, (8, 8, 1))
 
 
 def test_rule_lists_the_shapes_that_are_taken():
@@ -100,7 +107,7 @@ def test_rule_lists_the_shapes_that_are_taken():
         (5, 1): "(5, 1), or (5,);",
     }.items():
         with _says(f"`x` must hold images of shape {text}"):
-            inputs.to_event_shape(x, event_shape)
+            to_event_shape(x, event_shape)
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (64,)])
@@ -110,27 +117,25 @@ def test_missing_batch_axis(shape):
         f"`images` must have a batch axis; got a single image of shape {shape}:"
         " for one image pass `images[None]`."
     ):
-        inputs.check_array(x, UNIT, "images")
+        prepare(x, UNIT._replace(argument="images"))
     dataset = tf.data.Dataset.from_tensors(x)
     with _says(
         f"`x` must have a batch axis; got a single image of shape {shape}: call"
         " `.batch(batch_size)` on the data set."
     ):
-        inputs.prepare(dataset, UNIT)
+        prepare(dataset, UNIT)
 
 
 def test_to_event_shape_in_a_compiled_step():
-    @tf.function(
-        jit_compile=True, input_signature=[tf.TensorSpec([3, None, 64])]
-    )
+    @tf.function(jit_compile=True, input_signature=[tf.TensorSpec([None, 64])])
     def f(x):
-        y = inputs.to_event_shape(x, (8, 8), batch_ndims=2)
-        assert y.shape.as_list() == [3, None, 8, 8]
+        y = to_event_shape(x, (8, 8))
+        assert y.shape.as_list() == [None, 8, 8]
         return y
 
-    x = np.arange(3 * 2 * 64, dtype=np.float32).reshape([3, 2, 64])
-    np.testing.assert_array_equal(f(x), x.reshape([3, 2, 8, 8]))
-    assert f(x[:, :0]).shape == (3, 0, 8, 8)
+    x = np.arange(2 * 64, dtype=np.float32).reshape([2, 64])
+    np.testing.assert_array_equal(f(x), x.reshape([2, 8, 8]))
+    assert f(x[:0]).shape == (0, 8, 8)
 
 
 @pytest.mark.parametrize("signature", [None, [None, None], [None, None, None]])
@@ -145,26 +150,26 @@ def test_shapes_known_only_when_read(digits, signature):
             output_signature=tf.TensorSpec(signature, tf.float32),
         )
 
-    prepared = inputs.prepare(dataset(good), UNIT)
+    prepared = prepare(dataset(good), UNIT)
     assert prepared.element_spec.shape[1:] == (8, 8, 1)
     np.testing.assert_array_equal(_read(prepared), digits[:10, ..., None])
-    prepared = inputs.prepare(dataset(good, bad), UNIT)
+    prepared = prepare(dataset(good, bad), UNIT)
     with (
         _says(
             "`x` must hold images of shape (8, 8, 1), (8, 8) or (64,); got "
             f"({', '.join(map(str, bad.shape[1:]))})."
         ),
-        inputs.readable_errors(),
+        readable_errors(),
     ):
         _read(prepared)
-    rules = UNIT._replace(event_shape=None)
+    rules = UNIT._replace(event_shape=())
     with _says("`x` must hold images of a known shape; got shape"):
-        inputs.prepare(dataset(good), rules)
+        prepare(dataset(good), rules)
 
 
 def test_first_data_decide_the_shape(digits):
-    rules = UNIT._replace(event_shape=None)
-    assert inputs.check_array(digits, rules).shape == (50, 8, 8)
+    rules = UNIT._replace(event_shape=())
+    assert prepare(digits, rules).shape == (50, 8, 8)
     for data in (
         digits,
         digits.tolist(),
@@ -173,20 +178,20 @@ def test_first_data_decide_the_shape(digits):
         _dataset((digits, np.zeros(50))),
         _PyDataset([[digits[:5]]]),
     ):
-        assert inputs.infer_event_shape(data) == (8, 8)
-    prepared = inputs.prepare(_dataset(digits), rules)
-    assert inputs.infer_event_shape(prepared) == (8, 8)
+        assert infer_event_shape(data) == (8, 8)
+    prepared = prepare(_dataset(digits), rules)
+    assert infer_event_shape(prepared) == (8, 8)
     with _says("`x` must have a batch axis before those of an image; got"):
-        inputs.infer_event_shape(digits[0, 0])
+        infer_event_shape(digits[0, 0])
     with _says("`x` must have a known shape; got a generator"):
-        inputs.infer_event_shape(x for x in [digits])
+        infer_event_shape(x for x in [digits])
 
 
 # Kinds of data.
 
 
 def test_array_of_the_right_kind_is_not_copied(digits):
-    assert np.shares_memory(inputs.check_array(digits, UNIT), digits)
+    assert np.shares_memory(prepare(digits, UNIT), digits)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +204,7 @@ def test_array_of_the_right_kind_is_not_copied(digits):
     ],
 )
 def test_numpy_and_lists(digits, convert):
-    x = inputs.check_array(convert(digits), UNIT)
+    x = prepare(convert(digits), UNIT)
     assert isinstance(x, np.ndarray)
     assert x.dtype == np.float32
     np.testing.assert_array_equal(x, digits[..., None])
@@ -207,7 +212,7 @@ def test_numpy_and_lists(digits, convert):
 
 @pytest.mark.parametrize("convert", [tf.constant, tf.Variable])
 def test_tensors_stay_tensors(digits, convert):
-    x = inputs.check_array(convert(digits), UNIT._replace(dtype="float64"))
+    x = prepare(convert(digits), UNIT._replace(dtype="float64"))
     assert isinstance(x, tf.Tensor)
     assert x.dtype == tf.float64
     np.testing.assert_array_equal(x, digits[..., None])
@@ -218,8 +223,8 @@ def test_other_floats(digits, dtype):
     x = tf.cast(digits, dtype)
     expected = tf.cast(x, tf.float32).numpy()[..., None]
     for array in (x, x.numpy()):
-        np.testing.assert_array_equal(inputs.check_array(array, UNIT), expected)
-    prepared = inputs.prepare(_dataset(x), UNIT)
+        np.testing.assert_array_equal(prepare(array, UNIT), expected)
+    prepared = prepare(_dataset(x), UNIT)
     np.testing.assert_array_equal(_read(prepared), expected)
 
 
@@ -239,7 +244,7 @@ ELEMENTS = {
 def test_elements(digits, kind):
     y = np.arange(50)
 
-    def prepare(element, once):
+    def prepared_from(element, once):
         batches = [element(digits[i : i + 10], y[i : i + 10]) for i in (0, 10)]
         data = {
             "array": element(digits[:20], y[:20]),
@@ -247,17 +252,17 @@ def test_elements(digits, kind):
             "pydataset": _PyDataset(batches),
             "generator": (batch for batch in batches),
         }[kind]
-        prepared = inputs.prepare(data, UNIT, once=once)
+        prepared = prepare(data, UNIT._replace(once=once))
         return prepared if kind == "array" else _read(prepared)
 
     for name, element in ELEMENTS.items():
-        once = inputs.OnceWarnings()
+        once = OnceWarnings()
         if "label" in name or "y)" in name:
             with pytest.warns(UserWarning, match="^Labels are ign") as caught:
-                prepared = prepare(element, once)
+                prepared = prepared_from(element, once)
             assert len(caught) == 1, name
         if name not in ("image, label", "(image, y)"):
-            prepared = prepare(element, once)  # without a warning
+            prepared = prepared_from(element, once)  # without a warning
         np.testing.assert_array_equal(prepared, digits[:20, ..., None])
 
 
@@ -278,26 +283,30 @@ def test_wrong_elements(digits, element, message):
     x = digits[:5]
     for data in (element(x), _dataset(element(x))):
         with _says(message):
-            inputs.prepare(data, UNIT)
+            prepare(data, UNIT)
     for data in (_PyDataset([element(x)]), (e for e in [element(x)])):
-        with _says(message), inputs.readable_errors():
-            _read(inputs.prepare(data, UNIT))
+        with _says(message), readable_errors():
+            _read(prepare(data, UNIT))
 
 
 def test_absent_weights_are_no_weights(digits):
     dataset = _dataset(digits).map(lambda x: (x, None, None))
     for data in ((digits, None, None), dataset):
-        inputs.prepare(data, UNIT)
+        prepare(data, UNIT)
 
 
-def test_targets():
-    once = inputs.OnceWarnings()
-    inputs.check_targets(None, None, once)
+@pytest.mark.parametrize("use", ["fit", "evaluate", "train_on_batch"])
+def test_targets(digits, use):
+    model = compiled_digits(run_eagerly=True)
+    x, quiet = (digits > 0.5).astype(np.float32), {}
+    if use != "train_on_batch":
+        quiet["verbose"] = 0
+    take = getattr(model, use)
     with pytest.warns(UserWarning, match="^Labels are ignored"):
-        inputs.check_targets([1], None, once)
-    inputs.check_targets([1], None, once)
-    with _says("`sample_weight` must be None: sample weights are not"):
-        inputs.check_targets(None, [1.0], once)
+        take(x, np.ones(50), **quiet)
+    take(x, np.ones(50), **quiet)
+    with _says("`sample_weight` must be None, as labels and weights of"):
+        take(x, sample_weight=np.ones(50), **quiet)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +325,7 @@ def test_targets():
 )
 def test_what_is_no_image(x, message):
     with _says(message):
-        inputs.prepare(x, UNIT)
+        prepare(x, UNIT)
 
 
 def test_nothing_to_read(digits):
@@ -327,21 +336,21 @@ def test_nothing_to_read(digits):
         (x for x in []),
     ):
         with _says(message):
-            inputs.prepare(data, UNIT)
+            prepare(data, UNIT)
 
 
 def test_no_dense_tensor():
     ragged = tf.data.Dataset.from_tensors(tf.ragged.constant([[0.0], []]))
     with _says("`x` must hold dense tensors; got RaggedTensorSpec"):
-        inputs.prepare(ragged, UNIT)
+        prepare(ragged, UNIT)
     with _says("`x` must be"):
-        inputs.prepare(tf.ragged.constant([[0.0], []]), UNIT)
+        prepare(tf.ragged.constant([[0.0], []]), UNIT)
 
 
 def test_symbolic_tensor():
     @tf.function
     def f(x):
-        return inputs.check_array(x, UNIT)
+        return prepare(x, UNIT)
 
     with pytest.raises(ValueError, match="symbolic"):
         f(tf.zeros([2, 64]))
@@ -360,19 +369,19 @@ def test_eight_bit_images(dtype):
         interval = "" if rules is REAL else " in [0, 1]"
         start = f"`x` must be floating point{interval}; got {x.dtype}: scale "
         with _says(f"{start}with `x / 255`, or"):
-            inputs.check_array(x, rules)
-        with _says(f"{start}with `x / 255`, or"), inputs.readable_errors():
-            _read(inputs.prepare(_PyDataset([x]), rules))
+            prepare(x, rules)
+        with _says(f"{start}with `x / 255`, or"), readable_errors():
+            _read(prepare(_PyDataset([x]), rules))
         with _says(f"{start}with `{fix}`, or"):
-            inputs.prepare(dataset, rules)
-        np.testing.assert_allclose(_read(inputs.prepare(fixed, rules)), 1 / 255)
+            prepare(dataset, rules)
+        np.testing.assert_allclose(_read(prepare(fixed, rules)), 1 / 255)
 
 
 def test_integers_of_zero_and_one():
     for dtype in (np.int32, np.int64, np.uint16, bool):
         x = (np.arange(128) % 2).astype(dtype).reshape([2, 64])
         for rules in (BINARY, UNIT, REAL):
-            checked = inputs.check_array(x, rules)
+            checked = prepare(x, rules)
             assert checked.dtype == np.float32
             np.testing.assert_array_equal(checked.reshape([2, 64]), x)
 
@@ -383,12 +392,12 @@ def test_other_integers():
     for rules in (BINARY, UNIT):
         for array in (x, tf.constant(x), x.tolist()):
             with _says(f"{message} with values from 0 to 127: scale with `x /"):
-                inputs.check_array(array, rules)
+                prepare(array, rules)
         with _says(f"{message}: scale with `dataset.map("):
-            inputs.prepare(_dataset(x), rules)
-    inputs.check_array(x, REAL)
+            prepare(_dataset(x), rules)
+    prepare(x, REAL)
     np.testing.assert_array_equal(
-        _read(inputs.prepare(_dataset(x), REAL)).reshape([2, 64]), x
+        _read(prepare(_dataset(x), REAL)).reshape([2, 64]), x
     )
 
 
@@ -418,21 +427,21 @@ def test_values_that_are_not_finite(digits, rules):
         x = _spoiled(digits, value)
         for array in (x, tf.constant(x), x.astype(np.float64)):
             with _says(message.format(name, "33")):
-                inputs.check_array(array, rules)
+                prepare(array, rules)
         if value == -np.inf and rules is not UNIT:
             continue
         for data in _kinds(x).values():
             with (
                 _says(message.format(name, "3 of batch 3")),
-                inputs.readable_errors(),
+                readable_errors(),
             ):
-                _read(inputs.prepare(data(), rules))
+                _read(prepare(data(), rules))
 
 
 def test_overflow_in_the_cast(digits):
     x = _spoiled(digits.astype(np.float64), 1e300)
     with _says("`x` must be finite in float32; got inf in example 33 "):
-        inputs.check_array(x, REAL)
+        prepare(x, REAL)
 
 
 @pytest.mark.parametrize("rules", [BINARY, UNIT])
@@ -445,11 +454,11 @@ def test_values_out_of_range(digits, rules):
             "0). Scale pixels of 0 to 255 with `x / 255`."
         )
         with _says(message % "33"):
-            inputs.check_array(x, rules)
+            prepare(x, rules)
         for data in _kinds(x).values():
-            with _says(message % "3 of batch 3"), inputs.readable_errors():
-                _read(inputs.prepare(data(), rules))
-        np.testing.assert_array_equal(inputs.check_array(x, REAL), x[..., None])
+            with _says(message % "3 of batch 3"), readable_errors():
+                _read(prepare(data(), rules))
+        np.testing.assert_array_equal(prepare(x, REAL), x[..., None])
 
 
 @pytest.mark.parametrize("rules", [BINARY, UNIT])
@@ -463,10 +472,10 @@ def test_values_beyond_the_range_by_rounding_are_clipped(digits, rules):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # they are binary
         for array in (x, tf.constant(x), x.astype(np.float64)):
-            checked = inputs.check_array(array, rules)
+            checked = prepare(array, rules)
             np.testing.assert_array_equal(checked, expected)
         for data in _kinds(x).values():
-            checked = _read(inputs.prepare(data(), rules))
+            checked = _read(prepare(data(), rules))
             np.testing.assert_array_equal(checked, expected)
     np.testing.assert_array_equal(x, before)
     # Further off is refused, with the digits that say so.
@@ -474,34 +483,34 @@ def test_values_beyond_the_range_by_rounding_are_clipped(digits, rules):
     for data in [lambda: x, *_kinds(x).values()]:
         with (
             pytest.raises(ValueError, match=r"from 0 to 1\.00001001, first"),
-            inputs.readable_errors(),
+            readable_errors(),
         ):
-            _read(inputs.prepare(data(), rules))
+            _read(prepare(data(), rules))
 
 
 def test_every_chunk_of_an_array_is_checked(monkeypatch):
     for rows in (1, 2, 7):
         monkeypatch.setattr(
-            "tfp_flows.models.input_checks._CHUNK_BYTES", rows * 64 * 4
+            "tfp_flows.models.inputs.prepare._CHUNK_BYTES", rows * 64 * 4
         )
         for example in range(10):
             x = np.zeros([10, 64], np.float32)
             x[example, -1] = np.nan
             message = "`x` must be finite in float32; got NaN in example"
             with _says(f"{message} {example} "):
-                inputs.check_array(x, REAL)
+                prepare(x, REAL)
             x[example, -1] = 0.5
             with pytest.warns(UserWarning, match="other than 0 and 1"):
-                inputs.check_array(x, BINARY)
+                prepare(x, BINARY)
 
 
 def test_non_binary_values_are_said_once(digits):
-    once = inputs.OnceWarnings()
+    once = OnceWarnings()
     binary = np.round(digits)
-    inputs.check_array(binary, BINARY, once=once)
+    prepare(binary, BINARY._replace(once=once))
     with pytest.warns(UserWarning, match="^The likelihood bernoulli") as caught:
-        inputs.check_array(digits, BINARY, once=once)
-    inputs.check_array(digits, BINARY, once=once)
+        prepare(digits, BINARY._replace(once=once))
+    prepare(digits, BINARY._replace(once=once))
     assert len(caught) == 1
     assert caught[0].filename == __file__
     text = str(caught[0].message)
@@ -519,7 +528,7 @@ def test_non_binary_values_are_said_once(digits):
 def test_count_non_binary(digits):
     expected = ((digits != 0) & (digits != 1)).sum()
     for jit_compile in (False, True):
-        count = tf.function(inputs.count_non_binary, jit_compile=jit_compile)
+        count = tf.function(count_non_binary, jit_compile=jit_compile)
         assert count(digits) == expected
         assert count(np.round(digits)) == 0
 
@@ -533,16 +542,16 @@ def test_cardinality_order_and_options_are_kept(digits):
     options.threading.private_threadpool_size = 2
     dataset = _dataset((digits, np.zeros(50))).with_options(options)
     with pytest.warns(UserWarning, match="Labels"):
-        prepared = inputs.prepare(dataset, FLAT)
+        prepared = prepare(dataset, FLAT)
     assert prepared.cardinality() == 5
     assert prepared.options().deterministic is True
     assert prepared.options().threading.private_threadpool_size == 2
     for _ in range(2):
         np.testing.assert_array_equal(_read(prepared), digits.reshape([50, 64]))
     static = _dataset(digits).unbatch().batch(7, drop_remainder=True)
-    prepared = inputs.prepare(static, FLAT)
+    prepared = prepare(static, FLAT)
     assert prepared.element_spec.shape.as_list() == [7, 64]
-    infinite = inputs.prepare(_dataset(digits).repeat(), FLAT)
+    infinite = prepare(_dataset(digits).repeat(), FLAT)
     assert infinite.cardinality() == tf.data.INFINITE_CARDINALITY
     parts = _read(prepared.shard(2, 1))
     np.testing.assert_array_equal(parts[:7], digits[7:14].reshape([7, 64]))
@@ -550,7 +559,7 @@ def test_cardinality_order_and_options_are_kept(digits):
 
 @pytest.mark.parametrize("number_batches", [True, False])
 def test_iterators_are_checkpointed(digits, tmp_path, number_batches):
-    prepared = inputs.prepare(
+    prepared = prepare(
         _dataset(_spoiled(digits, 2.0, 47)),
         FLAT,
         number_batches=number_batches,
@@ -566,7 +575,7 @@ def test_iterators_are_checkpointed(digits, tmp_path, number_batches):
     where = "example 7 of batch 4" if number_batches else "example 7"
     with (
         pytest.raises(ValueError, match=rf"first in {where} \(counted from 0"),
-        inputs.readable_errors(),
+        readable_errors(),
     ):
         _read(resumed)
 
@@ -577,9 +586,7 @@ def test_sharding_by_files_is_left_alone(digits):
     options.experimental_distribute.auto_shard_policy = policy
     elements = {"image": _spoiled(digits, np.nan), "id": np.arange(50)}
     with pytest.warns(UserWarning, match="Labels"):
-        prepared = inputs.prepare(
-            _dataset(elements).with_options(options), FLAT
-        )
+        prepared = prepare(_dataset(elements).with_options(options), FLAT)
     assert (
         prepared.options().experimental_distribute.auto_shard_policy == policy
     )
@@ -588,14 +595,14 @@ def test_sharding_by_files_is_left_alone(digits):
     # What counts batches cannot be sharded by files.
     with (
         _says("`x` must be finite in float32; got NaN in example 3 (counted "),
-        inputs.readable_errors(),
+        readable_errors(),
     ):
         _read(prepared)
 
 
 def test_generator_goes_on_where_it_was_left(digits):
     batches = np.split(digits.reshape([50, 64]), 5)
-    prepared = inputs.prepare((x for x in batches), FLAT)
+    prepared = prepare((x for x in batches), FLAT)
     np.testing.assert_array_equal(next(iter(prepared)), batches[0])
     # TensorFlow may have fetched some batches ahead.
     rest = _read(prepared)
@@ -608,13 +615,13 @@ def test_distributed_dataset_passes(digits):
         _dataset((_spoiled(digits, np.nan), np.zeros(50)))
     )
     with pytest.warns(UserWarning, match="Labels"):
-        assert inputs.prepare(spoiled, FLAT) is spoiled
-    assert inputs.infer_event_shape(spoiled) == (8, 8)
+        assert prepare(spoiled, FLAT) is spoiled
+    assert infer_event_shape(spoiled) == (8, 8)
     wrong = strategy.experimental_distribute_dataset(
         _dataset(np.zeros([10, 4, 16], np.float32))
     )
     with _says("`x` must hold images of shape (8, 8, 1), (8, 8) or (64,); got"):
-        inputs.prepare(wrong, UNIT)
+        prepare(wrong, UNIT)
 
 
 def _on_two_replicas():
@@ -622,17 +629,17 @@ def _on_two_replicas():
     x = np.full([10, 8, 8], 0.5, np.float32)
     spoiled = np.stack([*x[:7], x[7] * np.nan, *x[8:]])
     distributed = strategy.experimental_distribute_dataset(_dataset((x, x)))
-    events, errors = inputs.infer_event_shape(distributed), []
+    events, errors = infer_event_shape(distributed), []
     for rules in (UNIT, UNIT._replace(event_shape=(63,))):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                assert inputs.prepare(distributed, rules) is distributed
+                assert prepare(distributed, rules) is distributed
         except ValueError as error:
             errors.append(str(error))
-    prepared = inputs.prepare(_dataset(spoiled), UNIT)
+    prepared = prepare(_dataset(spoiled), UNIT)
     try:
-        with inputs.readable_errors():
+        with readable_errors():
             list(strategy.experimental_distribute_dataset(prepared))
     except ValueError as error:
         errors.append(str(error))
@@ -672,7 +679,7 @@ class Autoencoder(keras.Model):
 def _fit(data, **compiled):
     model = Autoencoder()
     model.compile("sgd", **compiled)
-    with inputs.readable_errors():
+    with readable_errors():
         return model.fit(data, shuffle=False, verbose=0)
 
 
@@ -690,7 +697,7 @@ def test_fit_stops_with_one_clear_error(digits, compiled):
     for kind, data in _kinds(_spoiled(digits, np.nan)).items():
         if kind != "dataset" and compiled != {"jit_compile": False}:
             continue
-        prepared = inputs.prepare(data(), rules)
+        prepared = prepare(data(), rules)
         with pytest.raises(ValueError, match="^`x` must be finite") as caught:
             _fit(prepared, **compiled)
         assert str(caught.value) == (
@@ -704,7 +711,7 @@ def test_fit_stops_with_one_clear_error(digits, compiled):
 def test_py_dataset_keeps_its_workers_and_epochs(digits):
     batches = [(x,) for x in np.split(digits, 5)]
     dataset = _PyDataset(batches, workers=2, max_queue_size=3)
-    prepared = inputs.prepare(dataset, FLAT)
+    prepared = prepare(dataset, FLAT)
     assert len(prepared) == prepared.num_batches == 5
     assert prepared.workers == 2
     assert prepared.max_queue_size == 3
@@ -728,7 +735,7 @@ def test_py_dataset_without_end(digits):
         def __getitem__(self, index):
             return digits[index % 5 * 10 :][:10]
 
-    prepared = inputs.prepare(Endless(), FLAT)
+    prepared = prepare(Endless(), FLAT)
     assert prepared.num_batches is None
     np.testing.assert_array_equal(
         prepared[7][0], digits[20:30].reshape([10, 64])
@@ -738,8 +745,8 @@ def test_py_dataset_without_end(digits):
 def test_other_errors_pass():
     with (
         pytest.raises(tf.errors.InvalidArgumentError, match="incompatible"),
-        inputs.readable_errors(),
+        readable_errors(),
     ):
         tf.zeros([2, 3]) @ tf.zeros([2, 3])
-    with pytest.raises(ValueError, match="^mine$"), inputs.readable_errors():
+    with pytest.raises(ValueError, match="^mine$"), readable_errors():
         raise ValueError("mine")

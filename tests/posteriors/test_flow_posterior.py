@@ -1,6 +1,7 @@
 """Densities, shapes, noise and weights of `FlowPosterior`."""
 
 import itertools
+import math
 
 import keras
 import numpy as np
@@ -151,6 +152,14 @@ def test_one_latent(base):
         posterior.distribution(_context()).log_prob(tf.identity(z)),
         log_prob,
         rtol=1e-4,
+    )
+
+
+def test_full_covariance_of_one_latent_has_no_empty_weight():
+    posterior = FlowPosterior(1, base="full")
+    posterior.build((None, 2))
+    assert all(
+        math.prod(weight.shape) for weight in posterior.trainable_weights
     )
 
 
@@ -472,6 +481,11 @@ def test_densities_are_float32_under_mixed_precision(shape):
         ({"kl_weight": -1.0}, "`kl_weight` must not be negative; got -1.0"),
         ({"kl_weight": np.nan}, "`kl_weight` must not be negative; got nan"),
         ({"initial_scale": 0.0}, "`initial_scale` must be positive and fin"),
+        ({"latent_size": True}, "`latent_size` must be an integer >= 1; got T"),
+        ({"base": "low_rank", "rank": True}, "`rank` must be .*; got True"),
+        ({"seed": None}, "`seed` must be .*; got None"),
+        ({"kl_weight": "1"}, "`kl_weight` must not be negative; got '1'"),
+        ({"initial_scale": "1"}, "`initial_scale` must be positive .* got '1'"),
     ],
 )
 def test_bad_argument_is_refused_at_once(arguments, message):

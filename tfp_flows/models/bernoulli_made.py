@@ -8,11 +8,15 @@ import tensorflow as tf
 
 from tfp_flows import likelihoods, replicas
 from tfp_flows._arguments import as_positive_integer, check_precision
-from tfp_flows._count_metric import Count
 from tfp_flows.layers.made import MADE
 from tfp_flows.math import noise
-from tfp_flows.models import dlgm_parts, inputs
-from tfp_flows.models.checked_model import CheckedModel
+from tfp_flows.models.checked_model import (
+    CheckedModel,
+    check_event_shape,
+    count_non_binary,
+    static_event_shape,
+)
+from tfp_flows.models.inputs.images import select_images
 
 __all__ = ["BernoulliMADE"]
 
@@ -80,11 +84,10 @@ class BernoulliMADE(CheckedModel):
             1, hidden_units, activation, order, seed, dtype=self.dtype_policy
         )
         self.likelihood = likelihoods.get("bernoulli")
-        self.event_shape = dlgm_parts.check_event_shape(event_shape)
+        self.event_shape = check_event_shape(event_shape)
         self._log_likelihood = keras.metrics.Mean(
             name="log_likelihood", dtype=self.variable_dtype
         )
-        self._num_non_binary = Count("num_non_binary")
         self._init_checked_inputs()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -94,7 +97,7 @@ class BernoulliMADE(CheckedModel):
           ValueError: see the constructor.
         """
         if self.event_shape is None:
-            self.event_shape = dlgm_parts.static_event_shape(input_shape)
+            self.event_shape = static_event_shape(input_shape)
         self.made.build((None, self._event_size))
         self.built = True
 
@@ -171,7 +174,7 @@ class BernoulliMADE(CheckedModel):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One update on a replica's share of a batch."""
-        x = inputs.select_images(data)
+        x = select_images(data)
         batch = replicas.global_batch(tf.shape(x)[0])
         with tf.GradientTape() as tape:
             log_prob = self._log_prob(x)
@@ -184,7 +187,7 @@ class BernoulliMADE(CheckedModel):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The log-likelihood of a replica's share of a batch."""
-        x = inputs.select_images(data)
+        x = select_images(data)
         batch = replicas.global_batch(tf.shape(x)[0])
         return self._update(x, self._log_prob(x), batch)
 
@@ -194,9 +197,7 @@ class BernoulliMADE(CheckedModel):
         totals = replicas.global_sum(
             {
                 "log_prob": tf.reduce_sum(log_prob),
-                "non_binary": tf.cast(
-                    inputs.count_non_binary(x), log_prob.dtype
-                ),
+                "non_binary": tf.cast(count_non_binary(x), log_prob.dtype),
             }
         )
         size = tf.cast(batch.size, log_prob.dtype)

@@ -1,19 +1,32 @@
 """Keras's `fit`, `evaluate` and `predict`, with their inputs checked."""
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.models import compilation, inputs
+from tfp_flows import likelihoods
+from tfp_flows._arguments import as_positive_integer
+from tfp_flows._count_metric import Count
+from tfp_flows.models import compilation
+from tfp_flows.models.inputs.images import (
+    InputRules,
+    OnceWarnings,
+    infer_event_shape,
+    select_images,
+)
+from tfp_flows.models.inputs.prepare import prepare, readable_errors
 
-if TYPE_CHECKING:
-    from tfp_flows import likelihoods
-    from tfp_flows._count_metric import Count
-
-__all__ = ["CheckedModel"]
+__all__ = [
+    "CheckedModel",
+    "check_event_shape",
+    "count_non_binary",
+    "resolve_event_shape",
+    "static_event_shape",
+]
 
 
 _NOT_BUILT = (
@@ -45,16 +58,16 @@ class _NonBinaryWarning(keras.callbacks.Callback):
 class CheckedModel(keras.Model):
     """A model of images; a subclass says which ones and what to do with them.
 
-    It sets `event_shape`, `likelihood`, and counts non-binary values
-    in `_num_non_binary`.
+    It sets `event_shape` and `likelihood`, calls `_init_checked_inputs`, and
+    counts non-binary values in `_num_non_binary`.
     """
 
     event_shape: tuple[int, ...] | None
-    likelihood: "likelihoods.Likelihood"
-    _num_non_binary: "Count"
+    likelihood: likelihoods.Likelihood
 
     def _init_checked_inputs(self) -> None:
-        self._said = inputs.OnceWarnings()
+        self._said = OnceWarnings()
+        self._num_non_binary = Count("num_non_binary")
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -75,38 +88,39 @@ class CheckedModel(keras.Model):
     def warn_if_non_binary(self) -> None:
         """Says once that data sets held values other than 0 and 1."""
         if int(self._num_non_binary.value):
-            inputs.warn_non_binary(self.likelihood.name, self._said)
+            self._said.non_binary(self.likelihood.name)
 
-    def _rules(self) -> inputs.InputRules:
-        return inputs.InputRules(
-            event_shape=self.event_shape,
+    def _checked(self, data: Any, argument: str) -> Any:
+        rules = InputRules(
+            event_shape=self.event_shape or (),
             support=self.likelihood.support,
             dtype=self.variable_dtype,
             likelihood=self.likelihood.name,
+            argument=argument,
+            once=self._said,
         )
+        one_worker = not _has_several_workers(self.distribute_strategy)
+        return prepare(data, rules, number_batches=one_worker)
 
     def _prepare(self, data: Any, argument: str) -> Any:
         """Checked data; builds the model for the first it sees."""
         prepared = self._checked(data, argument)
-        self._build_for(prepared, argument)
-        return prepared
-
-    def _checked(self, data: Any, argument: str) -> Any:
-        return inputs.prepare(
-            data,
-            self._rules(),
-            argument,
-            self._said,
-            number_batches=not _has_several_workers(self.distribute_strategy),
-        )
-
-    def _build_for(self, prepared: Any, argument: str) -> None:
         if not self.built:
-            shape = self.event_shape
-            if shape is None:
-                shape = inputs.infer_event_shape(prepared, argument)
+            shape = self.event_shape or infer_event_shape(prepared, argument)
             with self.distribute_strategy.scope():
                 self.build((None, *shape))
+        return prepared
+
+    def _ignore_labels(self, y: Any, **weights: Any) -> None:
+        """Says once that labels are ignored; raises if there are weights."""
+        for name, value in weights.items():
+            if value is not None:
+                raise ValueError(
+                    f"`{name}` must be None, as labels and weights of examples "
+                    f"are not used; got {type(value).__name__}."
+                )
+        if y is not None:
+            self._said.labels()
 
     def _checked_images(
         self, x: Any, argument: str = "x"
@@ -126,8 +140,8 @@ class CheckedModel(keras.Model):
             raise ValueError(
                 f"`{argument}` must be finite here; got an endless data set."
             )
-        with inputs.readable_errors():
-            batches = [inputs.select_images(batch) for batch in images]
+        with readable_errors():
+            batches = [select_images(batch) for batch in images]
         whole = np.concatenate(batches).astype(self.variable_dtype)
         return whole.reshape(-1, *self.image_shape)
 
@@ -170,8 +184,9 @@ class CheckedModel(keras.Model):
           ValueError: images that the model cannot take.
           ImportError: a TensorBoard callback without its package.
         """
-        _check_class_weight(class_weight)
-        inputs.check_targets(y, sample_weight, self._said)
+        self._ignore_labels(
+            y, class_weight=class_weight, sample_weight=sample_weight
+        )
         compilation.check_callbacks(callbacks)
         x = self._prepare(x, "x")
         if validation_data is not None:
@@ -187,7 +202,7 @@ class CheckedModel(keras.Model):
             steps_per_epoch=kwargs.get("steps_per_epoch"),
             validation_split=validation_split,
         )
-        with inputs.readable_errors(), self._compiled_for(num_updates):
+        with readable_errors(), self._compiled_for(num_updates):
             compilation.announce_xla(self, verbose)
             return super().fit(
                 x=x,
@@ -249,9 +264,9 @@ class CheckedModel(keras.Model):
         }
         if kwargs.get("_use_cached_eval_dataset"):  # from within `fit`
             return super().evaluate(x=x, callbacks=callbacks, **arguments)
-        inputs.check_targets(y, sample_weight, self._said)
+        self._ignore_labels(y, sample_weight=sample_weight)
         x = self._prepare(x, "x")
-        with inputs.readable_errors():
+        with readable_errors():
             results = super().evaluate(x=x, callbacks=callbacks, **arguments)
         if self.likelihood.support == "binary":
             self.warn_if_non_binary()
@@ -271,7 +286,7 @@ class CheckedModel(keras.Model):
           ValueError: images that the model cannot take.
         """
         x = self._prepare(x, "x")
-        with inputs.readable_errors():
+        with readable_errors():
             return super().predict(x, **kwargs)
 
     def export(
@@ -329,8 +344,10 @@ class CheckedModel(keras.Model):
         Raises:
           ValueError: images that the model cannot take.
         """
-        _check_class_weight(class_weight)
-        x = self._checked_batch(x, y, sample_weight)
+        self._ignore_labels(
+            y, class_weight=class_weight, sample_weight=sample_weight
+        )
+        x = self._checked_batch(x)
         return super().train_on_batch(x, return_dict=return_dict)
 
     def test_on_batch(
@@ -351,7 +368,8 @@ class CheckedModel(keras.Model):
         Raises:
           ValueError: images that the model cannot take.
         """
-        x = self._checked_batch(x, y, sample_weight)
+        self._ignore_labels(y, sample_weight=sample_weight)
+        x = self._checked_batch(x)
         return super().test_on_batch(x, return_dict=return_dict)
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
@@ -362,10 +380,7 @@ class CheckedModel(keras.Model):
         """
         return super().predict_on_batch(self._checked_batch(x))
 
-    def _checked_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None
-    ) -> np.ndarray | tf.Tensor:
-        inputs.check_targets(y, sample_weight, self._said)
+    def _checked_batch(self, x: Any) -> np.ndarray | tf.Tensor:
         images = self._prepare(x, "x")
         if _is_dataset(images):
             raise ValueError(
@@ -385,14 +400,6 @@ class CheckedModel(keras.Model):
         return callbacks
 
 
-def _check_class_weight(class_weight: Any) -> None:
-    if class_weight is not None:
-        raise ValueError(
-            "`class_weight` must be None, as labels are not used; "
-            f"got {class_weight!r}."
-        )
-
-
 def _is_dataset(data: Any) -> bool:
     return not isinstance(data, np.ndarray | tf.Tensor)
 
@@ -401,3 +408,51 @@ def _has_several_workers(strategy: tf.distribute.Strategy) -> bool:
     resolver = strategy.cluster_resolver
     spec = None if resolver is None else resolver.cluster_spec()
     return spec is not None and len(spec.as_dict().get("worker", ())) > 1
+
+
+def count_non_binary(x: tf.Tensor) -> tf.Tensor:
+    """How many values are neither 0 nor 1, an int32 scalar."""
+    return tf.math.count_nonzero((x != 0) & (x != 1), dtype=tf.int32)
+
+
+def check_event_shape(
+    event_shape: Sequence[int] | None,
+) -> tuple[int, ...] | None:
+    """The argument as ints; raises unless it is sizes of an image, or None."""
+    if event_shape is None:
+        return None
+    message = (
+        "`event_shape` must hold positive integers, without the batch axis; "
+        f"got {event_shape!r}."
+    )
+    if not isinstance(event_shape, Sequence) or not event_shape:
+        raise ValueError(message)
+    try:
+        return tuple(as_positive_integer("event_shape", n) for n in event_shape)
+    except ValueError:
+        raise ValueError(message) from None
+
+
+def resolve_event_shape(
+    event_shape: Sequence[int] | None, encoder: keras.layers.Layer
+) -> tuple[int, ...] | None:
+    """The argument, or the input shape that the encoder was built for."""
+    if event_shape is not None:
+        return check_event_shape(event_shape)
+    shape = getattr(encoder, "input_shape", None)
+    if isinstance(shape, tuple) and len(shape) > 1 and None not in shape[1:]:
+        return tuple(shape[1:])
+    return None
+
+
+def static_event_shape(
+    input_shape: tuple[int | None, ...],
+) -> tuple[int, ...]:
+    """`input_shape` without its batch axis."""
+    event_shape = tuple(n for n in input_shape[1:] if n is not None)
+    if not event_shape or len(event_shape) < len(input_shape) - 1:
+        raise ValueError(
+            "`input_shape` must be [B, ...] with known image axes; "
+            f"got {tuple(input_shape)}."
+        )
+    return event_shape

@@ -12,6 +12,10 @@ from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.math import noise
 from tfp_flows.models import dlgm_parts
+from tfp_flows.models.checked_model import (
+    resolve_event_shape,
+    static_event_shape,
+)
 from tfp_flows.models.latent_variable_model import (
     BATCH_SIZE,
     LatentVariableModel,
@@ -162,7 +166,7 @@ class DLGM(LatentVariableModel):
         self.annealing = schedules.get(annealing)
         self.num_importance_samples = num_importance_samples
         self.gradient_estimator = gradient_estimator
-        self.event_shape = dlgm_parts.resolve_event_shape(event_shape, encoder)
+        self.event_shape = resolve_event_shape(event_shape, encoder)
         self.seed = int(seed)
         self._init_latent_variable_model()
 
@@ -178,7 +182,7 @@ class DLGM(LatentVariableModel):
           ValueError: the parts do not fit each other or the images.
         """
         if self.event_shape is None:
-            self.event_shape = dlgm_parts.static_event_shape(input_shape)
+            self.event_shape = static_event_shape(input_shape)
         images = keras.KerasTensor(
             (None, *self.image_shape), dtype=self.variable_dtype
         )

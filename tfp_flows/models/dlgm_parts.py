@@ -9,70 +9,23 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows._arguments import as_positive_integer
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.likelihoods import Likelihood
-from tfp_flows.models import input_shapes
+from tfp_flows.models.inputs.images import event_shapes_agree
 from tfp_flows.posteriors import FlowPosterior, Posterior
 
 __all__ = [
     "check_decoder",
-    "check_event_shape",
     "check_likelihood_shape",
     "check_network",
     "check_posterior",
     "context_size",
     "descend",
     "likelihood_event_ndims",
-    "resolve_event_shape",
-    "static_event_shape",
 ]
 
 
 tfd = tfp.distributions
-
-
-def check_event_shape(
-    event_shape: Sequence[int] | None,
-) -> tuple[int, ...] | None:
-    """The argument as ints; raises unless it is sizes of an image, or None."""
-    if event_shape is None:
-        return None
-    message = (
-        "`event_shape` must hold positive integers, without the batch axis; "
-        f"got {event_shape!r}."
-    )
-    if not isinstance(event_shape, Sequence) or not event_shape:
-        raise ValueError(message)
-    try:
-        return tuple(as_positive_integer("event_shape", n) for n in event_shape)
-    except ValueError:
-        raise ValueError(message) from None
-
-
-def resolve_event_shape(
-    event_shape: Sequence[int] | None, encoder: keras.layers.Layer
-) -> tuple[int, ...] | None:
-    """The argument, or the input shape that the encoder was built for."""
-    if event_shape is not None:
-        return check_event_shape(event_shape)
-    shape = getattr(encoder, "input_shape", None)
-    if isinstance(shape, tuple) and len(shape) > 1 and None not in shape[1:]:
-        return tuple(shape[1:])
-    return None
-
-
-def static_event_shape(
-    input_shape: tuple[int | None, ...],
-) -> tuple[int, ...]:
-    """`input_shape` without its batch axis."""
-    event_shape = tuple(n for n in input_shape[1:] if n is not None)
-    if not event_shape or len(event_shape) < len(input_shape) - 1:
-        raise ValueError(
-            "`input_shape` must be [B, ...] with known image axes; "
-            f"got {tuple(input_shape)}."
-        )
-    return event_shape
 
 
 def check_network(name: str, network: Any) -> None:
@@ -186,7 +139,7 @@ def check_decoder(
             f"likelihood; got shape {shape}."
         )
     pixels = (*sizes[:-1], sizes[-1] // per_element)
-    if not input_shapes.event_shapes_agree(pixels, image_shape):
+    if not event_shapes_agree(pixels, image_shape):
         raise ValueError(
             "`decoder` must return its numbers flat, or in the height and "
             f"width of images of shape {image_shape}; got shape {shape}."
@@ -218,7 +171,7 @@ def check_likelihood_shape(
             f"{math.prod(image_shape)} elements, as images of shape "
             f"{tuple(image_shape)} have; got event shape {tuple(event_shape)}."
         )
-    if not input_shapes.event_shapes_agree(event_shape, image_shape):
+    if not event_shapes_agree(event_shape, image_shape):
         raise ValueError(
             "`likelihood` must return a distribution over vectors, or over the "
             f"height and width of images of shape {tuple(image_shape)}; got "

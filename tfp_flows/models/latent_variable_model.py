@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from tfp_flows import losses, replicas, schedules
 from tfp_flows._count_metric import Count
-from tfp_flows.models import compilation, importance_sampling, inputs
-from tfp_flows.models.checked_model import CheckedModel
+from tfp_flows.models import compilation, importance_sampling
+from tfp_flows.models.checked_model import CheckedModel, count_non_binary
+from tfp_flows.models.inputs.images import select_images, to_event_shape
 from tfp_flows.posteriors.posterior import Posterior
 from tfp_flows.types import TensorLike
 
@@ -42,7 +43,6 @@ class LatentVariableModel(CheckedModel):
             for name in self._metric_names()
         }
         self._num_evaluated = Count("num_evaluated")
-        self._num_non_binary = Count("num_non_binary")
         # Not by assignment, which would make them state that `export` saves.
         self.__dict__["compiled_functions"] = {}
         self._init_checked_inputs()
@@ -134,9 +134,7 @@ class LatentVariableModel(CheckedModel):
             self.optimizer.build(self.trainable_variables)
 
     def _in_event_shape(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.cast(
-            inputs.to_event_shape(x, self.image_shape), self.variable_dtype
-        )
+        return tf.cast(to_event_shape(x, self.image_shape), self.variable_dtype)
 
     def _noise(
         self, first_row: tf.Tensor, rows: tf.Tensor, step: Any, purpose: str
@@ -201,7 +199,7 @@ class LatentVariableModel(CheckedModel):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One update on a replica's share of a batch."""
-        x = self._in_event_shape(inputs.select_images(data))
+        x = self._in_event_shape(select_images(data))
         rows = tf.shape(x)[0]
         batch = replicas.global_batch(rows)
         step = tf.convert_to_tensor(self.optimizer.iterations)
@@ -223,7 +221,7 @@ class LatentVariableModel(CheckedModel):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The bound on a replica's share of a batch, without annealing."""
-        x = self._in_event_shape(inputs.select_images(data))
+        x = self._in_event_shape(select_images(data))
         rows = tf.shape(x)[0]
         batch = replicas.global_batch(rows)
         first_row = self._num_evaluated.value + tf.cast(
@@ -264,7 +262,7 @@ class LatentVariableModel(CheckedModel):
         sums = {n: tf.reduce_sum(values) for n, values in per_example.items()}
         sums["loss"] = loss
         if self.likelihood.support == "binary":
-            sums["non_binary"] = tf.cast(inputs.count_non_binary(x), loss.dtype)
+            sums["non_binary"] = tf.cast(count_non_binary(x), loss.dtype)
         totals = replicas.global_sum(sums)
         size = tf.cast(batch.size, loss.dtype)
         logs = {}

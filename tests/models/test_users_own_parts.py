@@ -1,6 +1,5 @@
-"""Priors, likelihoods and arguments of the user's own, and edge cases."""
+"""Priors, likelihoods and other arguments of the user's own."""
 
-import logging
 import math
 
 import keras
@@ -10,10 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tests.models.digits import compiled, images, model
-from tfp_flows import likelihoods
 from tfp_flows.layers import MLP, StochasticLayer
-from tfp_flows.losses import LogTerms
-from tfp_flows.models import LogMarginalLikelihood, importance_sampling
 from tfp_flows.posteriors import FlowPosterior
 
 tfd = tfp.distributions
@@ -78,11 +74,6 @@ def test_callable_whose_distribution_does_not_fit(likelihood, message):
         dlgm.fit(images(4), verbose=0)
 
 
-def test_only_a_callable_decides_its_event_axes():
-    with pytest.raises(ValueError, match="`event_ndims` must be an integer"):
-        likelihoods.get("bernoulli").distribution(tf.zeros([2, 3]), None)
-
-
 def test_the_map_that_a_warning_shows_draws_binary_images():
     dlgm = compiled(run_eagerly=True)
     with pytest.warns(UserWarning, match="binary") as warned:
@@ -134,59 +125,3 @@ def test_prior_of_another_size():
 def test_unknown_jit_compile():
     with pytest.raises(ValueError, match="`jit_compile` must be .* got 'yes'"):
         compiled(jit_compile="yes")
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"latent_size": True}, "`latent_size` must be an integer >= 1; got T"),
-        ({"base": "low_rank", "rank": True}, "`rank` must be .*; got True"),
-        ({"seed": None}, "`seed` must be .*; got None"),
-        ({"kl_weight": "1"}, "`kl_weight` must not be negative; got '1'"),
-        ({"initial_scale": "1"}, "`initial_scale` must be positive .* got '1'"),
-    ],
-)
-def test_bad_argument_of_a_posterior(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        FlowPosterior(**{"latent_size": 3, **kwargs})
-
-
-def test_full_covariance_of_one_latent_has_no_empty_weight():
-    posterior = FlowPosterior(1, base="full")
-    posterior.build((None, 2))
-    assert all(
-        math.prod(weight.shape) for weight in posterior.trainable_weights
-    )
-
-
-@pytest.mark.parametrize("name", ["logit_normal", "discretized_logistic"])
-def test_tfp_has_no_complaint_about_a_likelihood(name, caplog):
-    absl = logging.getLogger("absl")
-    absl.addHandler(caplog.handler)
-    try:
-        distribution = likelihoods.get(name).distribution(tf.zeros([2, 6]))
-        assert distribution.batch_shape == [2]
-    finally:
-        absl.removeHandler(caplog.handler)
-    assert not caplog.records
-
-
-def test_images_of_density_zero_have_log_p_minus_infinity():
-    zero = tf.constant([[-math.inf, -math.inf], [-math.inf, 0.0]])
-    terms = LogTerms(zero, 0.0, 0.0)
-    weights = importance_sampling._no_weights(2)
-    for _ in range(2):
-        weights = importance_sampling._add_weights(
-            weights, terms, tf.ones([2], bool)
-        )
-    weights = importance_sampling._Weights(*(w.numpy() for w in weights))
-    estimates, errors = importance_sampling._log_mean(weights, 4)
-    np.testing.assert_allclose(estimates, [-math.inf, math.log(0.5)])
-    # The weights are 0, 0, 1, 1.
-    np.testing.assert_allclose(errors, [math.nan, math.sqrt(1 / 3)])
-
-
-def test_one_image_has_no_standard_error_of_the_mean():
-    one = LogMarginalLikelihood(np.array([-1.0]), np.array([0.1]), 10)
-    assert one.mean == -1.0
-    assert math.isnan(one.standard_error)

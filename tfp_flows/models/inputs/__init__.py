@@ -1,0 +1,1 @@
+"""What a user passes to a model, turned into checked images."""

@@ -1,0 +1,297 @@
+"""Which images a model takes: where they are in data, shapes and dtypes."""
+
+import inspect
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows._tfp import ps
+from tfp_flows.types import TensorLike
+
+
+class OnceWarnings:
+    """Warnings that are said once by each owner of an instance."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def labels(self) -> None:
+        """Says once that labels are ignored."""
+        self._warn("Labels are ignored: the model is fitted to x alone.")
+
+    def non_binary(self, likelihood: str) -> None:
+        """Says once what values between 0 and 1 mean to a binary likelihood."""
+        self._warn(
+            f"The likelihood {likelihood} got values other than 0 and 1: what "
+            "it returns is then no log-likelihood of binary images. To draw "
+            "binary images anew in each pass: `dataset.map(lambda x: tf.cast("
+            "tf.random.uniform(tf.shape(x), dtype=x.dtype) < x, x.dtype))`."
+        )
+
+    def _warn(self, message: str) -> None:
+        if message in self._said:
+            return
+        self._said.add(message)
+        level, frame = 0, inspect.currentframe()
+        while frame is not None:  # to code that is not a library's
+            package = frame.f_globals.get("__name__", "").partition(".")[0]
+            if package not in ("tfp_flows", "keras", "contextlib"):
+                break
+            level, frame = level + 1, frame.f_back
+        warnings.warn(message, UserWarning, stacklevel=level + 1)
+
+
+class InputRules(NamedTuple):
+    """What a model asks of its images."""
+
+    event_shape: tuple[int, ...]  # (): the first data decide it
+    support: str  # "binary", "unit_interval" or "real"
+    dtype: str  # what the model computes with
+    likelihood: str  # its name, for messages
+    argument: str = "x"  # what messages call the data
+    once: Any = None  # the model's `OnceWarnings`
+
+    @property
+    def number(self) -> str:
+        """The rule for dtypes: the first half of an error message."""
+        interval = "" if self.support == "real" else " in [0, 1]"
+        return f"`{self.argument}` must be floating point{interval}"
+
+
+def split_element(element: Any, argument: str = "x") -> tuple[Any, bool]:
+    """The images in an element or its spec, and whether more is ignored.
+
+    An element is `x`, `(x,)` or `(x, y)`, where `x` may be a dict with the key
+    "image" or with one entry. Others raise a ValueError.
+    """
+    labels = None
+    if isinstance(element, tuple):
+        rule = f"`{argument}` must hold x, (x,) or (x, y); got"
+        if not 1 <= len(element) <= 3:
+            raise ValueError(f"{rule} a tuple of {len(element)}.")
+        element, labels, weights = (*element, None, None)[:3]
+        if not _is_absent(weights):
+            raise ValueError(
+                f"{rule} (x, y, sample_weight): sample weights are not "
+                "supported."
+            )
+    ignored = not _is_absent(labels)
+    if isinstance(element, Mapping):
+        if "image" not in element and len(element) != 1:
+            keys = ", ".join(repr(key) for key in element) or "no keys"
+            raise ValueError(
+                f"`{argument}` must be images, or a dict with the key 'image' "
+                f"or with one entry; got a dict with {keys}."
+            )
+        ignored = ignored or len(element) > 1
+        element = element.get("image", next(iter(element.values())))
+    if isinstance(element, tuple | Mapping):
+        raise ValueError(
+            f"`{argument}` must hold one array of images; got a nested "
+            f"{type(element).__name__}."
+        )
+    return element, ignored
+
+
+def _is_absent(part: Any) -> bool:
+    """Whether a part of an element is None, or the spec of None."""
+    return part is None or type(part).__name__ == "NoneTensorSpec"
+
+
+def select_images(element: Any, argument: str = "x") -> Any:
+    """The images alone of `split_element`."""
+    return split_element(element, argument)[0]
+
+
+def images_spec(dataset: Any, argument: str) -> tuple[Any, bool]:
+    """The spec of a data set's images, and whether anything is ignored."""
+    spec, ignored = split_element(dataset.element_spec, argument)
+    if not isinstance(spec, tf.TensorSpec):
+        # The spec of a value on several replicas has one for each of them.
+        parts = tf.nest.flatten(spec, expand_composites=True)
+        per_replica = isinstance(dataset, tf.distribute.DistributedDataset)
+        if not (per_replica and isinstance(parts[0], tf.TensorSpec)):
+            raise ValueError(
+                f"`{argument}` must hold dense tensors; got {spec}."
+            )
+        spec = parts[0]
+    return spec, ignored
+
+
+def _shape(shape: tf.TensorShape) -> tuple[int | None, ...] | None:
+    return None if shape.rank is None else tuple(shape)
+
+
+def _is_dataset(data: Any) -> bool:
+    return isinstance(data, tf.data.Dataset | tf.distribute.DistributedDataset)
+
+
+def _batch_fix(is_dataset: bool, argument: str) -> str:
+    """What to do about a missing batch axis."""
+    if is_dataset:
+        return "call `.batch(batch_size)` on the data set"
+    return f"for one image pass `{argument}[None]`"
+
+
+def infer_event_shape(data: Any, argument: str = "x") -> tuple[int, ...]:
+    """The shape of one image of an array or a data set; raises if not known.
+
+    Of a `keras.utils.PyDataset` the first batch is read.
+    """
+    shape: Any
+    if _is_dataset(data):
+        shape = _shape(images_spec(data, argument)[0].shape)
+    elif inspect.isgenerator(data):
+        raise ValueError(
+            f"`{argument}` must have a known shape; got a generator, whose "
+            "shape is known once it has been prepared."
+        )
+    else:
+        if isinstance(data, keras.utils.PyDataset):
+            data = data[0]
+            data = tuple(data) if isinstance(data, list) else data
+        images = select_images(data, argument)
+        shape = tuple(getattr(images, "shape", None) or np.shape(images))
+    if shape is not None and len(shape) < 2:
+        raise ValueError(
+            f"`{argument}` must have a batch axis before those of an image; "
+            f"got shape {shape}: {_batch_fix(_is_dataset(data), argument)}."
+        )
+    if shape is None or None in shape[1:]:
+        raise ValueError(
+            f"`{argument}` must hold images of a known shape; got shape "
+            f"{shape}: give the sizes, for example with "
+            "`dataset.map(lambda x: tf.ensure_shape(x, [None, 28, 28]))`."
+        )
+    return shape[1:]
+
+
+def event_shapes_agree(
+    shape: Sequence[int | None], event_shape: Sequence[int]
+) -> bool:
+    """Whether images of `shape`, as far as known, may be reshaped.
+
+    Equally many elements, and one is flat or they agree but for axes of size 1.
+    """
+    sizes = [n for n in shape if n is not None]
+    if len(sizes) < len(shape):
+        return True
+    if math.prod(sizes) != math.prod(event_shape):
+        return False
+    if len(sizes) == 1 or len(event_shape) == 1:
+        return True
+    return [n for n in sizes if n != 1] == [n for n in event_shape if n != 1]
+
+
+def shape_rule(event_shape: Sequence[int], argument: str) -> str:
+    """Says which shapes are taken: the first half of an error message."""
+    event_shape = tuple(event_shape)
+    size = math.prod(event_shape)
+    if len(event_shape) == 1:
+        also = f"or of any shape with {size} elements"
+    else:
+        squeezed = tuple(n for n in event_shape if n != 1)
+        other = (*event_shape, 1) if squeezed == event_shape else squeezed
+        also = f"{other} or ({size},)" if len(other) > 1 else f"or ({size},)"
+    return f"`{argument}` must hold images of shape {event_shape}, {also}"
+
+
+def check_shape(
+    shape: tuple[int | None, ...] | None,
+    event_shape: Sequence[int],
+    argument: str,
+    is_dataset: bool = False,
+) -> None:
+    """Refuses a static shape that, as far as known, cannot be reshaped."""
+    if shape is None or (shape and event_shapes_agree(shape[1:], event_shape)):
+        return
+    if None not in shape and event_shapes_agree(shape, event_shape):
+        raise ValueError(
+            f"`{argument}` must have a batch axis; got a single image of shape "
+            f"{shape}: {_batch_fix(is_dataset, argument)}."
+        )
+    rule = shape_rule(event_shape, argument)
+    if not shape:
+        raise ValueError(f"{rule} after a batch axis; got shape {shape}.")
+    raise ValueError(f"{rule}; got {shape[1:]}.")
+
+
+def to_event_shape(
+    x: TensorLike, event_shape: Sequence[int], argument: str = "x"
+) -> tf.Tensor:
+    """A batch of images, reshaped as a model takes them."""
+    x = tf.convert_to_tensor(x)
+    shape = _shape(x.shape)
+    check_shape(shape, event_shape, argument)
+    if shape is not None and shape[1:] == tuple(event_shape):
+        return x
+    return tf.reshape(x, [ps.shape(x)[0], *event_shape])
+
+
+def conform(
+    data: Any, shape: Any, dtype: Any, rules: InputRules
+) -> tuple[InputRules, bool]:
+    """The rules with an event shape, and whether only 0 and 1 are right."""
+    is_dataset = _is_dataset(data)
+    try:
+        kind = tf.as_dtype(dtype)
+    except TypeError:
+        kind = tf.string
+    is_integer = not (kind.is_floating or kind.is_bool)
+    if is_integer and not kind.is_integer:
+        name = getattr(dtype, "name", dtype)
+        raise ValueError(f"{rules.number}; got dtype {name}.")
+    binary_only = is_integer and rules.support != "real"
+    if is_integer and (kind.size == 1 or (is_dataset and binary_only)):
+        refuse_integers(kind.name, rules, is_dataset)
+    if not rules.event_shape:
+        inferred = infer_event_shape(data, rules.argument)
+        rules = rules._replace(event_shape=inferred)
+    shape = _shape(tf.TensorShape(shape))
+    check_shape(shape, rules.event_shape, rules.argument, is_dataset=is_dataset)
+    return rules, binary_only
+
+
+def refuse_integers(got: str, rules: InputRules, is_dataset: bool) -> None:
+    """Raises the error on integer images, which shows how to scale them."""
+    scale = f"`{rules.argument} / 255`"
+    if is_dataset:
+        scale = "`dataset.map(lambda x: tf.cast(x, tf.float32) / 255)`"
+    raise ValueError(
+        f"{rules.number}; got {got}: scale with {scale}, or only cast if the "
+        "values are 0 and 1 already."
+    )
+
+
+def take(
+    element: Any, rules: InputRules
+) -> tuple[Any, np.ndarray, InputRules, bool]:
+    """The images of an element, and as an array; and what `conform` returns."""
+    x, ignored = split_element(element, rules.argument)
+    if ignored:
+        rules.once.labels()
+    if isinstance(x, tf.Tensor) and tf.is_symbolic_tensor(x):
+        raise ValueError(
+            f"`{rules.argument}` must have values; got a symbolic tensor: call "
+            "this outside of `tf.function`."
+        )
+    if not (isinstance(x, list) or hasattr(x, "__array__")):
+        raise ValueError(
+            f"`{rules.argument}` must be an array, a tensor, a list of "
+            "numbers, a tf.data.Dataset, a keras.utils.PyDataset or a "
+            f"generator; got {type(x).__name__}."
+        )
+    try:
+        array = np.asarray(x)  # without a copy where there is a way
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`{rules.argument}` must be one array of images; got "
+            f"{type(x).__name__} that NumPy can make no array of."
+        ) from None
+    given = tf.convert_to_tensor(x) if isinstance(x, tf.Variable) else x
+    return given, array, *conform(array, array.shape, array.dtype, rules)

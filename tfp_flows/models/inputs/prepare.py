@@ -1,0 +1,302 @@
+"""Images and data sets of them, checked value by value.
+
+Arrays are checked at once, on the host; data sets batch by batch while they
+are read, not in the training step, where XLA drops assertions. Pixels that are
+beyond [0, 1] by what rounding in float32 makes of a bound are clipped: scaling
+by 1 / 255, a change of contrast or a resized image easily gives 1.0000001.
+"""
+
+import contextlib
+import inspect
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.models.inputs import images
+from tfp_flows.models.inputs.images import InputRules, OnceWarnings
+
+_TOLERANCE = 8 * 2.0**-23  # 8 float32 spacings of 1, about 1e-6
+_LOW, _HIGH = -_TOLERANCE, 1 + _TOLERANCE
+# A part of an array that fits a core's cache together with its masks.
+_CHUNK_BYTES = 2**19
+_EMPTY = "`{}` must hold at least one batch; got none."
+# Around a message that TensorFlow wraps into an error of its own.
+_BEGIN, _END = "<input error>", "</input error>"
+
+
+def prepare(data: Any, rules: InputRules, number_batches: bool = True) -> Any:
+    """Turns what `fit(x=...)` takes into the same that yields checked images.
+
+    Args:
+      data: an array, or a tuple `(x,)` or `(x, y)` or a dict of arrays; a
+        `tf.data.Dataset`, `keras.utils.PyDataset` or generator of such batches.
+      rules: what the model asks for.
+      number_batches: whether error messages name a `tf.data.Dataset`'s batch.
+        Counting keeps TensorFlow from giving each worker files of its own.
+
+    Returns:
+      Images `[N, *event_shape]`: of a tensor a tensor, else an array, a view if
+      nothing had to change. Of a data set another one: a `PyDataset` of
+      `(images,)`, else a `tf.data.Dataset` of images. A distributed one cannot
+      be mapped: it is returned as it is, its static shape and dtype checked.
+    """
+    rules = rules._replace(once=rules.once or OnceWarnings())
+    if isinstance(data, tf.data.Dataset | tf.distribute.DistributedDataset):
+        return _prepare_dataset(data, rules, number_batches)
+    if isinstance(data, keras.utils.PyDataset):
+        if data.num_batches == 0:
+            raise ValueError(_EMPTY.format(rules.argument))
+        return _CheckedPyDataset(data, rules)
+    if inspect.isgenerator(data):
+        return _prepare_generator(data, rules)
+    given, x, rules, binary_only = images.take(data, rules)
+    x, beyond = _check_array(x, rules, binary_only)
+    if len(x) == 0:
+        raise ValueError(
+            f"`{rules.argument}` must hold at least one image; got shape "
+            f"{x.shape}."
+        )
+    if isinstance(given, tf.Tensor):
+        # Spares the way back if the tensor is on an accelerator.
+        given = tf.reshape(tf.cast(given, rules.dtype), x.shape)
+        return tf.clip_by_value(given, 0, 1) if beyond else given
+    return x
+
+
+@contextlib.contextmanager
+def readable_errors() -> Iterator[None]:
+    """Raises what was found in a batch while it was read as a `ValueError`."""
+    try:
+        yield
+    except (tf.errors.OpError, ValueError) as error:
+        _, begin, rest = str(error).partition(_BEGIN)
+        message, end, _ = rest.partition(_END)
+        if not (begin and end):
+            raise
+        raise ValueError(message) from None
+
+
+def _check_array(
+    x: np.ndarray, rules: InputRules, binary_only: bool, batch: Any = None
+) -> tuple[np.ndarray, bool]:
+    """Images `[N, *event_shape]`, and whether some had to be clipped."""
+    if binary_only and x.size and not (0 <= x.min() and x.max() <= 1):
+        got = f"{x.dtype.name} with values from {x.min()} to {x.max()}"
+        images.refuse_integers(got, rules, False)
+    with np.errstate(over="ignore"):  # inf is reported below
+        x = x.astype(rules.dtype, copy=False)
+    x = x.reshape([len(x), *rules.event_shape])
+    is_real = rules.support == "real"
+    # The device counts those of data sets.
+    look_for_non_binary = rules.support == "binary" and batch is None
+    rows = max(1, _CHUNK_BYTES // max(1, x.itemsize * math.prod(x.shape[1:])))
+    non_binary = beyond = False
+    for start in range(0, len(x) if x.size else 0, rows):
+        chunk = x[start : start + rows]
+        with np.errstate(invalid="ignore"):  # a NaN makes both NaN
+            low, high = np.min(chunk), np.max(chunk)
+        is_finite = np.isfinite(low) and np.isfinite(high)
+        if not (is_finite and (is_real or (low >= _LOW and high <= _HIGH))):
+            raise ValueError(_array_message(x, rules, batch))
+        if not (is_real or (low >= 0 and high <= 1)):
+            beyond, chunk = True, np.clip(chunk, 0, 1)
+        if look_for_non_binary and not non_binary:
+            non_binary = bool(np.any((chunk != 0) & (chunk != 1)))
+    if non_binary:
+        rules.once.non_binary(rules.likelihood)
+    return np.clip(x, 0, 1) if beyond else x, beyond
+
+
+def _templates(rules: InputRules, is_numbered: bool) -> tuple[str, str]:
+    """The messages on values that are not finite, and out of range."""
+    batch = " of batch {}" if is_numbered else ""
+    where = f" in example {{}}{batch} (counted from 0)."
+    return (
+        f"`{rules.argument}` must be finite in {rules.dtype}; got {{}}{where}",
+        f"`{rules.argument}` must be in [0, 1] for the likelihood "
+        f"{rules.likelihood}; got values from {{}} to {{}}, first{where} Scale "
+        "pixels of 0 to 255 with `x / 255`.",
+    )
+
+
+def _array_message(x: np.ndarray, rules: InputRules, batch: Any) -> str:
+    """Says what is wrong with images, and with which one first."""
+    not_finite, out_of_range = _templates(rules, batch is not None)
+    finite = np.isfinite(x)
+    right = (x >= _LOW) & (x <= _HIGH) if finite.all() else finite
+    row = int(np.argmin(right.reshape([len(x), -1]).all(axis=1)))
+    if finite.all():
+        extent = f"{x.min():.9g}", f"{x.max():.9g}"
+        return out_of_range.format(*extent, row, batch)
+    # The first of its values that is not finite says which kind it is.
+    kind = "NaN" if np.isnan(x[~finite][0]) else "inf"
+    return not_finite.format(kind, row, batch)
+
+
+def _check_batch(element: Any, rules: InputRules, batch: int) -> np.ndarray:
+    """Checks a batch that Python code made; errors carry marked messages."""
+    try:
+        element = tuple(element) if isinstance(element, list) else element
+        _, x, rules, binary_only = images.take(element, rules)
+        return _check_array(x, rules, binary_only, batch)[0]
+    except ValueError as error:
+        raise ValueError(f"{_BEGIN}{error}{_END}") from None
+
+
+class _CheckedPyDataset(keras.utils.PyDataset):
+    """A `PyDataset` that yields the checked images of another one."""
+
+    def __init__(
+        self, dataset: keras.utils.PyDataset, rules: InputRules
+    ) -> None:
+        super().__init__(
+            dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size
+        )
+        self._dataset, self._rules = dataset, rules
+        self.on_epoch_begin = dataset.on_epoch_begin
+        self.on_epoch_end = dataset.on_epoch_end
+
+    @property
+    def num_batches(self) -> int | None:
+        return self._dataset.num_batches
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray]:
+        return (_check_batch(self._dataset[index], self._rules, index),)
+
+
+def _prepare_generator(batches: Iterator, rules: InputRules) -> tf.data.Dataset:
+    """Makes a data set of a generator, of which it reads one batch."""
+    with readable_errors():
+        try:
+            first = next(batches)
+        except StopIteration:
+            raise ValueError(_EMPTY.format(rules.argument)) from None
+        first = _check_batch(first, rules, 0)
+    rules = rules._replace(event_shape=first.shape[1:])
+    # Continues where an iteration before this one has stopped.
+    rest = enumerate(batches, start=1)
+    checked = itertools.chain(
+        [first], (_check_batch(element, rules, i) for i, element in rest)
+    )
+    return tf.data.Dataset.from_generator(
+        lambda: checked,
+        output_signature=tf.TensorSpec([None, *first.shape[1:]], rules.dtype),
+    )
+
+
+def _prepare_dataset(dataset: Any, rules: InputRules, numbered: bool) -> Any:
+    spec, ignored = images.images_spec(dataset, rules.argument)
+    rules, _ = images.conform(dataset, spec.shape, spec.dtype, rules)
+    if ignored:
+        rules.once.labels()
+    if not isinstance(dataset, tf.data.Dataset):
+        return dataset
+    if dataset.cardinality() == 0:
+        raise ValueError(_EMPTY.format(rules.argument))
+    policy = dataset.options().experimental_distribute.auto_shard_policy
+    is_tuple = isinstance(dataset.element_spec, tuple)
+
+    @tf.autograph.experimental.do_not_convert
+    def count(batch: tf.Tensor, element: Any) -> tuple[tf.Tensor, Any]:
+        return batch + 1, _check_tensor(element, rules, batch)
+
+    @tf.autograph.experimental.do_not_convert
+    def check(*parts: Any) -> tf.Tensor:
+        return _check_tensor(parts if is_tuple else parts[0], rules, None)
+
+    if numbered and policy != tf.data.experimental.AutoShardPolicy.FILE:
+        checked = dataset.scan(tf.zeros([], tf.int64), count)
+    else:
+        checked = dataset.map(check)
+    # The checks run beside the training step.
+    return checked.prefetch(tf.data.AUTOTUNE)
+
+
+def _check_tensor(
+    element: Any, rules: InputRules, batch: tf.Tensor | None
+) -> tf.Tensor:
+    """Checks a batch in a data set's graph; errors carry marked messages."""
+    x = images.select_images(element, rules.argument)
+    if x.shape.rank is None or not x.shape[1:].is_fully_defined():
+        x = _check_dynamic_shape(x, rules)
+    x = images.to_event_shape(x, rules.event_shape, rules.argument)
+    x = tf.cast(x, rules.dtype)
+    right = tf.reduce_all(_is_right(x, rules))
+    x = _require(right, lambda: _tensor_message(x, rules, batch), x)
+    return x if rules.support == "real" else tf.clip_by_value(x, 0, 1)
+
+
+def _is_right(x: tf.Tensor, rules: InputRules) -> tf.Tensor:
+    if rules.support == "real":
+        return tf.math.is_finite(x)
+    return tf.logical_and(x >= _LOW, x <= _HIGH)  # False for NaN, too
+
+
+def _require(
+    condition: tf.Tensor, message: Callable[[], tf.Tensor], x: tf.Tensor
+) -> tf.Tensor:
+    """Returns `x`, or fails with a message that is made only then."""
+
+    def fail() -> tf.Tensor:
+        marked = tf.strings.join([_BEGIN, message(), _END])
+        with tf.control_dependencies([tf.debugging.Assert(False, [marked])]):
+            return tf.identity(x)
+
+    return tf.cond(condition, lambda: tf.identity(x), fail)
+
+
+def _tensor_message(x: tf.Tensor, rules: InputRules, batch: Any) -> tf.Tensor:
+    """What `_array_message` says, in a graph."""
+    not_finite, out_of_range = _templates(rules, batch is not None)
+    number = [] if batch is None else [batch]
+    finite = tf.math.is_finite(x)
+
+    def first(right: tf.Tensor) -> tf.Tensor:
+        wrong = tf.reduce_any(~right, axis=list(range(1, x.shape.rank)))
+        return tf.argmax(tf.cast(wrong, tf.int32))
+
+    def filled(template: str, *values: tf.Tensor) -> tf.Tensor:
+        parts = template.split("{}")
+        for i, value in enumerate([*values, *number]):
+            real = {"precision": 9, "shortest": True}
+            real = real if value.dtype.is_floating else {}
+            parts.insert(2 * i + 1, tf.strings.as_string(value, **real))
+        return tf.strings.join(parts)
+
+    is_nan = tf.boolean_mask(tf.math.is_nan(x), ~finite)[:1]
+    kind = tf.where(tf.reduce_any(is_nan), "NaN", "inf")
+    extent = tf.reduce_min(x), tf.reduce_max(x)
+    return tf.where(
+        tf.reduce_all(finite),
+        filled(out_of_range, *extent, first(_is_right(x, rules))),
+        filled(not_finite, kind, first(finite)),
+    )
+
+
+def _check_dynamic_shape(x: tf.Tensor, rules: InputRules) -> tf.Tensor:
+    """Checks a shape that is known only when the data set is read."""
+    shape, event_shape = tf.shape(x)[1:], rules.event_shape
+
+    def listed(sizes: tf.Tensor) -> tf.Tensor:
+        sizes = tf.strings.as_string(sizes)
+        return tf.strings.reduce_join(sizes, separator=", ")
+
+    right = tf.equal(tf.reduce_prod(shape), math.prod(event_shape))
+    if len(event_shape) > 1:
+        squeezed = listed(tf.boolean_mask(shape, shape != 1))
+        same = squeezed == ", ".join(str(n) for n in event_shape if n != 1)
+        right = right & (same | tf.equal(tf.size(shape), 1))
+    rule = images.shape_rule(event_shape, rules.argument)
+    return _require(
+        right,
+        lambda: tf.strings.join([f"{rule}; got (", listed(shape), ")."]),
+        x,
+    )
