@@ -102,6 +102,11 @@ class GatedConvolution(Transformer):
         return x * tf.exp(-log_scale), (gate_log_det + log_det)[..., tf.newaxis]
 
     def _parts(self, theta: tf.Tensor, *shared: tf.Tensor) -> tuple[Any, ...]:
+        if len(shared) != self.has_shared_slope:
+            raise ValueError(
+                "`has_shared_slope` must be False where no slope is given "
+                f"beside theta, else True; got {self.has_shared_slope}."
+            )
         log_scale, spectrum, shift, *slope = tf.unstack(theta, axis=-2)
         size = theta.shape[-1]
         for a in shared:
