@@ -56,6 +56,7 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
         config.training.annealing_steps = 10_000
     config.training.jit_compile = True  # XLA: several times faster here
     config.training.steps_per_execution = 250  # steps in one compiled call
+    config.training.log_steps = 250  # between two lines of metrics.jsonl
     config.training.checkpoint_steps = 5_000  # between two checkpoints
     config.training.checkpoints_to_keep = 2  # newest ones of this run
 
@@ -76,6 +77,7 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
         config.training.num_steps = 500
         config.training.annealing_steps //= 40
         config.training.steps_per_execution = 50
+        config.training.log_steps = 50
         config.training.checkpoint_steps = 250
         config.optimizer.warmup_steps = 50
         config.evaluation.num_samples = 20_000

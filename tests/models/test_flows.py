@@ -9,6 +9,7 @@ from configs import digits as digits_config
 from configs.flows import FLOWS
 from tests.models.digits import images
 from trainers.images import build
+from trainers.runs.optimizers import build_optimizer
 
 # The others are left to the slow run, to keep the default one short.
 DEFAULT = ("nice_ortho",)
@@ -21,9 +22,7 @@ def _model(arg, jit_compile):
     config.optimizer.warmup_steps = 1
     config.training.annealing_steps = 1
     model = build.build_model(config)
-    model.compile(
-        optimizer=build.build_optimizer(config), jit_compile=jit_compile
-    )
+    model.compile(optimizer=build_optimizer(config), jit_compile=jit_compile)
     return model
 
 

@@ -15,6 +15,7 @@ def make_tiny_config(arg="target=u1,flow=planar,K=2", **training):
             "num_steps": 40,
             "num_samples": 64,
             "steps_per_execution": 10,
+            "log_steps": 10,
             "checkpoint_steps": 20,
             **training,
         }

@@ -5,6 +5,7 @@ import json
 import tensorflow as tf
 
 from configs import digits
+from trainers.runs import train_steps
 
 TIMES = ("seconds_per_step", "finished")
 
@@ -89,3 +90,20 @@ def events(path):
             for value in event.summary.value:
                 found.append((event.step, value.tag, value.simple_value))
     return found
+
+
+def on_call(patch, step, action):
+    """Does something before the call of the training step behind `step`."""
+    call = train_steps.TrainSteps.__call__
+
+    def patched(self, iterator, count):
+        first = int(self._model.optimizer.iterations)
+        if first <= step < first + count:
+            action()
+        call(self, iterator, count)
+
+    patch.setattr(train_steps.TrainSteps, "__call__", patched)
+
+
+def stop():
+    raise KeyboardInterrupt

@@ -9,31 +9,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.trainers.image_runs import (
+    checkpointed,
+    metrics,
+    on_call,
+    read,
+    stop,
+)
 from trainers import run
-from trainers.energies import fit as fit_target
+from trainers.energies import experiment
 from trainers.runs import errors
-
-
-def read(path):
-    return json.loads(path.read_text())
-
-
-def metrics(path):
-    """metrics.jsonl without the times."""
-    lines = (path / "metrics.jsonl").read_text().splitlines()
-    return [
-        {k: v for k, v in json.loads(line).items() if k != "seconds_per_step"}
-        for line in lines
-    ]
-
-
-def checkpointed(path):
-    reader = tf.train.load_checkpoint(str(path / "checkpoints"))
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if "OBJECT_GRAPH" not in name and "save_counter" not in name
-    }
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +35,7 @@ def test_run_leaves_the_files_of_a_run(finished, tiny_config):
         "config.json",
         "run.json",
         "checkpoints",
+        "tensorboard",
         "metrics.jsonl",
         "results.json",
         "figures",
@@ -101,15 +87,9 @@ def test_evaluation_without_a_checkpoint_is_refused(tmp_path, tiny_config):
 def test_resumed_run_equals_uninterrupted_bitwise(
     finished, tiny_config, tmp_path, monkeypatch
 ):
-    train_steps = fit_target.TargetFit.train_steps
     with monkeypatch.context() as patch:
-
-        def interrupted(fit, count):
-            if int(fit.step) == 30:  # the newest checkpoint is of step 20
-                raise KeyboardInterrupt
-            return train_steps(fit, count)
-
-        patch.setattr(fit_target.TargetFit, "train_steps", interrupted)
+        # The newest checkpoint is of step 20.
+        on_call(patch, 30, stop)
         with pytest.raises(KeyboardInterrupt):
             run.train_and_evaluate(tiny_config(), str(tmp_path))
     assert [line["step"] for line in metrics(tmp_path)] == [10, 20, 30]
@@ -131,16 +111,9 @@ def test_resumed_run_equals_uninterrupted_bitwise(
 def test_ctrl_c_saves_and_the_rest_is_bitwise_the_same(
     finished, tiny_config, tmp_path, monkeypatch
 ):
-    train_steps = fit_target.TargetFit.train_steps
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with monkeypatch.context() as patch:
-
-        def interrupted(fit, count):
-            if int(fit.step) == 20:
-                os.kill(os.getpid(), signal.SIGINT)
-            return train_steps(fit, count)
-
-        patch.setattr(fit_target.TargetFit, "train_steps", interrupted)
+        on_call(patch, 20, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(errors.Interrupted, match="step 30 is saved in "):
             run.train_and_evaluate(tiny_config(), str(tmp_path))
     assert signal.signal(signal.SIGINT, before) == signal.default_int_handler
@@ -174,8 +147,9 @@ def test_training_lowers_the_free_energy(tmp_path, tiny_config):
     config = tiny_config(
         "target=u2,flow=radial,K=2", num_steps=400, jit_compile=False
     )
-    config.training.steps_per_execution = 100
-    config.training.checkpoint_steps = 400
+    config.training.update(
+        {"steps_per_execution": 100, "log_steps": 100, "checkpoint_steps": 400}
+    )
     config.optimizer.learning_rate = 2e-2
     run.train_and_evaluate(config, str(tmp_path), mode="train")
     first, *_, last = [line["free_energy"] for line in metrics(tmp_path)]
@@ -187,6 +161,9 @@ class Recorder:
 
     def __init__(self, config, seen, path=""):
         self.__dict__.update(_config=config, _seen=seen, _path=path)
+
+    def get(self, name):
+        return getattr(self, name) if name in self._config else None
 
     def __getattr__(self, name):
         value = getattr(self._config, name)
@@ -200,7 +177,7 @@ class Recorder:
 
 
 def test_every_key_of_the_config_is_read(tmp_path, tiny_config, monkeypatch):
-    monkeypatch.setattr(fit_target, "check_config", lambda _: None)
+    monkeypatch.setattr(experiment, "check_config", lambda _: None)
     config = tiny_config(num_steps=20, jit_compile=False)
     seen = set()
     for flow in ("planar", "nice_perm"):  # which has a network

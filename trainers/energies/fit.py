@@ -1,38 +1,24 @@
-"""Fits a flow to a two-dimensional target by minimising the free energy."""
+"""A flow fitted to a two-dimensional target by minimising the free energy."""
 
-import math
-import os
-import time
+import functools
 
 import keras
-import numpy as np
 import tensorflow as tf
-from absl import logging
 from ml_collections import config_dict
 
 from configs.flows import FLOWS
-from tfp_flows import targets
+from tfp_flows import posteriors, schedules, targets
 from tfp_flows.math import noise
 from trainers import flows
-from trainers.energies.surrogate import SurrogatePosterior
-from trainers.runs import errors, progress, signals
-from trainers.runs import workdir as workdirs
+from trainers.runs import errors, loop
+from trainers.runs.training_run import TrainingRun
 
-__all__ = [
-    "TargetFit",
-    "check_config",
-    "checkpoint_manager",
-    "train",
-]
+__all__ = ["EnergyModel", "EnergyRun", "check_config"]
 
 _POSITIVE = (
     "posterior.num_flow_steps",
     "posterior.initial_scale",
-    "training.num_steps",
     "training.num_samples",
-    "training.steps_per_execution",
-    "training.checkpoint_steps",
-    "training.checkpoints_to_keep",
     "optimizer.learning_rate",
     "evaluation.num_samples",
     "evaluation.batch_size",
@@ -66,6 +52,7 @@ def check_config(config: config_dict.ConfigDict) -> None:
             f"`flow` must be one of {', '.join(FLOWS)}; "
             f"got {config.posterior.flow!r}."
         )
+    loop.check_config(config)
     for key in (*_POSITIVE, *_NOT_NEGATIVE):
         group, name = key.split(".")
         value = config[group][name]
@@ -75,265 +62,123 @@ def check_config(config: config_dict.ConfigDict) -> None:
             raise errors.InputError(
                 f"`{key}` must not be negative; got {value}."
             )
-    every = config.training.steps_per_execution
-    if config.training.checkpoint_steps % every:
-        raise errors.InputError(
-            "`training.checkpoint_steps` must be a multiple of "
-            f"`training.steps_per_execution`, {every}; "
-            f"got {config.training.checkpoint_steps}."
-        )
 
 
-def _make_optimizer(config: config_dict.ConfigDict) -> keras.Optimizer:
-    """Adam, warmed up linearly and then cooled along a cosine."""
-    settings = config.optimizer
-    warmup_steps = min(settings.warmup_steps, config.training.num_steps // 2)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup_steps else settings.learning_rate,
-        decay_steps=config.training.num_steps - warmup_steps,
-        alpha=settings.final_fraction,
-        warmup_target=settings.learning_rate if warmup_steps else None,
-        warmup_steps=warmup_steps,
-    )
-    return keras.optimizers.Adam(
-        schedule,
-        beta_2=settings.beta_2,
-        global_clipnorm=settings.global_clipnorm or None,
-    )
-
-
-class TargetFit:
-    """A surrogate posterior, its target and the state of its training."""
+class EnergyModel(keras.Model):
+    """A posterior without a context, and the density that it is fitted to."""
 
     def __init__(self, config: config_dict.ConfigDict) -> None:
-        """Makes weights and optimizer as `config` says.
+        """Makes the weights, which the config's seed decides.
 
         Args:
           config: as made by `configs/energy_2d.py`.
         """
-        self.config = config
+        super().__init__(name="energy")
         self.target = targets.get(config.data.target)
-        self.posterior = SurrogatePosterior(
-            flows.make_flow(config.posterior, seed=config.training.seed),
+        self.posterior = posteriors.FlowPosterior(
+            self.target.event_shape[0],
+            flow=flows.make_flow(config.posterior, seed=config.training.seed),
             initial_scale=config.posterior.initial_scale,
         )
-        self.posterior.build((None, *self.target.event_shape))
-        self.optimizer = _make_optimizer(config)
-        self.optimizer.build(self.posterior.trainable_variables)
-        self.step = tf.Variable(0, dtype=tf.int64, name="step")
-        jit_compile = config.training.jit_compile
-        self._compiled_train_steps = tf.function(
-            self._train_steps, jit_compile=jit_compile
+        self.posterior.build()
+        steps = config.training.annealing_steps
+        self.annealing = (
+            schedules.JointAnnealing(steps)
+            if steps
+            else schedules.NoAnnealing()
         )
-        self.free_energy_terms = tf.function(
-            self._free_energy_terms, jit_compile=jit_compile
+        self.built = True
+        self._seed = config.training.seed
+        self._num_samples = config.training.num_samples
+        self._batch_size = config.evaluation.batch_size
+        names = ("free_energy", "gradient_norm")
+        self._means = [keras.metrics.Mean(name) for name in names]
+        compiled = functools.partial(
+            tf.function, jit_compile=config.training.jit_compile
         )
-        self.log_prob = tf.function(self._log_prob, jit_compile=jit_compile)
-        # Lists of tf.Variable: tf.train does not look into Keras variables.
-        self.checkpoint = tf.train.Checkpoint(
-            step=self.step,
-            weights=[v.value for v in self.posterior.variables],
-            optimizer=[v.value for v in self.optimizer.variables],
-        )
+        self.free_energy_terms = compiled(self._free_energy_terms)
+        self.log_prob = compiled(self._log_prob)
 
     @property
-    def num_parameters(self) -> int:
-        """Number of weights that are trained."""
-        return sum(
-            math.prod(v.shape) for v in self.posterior.trainable_variables
-        )
+    def metrics(self) -> list[keras.Metric]:
+        """Running means of the free energy and of its gradient's norm."""
+        return self._means
 
-    def _noise(
+    def train_step(self) -> dict[str, tf.Tensor]:
+        """One update, on noise that the step's number decides."""
+        step = tf.convert_to_tensor(self.optimizer.iterations)
+        variables = self.trainable_variables
+        weights = self.annealing.weights(step)
+        with tf.GradientTape() as tape:
+            log_prob, target_log_prob = self._terms(
+                self._num_samples, step, "training"
+            )[1:]
+            loss = tf.reduce_mean(
+                weights.posterior * log_prob
+                - weights.likelihood * target_log_prob
+            )
+        gradients = tape.gradient(loss, [v.value for v in variables])
+        self.optimizer.apply(gradients, variables)
+        free_energy = tf.reduce_mean(log_prob - target_log_prob)
+        values = (free_energy, tf.linalg.global_norm(gradients))
+        for mean, value in zip(self._means, values, strict=True):
+            mean.update_state(value)
+        return {mean.name: mean.result() for mean in self._means}
+
+    def _terms(
         self, num_samples: int, step: tf.Tensor, purpose: str
-    ) -> tf.Tensor:
-        return noise.normal(
-            [num_samples, *self.target.event_shape],
-            seed=self.config.training.seed,
-            step=step,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Samples z `[N, 2]`, their ln q and their ln p~."""
+        standard_normal = noise.normal(
+            [num_samples, self.posterior.noise_size],
+            seed=self._seed,
+            step=tf.cast(step, tf.int64),
             purpose=purpose,
         )
+        z, log_prob = self.posterior.push_forward(
+            standard_normal, self.posterior.parameters()
+        )
+        return z, log_prob, self.target.unnormalized_log_prob(z)
 
     def _free_energy_terms(
         self, index: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Samples of evaluation batch `index` and their ln q - ln p~."""
-        z, log_prob = self.posterior.sample_and_log_prob(
-            self._noise(self.config.evaluation.batch_size, index, "evaluation")
+        z, log_prob, target_log_prob = self._terms(
+            self._batch_size, index, "evaluation"
         )
-        return z, log_prob - self.target.unnormalized_log_prob(z)
+        return z, log_prob - target_log_prob
 
     def _log_prob(self, z: tf.Tensor) -> tf.Tensor:
         """Log density of any points, through the inverse of the flow."""
         return self.posterior.distribution().log_prob(z)
 
-    def _train_step(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One optimizer step; returns free energy and gradient norm."""
-        variables = self.posterior.trainable_variables
-        standard_normal = self._noise(
-            self.config.training.num_samples, step, "training"
-        )
-        with tf.GradientTape() as tape:
-            z, log_prob = self.posterior.sample_and_log_prob(standard_normal)
-            target_log_prob = self.target.unnormalized_log_prob(z)
-            loss = tf.reduce_mean(
-                log_prob - self._target_weight(step) * target_log_prob
-            )
-        gradients = tape.gradient(loss, [v.value for v in variables])
-        self.optimizer.apply(gradients, variables)
-        free_energy = tf.reduce_mean(log_prob - target_log_prob)
-        return free_energy, tf.linalg.global_norm(gradients)
 
-    def _target_weight(self, step: tf.Tensor) -> tf.Tensor | float:
-        """Joint annealing: the weight of ln p~, which rises to 1."""
-        annealing_steps = self.config.training.annealing_steps
-        if not annealing_steps:
-            return 1.0
-        return tf.minimum(
-            1.0, 0.01 + tf.cast(step, tf.float32) / annealing_steps
-        )
+class EnergyRun(TrainingRun):
+    """An `EnergyModel` in training; all its noise is drawn in the steps."""
 
-    def _train_steps(self, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """`count` steps in one loop; the tail of both outputs stays zero."""
-        size = self.config.training.steps_per_execution
-        first = tf.identity(self.step)
+    watched = "free_energy"
+    num_digits = 4
 
-        def body(
-            i: tf.Tensor,
-            free_energies: tf.TensorArray,
-            gradient_norms: tf.TensorArray,
-        ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray]:
-            free_energy, gradient_norm = self._train_step(
-                first + tf.cast(i, tf.int64)
-            )
-            return (
-                i + 1,
-                free_energies.write(i, free_energy),
-                gradient_norms.write(i, gradient_norm),
-            )
-
-        _, free_energies, gradient_norms = tf.while_loop(
-            lambda i, *_: i < count,
-            body,
-            (
-                tf.constant(0),
-                tf.TensorArray(tf.float32, size, element_shape=[]),
-                tf.TensorArray(tf.float32, size, element_shape=[]),
-            ),
-        )
-        self.step.assign_add(tf.cast(count, tf.int64))
-        return free_energies.stack(), gradient_norms.stack()
-
-    def train_steps(self, count: int) -> dict[str, np.ndarray]:
-        """Takes `count` steps, at most `training.steps_per_execution`.
+    def __init__(
+        self,
+        config: config_dict.ConfigDict,
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> None:
+        """Makes everything as at the first step.
 
         Args:
-          count: number of optimizer steps.
-
-        Returns:
-          `free_energy` and `gradient_norm` of every step, `[count]`.
-
-        Raises:
-          NonFiniteError: if one of them is not finite, naming it and the step.
+          config: as made by `configs/energy_2d.py`, checked.
+          strategy: where to compute. Default: the current one.
         """
-        first = int(self.step)
-        free_energy, gradient_norm = self._compiled_train_steps(
-            tf.constant(count)
+        super().__init__(
+            config, strategy or tf.distribute.get_strategy(), EnergyModel
         )
-        metrics = {
-            "free_energy": free_energy.numpy()[:count],
-            "gradient_norm": gradient_norm.numpy()[:count],
-        }
-        finite = {name: np.isfinite(v) for name, v in metrics.items()}
-        if not all(v.all() for v in finite.values()):
-            name, index = min(
-                (
-                    (n, int(np.argmin(v)))
-                    for n, v in finite.items()
-                    if not v.all()
-                ),
-                key=lambda pair: pair[1],
-            )
-            raise errors.NonFiniteError(
-                f"`{name}` must stay finite; got {metrics[name][index]} at "
-                f"step {first + index + 1}. The run was stopped; its last "
-                "checkpoint is from before that step."
-            )
-        return metrics
 
-
-def checkpoint_manager(
-    fit: TargetFit, workdir: str
-) -> tf.train.CheckpointManager:
-    """The checkpoints of `workdir`; only its own surplus ones are removed."""
-    return tf.train.CheckpointManager(
-        fit.checkpoint,
-        os.path.join(workdir, "checkpoints"),
-        max_to_keep=fit.config.training.checkpoints_to_keep,
-    )
-
-
-def train(
-    fit: TargetFit, workdir: str, termination: signals.Termination
-) -> None:
-    """Trains to the last step, resuming from the newest checkpoint if any.
-
-    Args:
-      fit: the state; changed in place.
-      workdir: a directory that `workdir.prepare` has accepted.
-      termination: whether to stop; it is put off during the steps.
-
-    Raises:
-      NonFiniteError: see `TargetFit.train_steps`. What was logged and saved
-        before stays.
-      Terminated: SIGTERM came; a checkpoint of that step is saved.
-      Interrupted: the same for Ctrl-C.
-    """
-    settings = fit.config.training
-    checkpoints = checkpoint_manager(fit, workdir)
-    checkpoints.restore_or_initialize()
-    metrics_log = workdirs.MetricsLog(workdir)
-    metrics_log.rewind(int(fit.step))
-    logging.info(
-        "%s: %d %s steps, %s parameters; step %s of %s.",
-        fit.target.name,
-        fit.config.posterior.num_flow_steps,
-        fit.config.posterior.flow,
-        f"{fit.num_parameters:,}",
-        f"{int(fit.step):,}",
-        f"{settings.num_steps:,}",
-    )
-    with (
-        termination.put_off(),
-        progress.StepBar(
-            settings.num_steps,
-            int(fit.step),
-            jit_compile=settings.jit_compile,
-        ) as bar,
-    ):
-        while int(fit.step) < settings.num_steps:
-            count = min(
-                settings.steps_per_execution,
-                settings.num_steps - int(fit.step),
-            )
-            start = time.perf_counter()
-            metrics = fit.train_steps(count)
-            seconds = time.perf_counter() - start
-            step = int(fit.step)
-            means = {
-                name: float(np.mean(values, dtype=np.float64))
-                for name, values in metrics.items()
-            }
-            metrics_log.append(
-                {"step": step, **means, "seconds_per_step": seconds / count}
-            )
-            bar.update(count)
-            bar.set_postfix(free_energy=f"{means['free_energy']:.4f}")
-            is_last = step >= settings.num_steps
-            is_stopped = termination.requested is not None
-            if is_last or is_stopped or step % settings.checkpoint_steps == 0:
-                checkpoints.save(step)
-                logging.info(
-                    "Step %d: free energy %.4f.", step, means["free_energy"]
-                )
-            if is_stopped:
-                termination.stop(step, checkpoints.directory)
+    @property
+    def description(self) -> str:
+        """What is trained on what, for the log."""
+        settings = self.config.posterior
+        return f"{self.model.target.name}: " + flows.in_words(
+            settings.flow, settings.num_flow_steps
+        )

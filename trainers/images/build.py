@@ -1,4 +1,4 @@
-"""From a config to the model and the optimizer."""
+"""From a config to the model."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,7 +18,6 @@ from trainers.runs import errors
 __all__ = [
     "build_annealing",
     "build_model",
-    "build_optimizer",
     "check_config",
 ]
 
@@ -219,35 +218,6 @@ def build_model(config: config_dict.ConfigDict) -> models.DLGM:
     )
     model.build((None, *image_shape))
     return model
-
-
-def build_optimizer(config: config_dict.ConfigDict) -> keras.Optimizer:
-    """Adam or RMSprop, warmed up linearly and then cooled along a cosine."""
-    settings = config.optimizer
-    warmup_steps = min(settings.warmup_steps, config.training.num_steps // 2)
-    learning_rate = settings.learning_rate
-    if warmup_steps or settings.final_fraction != 1.0:
-        learning_rate = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup_steps else learning_rate,
-            decay_steps=config.training.num_steps - warmup_steps,
-            alpha=settings.final_fraction,
-            warmup_target=learning_rate if warmup_steps else None,
-            warmup_steps=warmup_steps,
-        )
-    clipnorm = settings.global_clipnorm or None
-    if settings.name == "rmsprop":
-        return keras.optimizers.RMSprop(
-            learning_rate,
-            rho=settings.rho,
-            momentum=settings.momentum,
-            global_clipnorm=clipnorm,
-        )
-    return keras.optimizers.Adam(
-        learning_rate,
-        beta_2=settings.beta_2,
-        weight_decay=settings.weight_decay or None,
-        global_clipnorm=clipnorm,
-    )
 
 
 def build_annealing(config: config_dict.ConfigDict) -> schedules.Annealing:

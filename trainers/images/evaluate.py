@@ -17,7 +17,7 @@ from trainers.images.train import ImageRun
 from trainers.runs import errors, provenance
 from trainers.runs import workdir as workdirs
 
-__all__ = ["check_config", "evaluate", "summary"]
+__all__ = ["check_config", "evaluate"]
 
 _POSITIVE = (
     "num_elbo_samples",
@@ -52,14 +52,6 @@ def _mean_and_error(name: str, values: np.ndarray) -> dict[str, float]:
             values.std(ddof=min(1, len(values) - 1)) / math.sqrt(len(values))
         ),
     }
-
-
-def _median_seconds(workdir: str) -> float | None:
-    seconds = [
-        line["seconds_per_step"] for line in workdirs.MetricsLog(workdir).read()
-    ]
-    seconds = seconds[1:] or seconds  # the first execution compiles
-    return float(np.median(seconds)) if seconds else None
 
 
 def _save_per_image(workdir: str, arrays: Mapping[str, np.ndarray]) -> None:
@@ -117,6 +109,7 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
             f"{iwae}_standard_error": log_marginal.standard_errors,
         },
     )
+    log = workdirs.MetricsLog(workdir)
     is_cut = run.last_step < config.training.num_steps
     results = {
         "experiment": config.model.name,
@@ -149,26 +142,7 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
         else None,
         "num_parameters": run.num_parameters,
         "num_replicas": run.strategy.num_replicas_in_sync,
-        "seconds_per_step": _median_seconds(workdir),
+        "seconds_per_step": log.median_seconds_per_step(),
         **provenance.describe_end(),
         "config": config.to_dict(),
     }
-
-
-def summary(results: Mapping[str, Any], figures: str) -> str:
-    """One line for the person who waited.
-
-    Args:
-      results: as `evaluate` returns them.
-      figures: where the pictures are.
-    """
-
-    def shown(name: str) -> str:
-        error = results[f"{name}_standard_error"]
-        return f"{name} {results[name]:.3f} +- {error:.3f}"
-
-    iwae = f"iwae_{results['num_importance_samples']}"
-    return (
-        f"{results['dataset']}, test, nats per image: {shown('elbo')}, "
-        f"{shown(iwae)}; pictures in {figures}"
-    )

@@ -26,36 +26,44 @@ class TrainSteps:
     has to wait for it only when `check` is called.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(
+        self, model: keras.Model, *, takes_batches: bool = True
+    ) -> None:
         """Compiles nothing yet.
 
         Args:
           model: compiled and built; its `train_step` takes a bare batch and
             returns its running metrics.
+          takes_batches: whether it does; without, it takes nothing, and XLA
+            compiles all steps of a call as one program.
         """
         self._model = model
         self._names = [metric.name for metric in means(model)]
         self._notes: list[_FirstNonFinite] = []
-        self._compiled = tf.function(self._steps, autograph=False)
-        self._one_step: Callable[[tf.Tensor], dict[str, tf.Tensor]] = (
+        jit_loop = model.jit_compile and not takes_batches
+        self._compiled = tf.function(
+            self._steps, jit_compile=jit_loop or None, autograph=False
+        )
+        self._one_step: Callable[..., dict[str, tf.Tensor]] = (
             tf.function(model.train_step, jit_compile=True, autograph=False)
-            if model.jit_compile
+            if model.jit_compile and takes_batches
             else model.train_step
         )
 
-    def __call__(self, iterator: Iterator[Any], count: int) -> None:
-        """Takes `count` steps on as many batches."""
+    def __call__(self, iterator: Iterator[Any] | None, count: int) -> None:
+        """Takes `count` steps on as many batches; None: on none."""
         self._notes.append(self._compiled(iterator, tf.constant(count)))
 
     def _steps(
-        self, iterator: Iterator[Any], count: tf.Tensor
+        self, iterator: Iterator[Any] | None, count: tf.Tensor
     ) -> _FirstNonFinite:
         strategy = self._model.distribute_strategy
 
         def body(
             i: tf.Tensor, first: _FirstNonFinite
         ) -> tuple[tf.Tensor, _FirstNonFinite]:
-            logs = strategy.run(self._one_step, args=(next(iterator),))
+            batch = () if iterator is None else (next(iterator),)
+            logs = strategy.run(self._one_step, args=batch)
             # The metrics are those of all replicas, so any replica's will do.
             values = tf.stack(
                 [

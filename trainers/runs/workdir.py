@@ -16,6 +16,7 @@ Everything goes through `tf.io.gfile`. Nothing that was found is deleted.
 import contextlib
 import json
 import os
+import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -150,6 +151,12 @@ class MetricsLog:
         with tf.io.gfile.GFile(self._path) as file:
             lines = file.read().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("}\n")]
+
+    def median_seconds_per_step(self) -> float | None:
+        """Over all lines but the first, which compiles; None without lines."""
+        seconds = [line["seconds_per_step"] for line in self.read()]
+        seconds = seconds[1:] or seconds
+        return statistics.median(seconds) if seconds else None
 
     def rewind(self, step: int) -> None:
         """Drops what lies behind `step`: these steps are about to be redone."""

@@ -23,9 +23,9 @@ from absl import logging
 from ml_collections import config_dict
 
 from configs import energy_2d
-from trainers.energies import evaluate as evaluate_target
 from trainers.energies import figures
-from trainers.energies import fit as fit_target
+from trainers.energies.evaluate import density_grid
+from trainers.energies.fit import EnergyRun, check_config
 from trainers.runs import command_line, errors
 from trainers.runs import workdir as workdirs
 from trainers.sweeps.run_missing import run_missing
@@ -122,18 +122,14 @@ def draw_energies(
     half_width = 0.0
     for (target, length), group in groups.items():
         cell, kl = _median_run(results, group)
-        fit = fit_target.TargetFit(cell.config(variant))
-        checkpoints = fit_target.checkpoint_manager(
-            fit, os.path.join(workdir, cell.path)
-        )
-        if checkpoints.latest_checkpoint is None:
+        run = EnergyRun(cell.config(variant))
+        if not run.restore(os.path.join(workdir, cell.path)):
             logging.warning(
                 "%s has no checkpoint; %s is left as it is.", cell.path, path
             )
             return
-        checkpoints.restore_or_initialize()
-        half_width = fit.config.evaluation.half_width
-        target_density, density = evaluate_target.density_grid(fit)
+        half_width = run.config.evaluation.half_width
+        target_density, density = density_grid(run)
         row = rows.setdefault(target, [("target", target_density)])
         row.append((f"{flow}, K = {length}: KL = {kl:.4f}", density))
     if rows:
@@ -175,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     try:
         for cell in todo:
-            fit_target.check_config(cell.config(arguments.variant))
+            check_config(cell.config(arguments.variant))
         run_missing(todo, **places)
         for flow in arguments.flows:
             path = os.path.join(arguments.results, figure_name(flow))

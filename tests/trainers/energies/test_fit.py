@@ -1,16 +1,17 @@
 """Tests of the fit of a flow to a two-dimensional target."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.energies import fit as fit_target
-from trainers.runs import errors
+from trainers.energies.fit import EnergyModel, EnergyRun, check_config
+from trainers.runs import errors, optimizers, train_steps
 
 
 @pytest.fixture(scope="module")
-def fit(tiny_config):
-    return fit_target.TargetFit(tiny_config(jit_compile=False))
+def model(tiny_config):
+    return EnergyModel(tiny_config(jit_compile=False))
 
 
 @pytest.mark.parametrize(
@@ -24,93 +25,134 @@ def fit(tiny_config):
         ),
         ("posterior.num_flow_steps", 0, "must be positive; got 0"),
         ("posterior.initial_scale", -1.0, "must be positive; got -1.0"),
-        ("training.num_steps", 0, "`training.num_steps` must be positive"),
+        ("training.num_steps", 0, "`training.num_steps` must be at least 1"),
         ("training.seed", -1, "must not be negative; got -1"),
-        ("training.checkpoint_steps", 15, "a multiple of .* 10; got 15"),
+        ("training.log_steps", 0, "must be at least 1; got 0"),
         ("optimizer.global_clipnorm", -1.0, "must not be negative; got -1.0"),
     ],
 )
 def test_bad_value_in_a_config_is_refused(tiny_config, key, value, message):
     config = tiny_config()
-    fit_target.check_config(config)
+    check_config(config)
     group, name = key.split(".")
     config[group][name] = value
     with pytest.raises(errors.InputError, match=message):
-        fit_target.check_config(config)
+        check_config(config)
 
 
-def test_weights_are_those_of_base_and_flow(fit):
-    # loc and log_scale; u, w and b of each planar step.
-    assert fit.num_parameters == 2 + 2 + 2 * (2 + 2 + 1)
+def test_weights_are_those_of_base_and_flow(tiny_config):
+    run = EnergyRun(tiny_config("flow=planar,K=2", jit_compile=False))
+    # loc and scale; u, w and b of each planar step.
+    assert run.num_parameters == 2 + 2 + 2 * (2 + 2 + 1)
 
 
-def test_noise_depends_on_seed_step_and_purpose_only(tiny_config, fit):
-    noise = fit._noise(8, 3, "training")
-    again = fit_target.TargetFit(tiny_config(jit_compile=False))
-    np.testing.assert_array_equal(noise, again._noise(8, 3, "training"))
+def test_base_has_the_initial_scale(tiny_config):
+    config = tiny_config("flow=planar,K=2")
+    config.posterior.initial_scale = 0.25
+    base = EnergyModel(config).posterior.distribution().distribution
+    np.testing.assert_allclose(base.loc, [0.0, 0.0])
+    np.testing.assert_allclose(base.stddev(), [0.25, 0.25], rtol=1e-6)
+
+
+def test_samples_depend_on_seed_step_and_purpose_only(tiny_config, model):
+    def samples(model, step=3, purpose="training"):
+        return model._terms(8, tf.constant(step), purpose)[0]
+
+    again = EnergyModel(tiny_config(jit_compile=False))
+    np.testing.assert_array_equal(samples(model), samples(again))
     for other in (
-        fit._noise(8, 4, "training"),
-        fit._noise(8, 3, "evaluation"),
-        fit_target.TargetFit(tiny_config(seed=1))._noise(8, 3, "training"),
+        samples(model, step=4),
+        samples(model, purpose="evaluation"),
+        samples(EnergyModel(tiny_config(seed=1))),
     ):
-        assert not np.any(np.equal(noise, other))
+        assert not np.any(np.equal(samples(model), other))
 
 
 @pytest.mark.parametrize("flow", ["planar", "radial"])
 def test_log_prob_agrees_with_the_sampling_direction(tiny_config, flow):
     config = tiny_config(f"flow={flow},K=3", jit_compile=False)
-    fit = fit_target.TargetFit(config)
-    for weight in fit.posterior.flow.weights:
+    model = EnergyModel(config)
+    for weight in model.trainable_weights:
         shift = np.random.default_rng(1).normal(size=weight.shape)
         weight.assign_add(0.3 * shift)
-    z, log_prob = fit.posterior.sample_and_log_prob(fit._noise(100, 0, "test"))
+    z, log_prob, _ = model._terms(100, tf.constant(0), "test")
     # Through NumPy: no cache can hand back what the forward pass knew.
-    actual = fit.log_prob(tf.constant(z.numpy()))
+    actual = model.log_prob(tf.constant(z.numpy()))
     np.testing.assert_allclose(actual, log_prob, atol=1e-4)
 
 
-def test_free_energy_is_the_mean_of_its_terms(fit):
-    z, terms = fit.free_energy_terms(tf.constant(0))
+def test_free_energy_is_the_mean_of_its_terms(model):
+    z, terms = model.free_energy_terms(tf.constant(0))
     assert z.shape == [1_000, 2]
-    expected = fit.log_prob(z) - fit.target.unnormalized_log_prob(z)
+    expected = model.log_prob(z) - model.target.unnormalized_log_prob(z)
     np.testing.assert_allclose(terms, expected, atol=1e-4)
 
 
-def test_chunks_of_steps_equal_single_steps(tiny_config):
+def take(run, *counts):
+    """The means over the steps of some calls."""
+    steps = train_steps.TrainSteps(run.model, takes_batches=False)
+    for count in counts:
+        steps(None, count)
+    steps.check()
+    return {mean.name: float(mean.result()) for mean in run.model.metrics}
+
+
+def test_calls_of_several_steps_equal_single_ones(tiny_config):
     config = tiny_config(jit_compile=False)
-    whole, parts = fit_target.TargetFit(config), fit_target.TargetFit(config)
-    expected = whole.train_steps(10)
-    actual = [parts.train_steps(count) for count in (1, 6, 3)]
-    assert int(whole.step) == int(parts.step) == 10
-    for name, values in expected.items():
-        np.testing.assert_array_equal(
-            np.concatenate([part[name] for part in actual]), values
-        )
+    whole, parts = EnergyRun(config), EnergyRun(config)
+    assert take(whole, 10) == take(parts, 1, 6, 3)
+    assert whole.step == parts.step == 10
     for left, right in zip(
-        whole.posterior.weights, parts.posterior.weights, strict=True
+        whole.model.weights, parts.model.weights, strict=True
     ):
         np.testing.assert_array_equal(left, right)
 
 
-def test_first_non_finite_step_stops_the_run(tiny_config):
-    fit = fit_target.TargetFit(tiny_config(jit_compile=False))
-
-    def break_down(step):
-        norm = tf.where(step >= 16, np.nan, 1.0)
-        return tf.where(step >= 13, np.inf, 1.0), norm
-
-    fit._train_step = break_down
-    assert list(fit.train_steps(10)["free_energy"]) == [1.0] * 10
-    with pytest.raises(
-        errors.NonFiniteError, match="`free_energy` .* got inf at step 14"
+def test_a_step_follows_the_gradient_of_the_free_energy(tiny_config):
+    """Those of an independent computation, at the first, annealed step."""
+    config = tiny_config(jit_compile=False, annealing_steps=50)
+    config.posterior.flow = "none"
+    run = EnergyRun(config)
+    run.model.compile(keras.optimizers.SGD(1.0))
+    loc, scale = (v.numpy() for v in run.model.trainable_variables)
+    e = run.model._terms(64, tf.constant(0), "training")[0]  # scale 1, loc 0
+    with tf.GradientTape() as tape:
+        u, v = tf.zeros([2]), tf.constant(scale)
+        tape.watch([u, v])
+        log_target = run.model.target.unnormalized_log_prob(
+            u + tf.math.softplus(v) * e
+        )
+        entropy = tf.reduce_sum(tf.math.log(tf.math.softplus(v)))
+        free_energy = -entropy - 0.01 * tf.reduce_mean(log_target)
+    gradients = tape.gradient(free_energy, [u, v])
+    run.model.train_step()
+    for before, after, gradient in zip(
+        (loc, scale), run.model.trainable_variables, gradients, strict=True
     ):
-        fit.train_steps(10)
+        np.testing.assert_allclose(before - after, gradient, atol=1e-5)
+
+
+def test_first_non_finite_step_stops_the_run(tiny_config):
+    run = EnergyRun(tiny_config(jit_compile=False))
+    target = run.model.target.unnormalized_log_prob
+
+    class Broken:
+        def unnormalized_log_prob(self, z):
+            step = tf.convert_to_tensor(run.model.optimizer.iterations)
+            return target(z) + tf.where(step >= 13, np.inf, 0.0)
+
+    run.model.target = Broken()
+    take(run, 10)
+    with pytest.raises(
+        errors.NonFiniteError, match="`free_energy`.* got -inf.* at step 14"
+    ):
+        take(run, 10)
 
 
 def test_learning_rate_warms_up_and_cools_down(tiny_config):
     config = tiny_config()
     config.optimizer.learning_rate = 0.5
-    schedule = fit_target._make_optimizer(config)._learning_rate
+    schedule = optimizers.build_optimizer(config)._learning_rate
     rates = [float(schedule(step)) for step in (0, 5, 20, 40)]
     assert rates[0] == 0.0
     assert rates[1] == pytest.approx(0.5)

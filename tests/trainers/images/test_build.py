@@ -8,6 +8,7 @@ from configs import binarized_mnist, digits, mnist
 from tfp_flows import layers, schedules
 from trainers.images import build
 from trainers.runs import errors
+from trainers.runs.optimizers import build_optimizer
 
 ADAM, RMSPROP = keras.optimizers.Adam, keras.optimizers.RMSprop
 
@@ -37,7 +38,7 @@ def test_recipe_paper_is_that_of_rezende_and_mohamed():
     assert model.likelihood.name == "bernoulli"
     assert model.num_importance_samples == 1
 
-    optimizer = build.build_optimizer(config)
+    optimizer = build_optimizer(config)
     assert isinstance(optimizer, RMSPROP)
     assert float(optimizer.learning_rate) == pytest.approx(1e-5)
     assert not isinstance(
@@ -64,7 +65,7 @@ def test_recipe_modern_has_the_latents_of_the_paper():
     assert num_weights(model.encoder) == 784 * 400 + 400 + 401 * 400
     assert isinstance(model.annealing, schedules.NoAnnealing)
     assert model.posterior.flows[0].context_scale == 1 / 40
-    optimizer = build.build_optimizer(config)
+    optimizer = build_optimizer(config)
     assert isinstance(optimizer, ADAM)
     rates = [
         float(optimizer._learning_rate(step))
@@ -145,7 +146,7 @@ def test_model_learns_with_the_optimizer():
     config.model.hidden_units = (16,)
     config.optimizer.update({"name": "rmsprop", "warmup_steps": 0})
     model = build.build_model(config)
-    model.compile(build.build_optimizer(config), jit_compile=False)
+    model.compile(build_optimizer(config), jit_compile=False)
     rng = np.random.default_rng(0)
     x = np.tile(rng.integers(0, 2, [1, 8, 8]), [50, 1, 1]).astype("float32")
     before = model.evaluate(x, verbose=0, return_dict=True)["elbo"]
@@ -164,7 +165,7 @@ def test_model_learns_with_the_optimizer():
 def test_optimizer_has_the_settings(name, optimizer, values):
     config = digits.get_config()
     config.optimizer.update({"name": name, "global_clipnorm": 3.0, **values})
-    made = build.build_optimizer(config)
+    made = build_optimizer(config)
     assert isinstance(made, optimizer)
     assert made.global_clipnorm == 3.0
     assert {key: getattr(made, key) for key in values} == values
@@ -174,7 +175,7 @@ def test_short_run_still_reaches_the_peak_of_the_schedule():
     config = digits.get_config()
     config.training.num_steps = 10
     config.optimizer.warmup_steps = 1_000
-    schedule = build.build_optimizer(config)._learning_rate
+    schedule = build_optimizer(config)._learning_rate
     assert float(schedule(5)) == pytest.approx(1e-3)
     assert float(schedule(10)) == pytest.approx(1e-5)
 

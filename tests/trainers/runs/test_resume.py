@@ -11,29 +11,12 @@ from absl import logging as absl_logging
 
 from tests.trainers import image_runs
 from trainers import run
-from trainers.runs import errors, signals, train_steps
+from trainers.runs import errors, signals
 
 
 def train(path, **training):
     config = image_runs.make_config(**training)
     run.train_and_evaluate(config, str(path), mode="train")
-
-
-def on_call(patch, step, action):
-    """Does something before the call of the training step behind `step`."""
-    call = train_steps.TrainSteps.__call__
-
-    def patched(self, iterator, count):
-        first = int(self._model.optimizer.iterations)
-        if first <= step < first + count:
-            action()
-        call(self, iterator, count)
-
-    patch.setattr(train_steps.TrainSteps, "__call__", patched)
-
-
-def stop():
-    raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -64,7 +47,9 @@ def test_stopped_in_mid_interval_ends_bitwise_the_same(
     trained_images, tmp_path, monkeypatch, executed
 ):
     with monkeypatch.context() as patch:
-        on_call(patch, 52, stop)  # newest checkpoint: 45; newest line: 50
+        image_runs.on_call(
+            patch, 52, image_runs.stop
+        )  # newest checkpoint: 45; newest line: 50
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path)
     lines = image_runs.metrics(tmp_path)
@@ -95,7 +80,7 @@ def ctrl_c():
 
 def test_sigterm_saves_the_step_that_is_done(tmp_path, monkeypatch, executed):
     before = signal.getsignal(signal.SIGTERM)
-    on_call(monkeypatch, 33, sigterm)
+    image_runs.on_call(monkeypatch, 33, sigterm)
     with pytest.raises(errors.Terminated, match="step 37 is saved"):
         train(tmp_path)
     assert signal.getsignal(signal.SIGTERM) == before
@@ -107,7 +92,7 @@ def test_run_goes_on_from_the_step_of_a_ctrl_c(
     trained_images, tmp_path, monkeypatch, executed, ctrl_c
 ):
     with monkeypatch.context() as patch:
-        on_call(patch, 33, ctrl_c)
+        image_runs.on_call(patch, 33, ctrl_c)
         where = re.escape(str(tmp_path / "checkpoints"))
         with pytest.raises(
             errors.Interrupted, match=f"by Ctrl-C; step 37 is saved in {where}"
@@ -128,7 +113,7 @@ def test_second_ctrl_c_does_not_wait_for_a_checkpoint(
         ctrl_c()
         pytest.fail("the step goes on")
 
-    on_call(monkeypatch, 33, twice)
+    image_runs.on_call(monkeypatch, 33, twice)
     with pytest.raises(KeyboardInterrupt) as caught:
         train(tmp_path)
     assert not isinstance(caught.value, errors.Interrupted)
@@ -179,7 +164,7 @@ def test_broken_checkpoint_does_not_push_out_a_good_one(
     shutil.copytree(trained_images, path)
     truncate(path / "checkpoints" / "ckpt-60.index")
     with monkeypatch.context() as patch:
-        on_call(patch, 47, sigterm)
+        image_runs.on_call(patch, 47, sigterm)
         with pytest.raises(errors.Terminated):
             train(path)
     assert image_runs.checkpoint_steps(path) == [45, 50]

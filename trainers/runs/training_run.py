@@ -1,0 +1,125 @@
+"""What the loop of a training asks of the model that it trains."""
+
+import abc
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+from absl import logging
+from ml_collections import config_dict
+
+from trainers.runs import checkpoints, optimizers
+
+__all__ = ["TrainingRun"]
+
+
+class TrainingRun(abc.ABC):
+    """A model in training: its optimizer, its progress, and its last step.
+
+    The model's `train_step` takes a batch, or nothing where there are no
+    batches, and keeps running means; `annealing` is its schedule. Its next step
+    must depend on nothing but weights, optimizer and the step's number.
+
+    Attributes:
+      watched: the running mean that is shown; in validations, the higher the
+        better.
+      num_digits: behind its decimal point.
+    """
+
+    watched: str
+    num_digits: int
+
+    def __init__(
+        self,
+        config: config_dict.ConfigDict,
+        strategy: tf.distribute.Strategy,
+        make_model: Callable[[config_dict.ConfigDict], keras.Model],
+    ) -> None:
+        """Makes everything as at the first step.
+
+        Args:
+          config: with groups `training` and `optimizer`, checked.
+          strategy: where to compute.
+          make_model: from the config to a model with weights.
+        """
+        self.config = config
+        self.strategy = strategy
+        with strategy.scope():
+            jit_compile = config.training.jit_compile
+            if jit_compile and tf.distribute.has_strategy():
+                logging.info("XLA is off: it cannot compile for replicas.")
+                jit_compile = False
+            self.model = make_model(config)
+            self.model.compile(
+                optimizers.build_optimizer(config), jit_compile=jit_compile
+            )
+            self.model.optimizer.build(self.model.trainable_variables)
+        self.progress = checkpoints.Progress()
+
+    @property
+    @abc.abstractmethod
+    def description(self) -> str:
+        """What is trained on what, for the log."""
+
+    def batches(self, first_step: int) -> Iterator[Any] | None:
+        """The batches from a step on; None if steps need none."""
+        del first_step
+        return None
+
+    @property
+    def validation_steps(self) -> int:
+        """Steps between two validations; 0: there are none."""
+        return 0
+
+    def validate(self) -> dict[str, float]:
+        """Means over the validation set, by name."""
+        raise NotImplementedError
+
+    @property
+    def step(self) -> int:
+        """Number of updates so far."""
+        return int(tf.convert_to_tensor(self.model.optimizer.iterations))
+
+    @property
+    def last_step(self) -> int:
+        """Where training ends, at the latest."""
+        return self.config.training.num_steps
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the validations since the best one were too many."""
+        return False
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.step >= self.last_step or self.stopped_early
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights that are trained."""
+        return sum(math.prod(v.shape) for v in self.model.trainable_variables)
+
+    def open_checkpoints(self, workdir: str) -> checkpoints.Checkpoints:
+        """The checkpoints of this run."""
+        return checkpoints.Checkpoints(
+            self.model,
+            self.progress,
+            workdir,
+            self.config.training.checkpoints_to_keep,
+        )
+
+    def open_best_weights(self, workdir: str) -> checkpoints.BestWeights:
+        """The best weights of this run."""
+        return checkpoints.BestWeights(self.model, workdir)
+
+    def restore(self, workdir: str) -> bool:
+        """Restores the newest checkpoint; returns whether there was one.
+
+        Raises:
+          InputError: see `Checkpoints.restore`.
+        """
+        with self.strategy.scope():
+            return self.open_checkpoints(workdir).restore()
