@@ -87,7 +87,10 @@ def test_fits_digits_better_than_independent_pixels(tmp_path):
     [
         ({"hidden_units": (3,)}, "`hidden_units` must hold sizes of at least"),
         ({"order": (0, 1, 2, 3, 3)}, "`order` must hold each of 0, ..., 4"),
-        ({"hidden_units": (0,)}, "`hidden_units` must hold integers"),
+        (
+            {"hidden_units": (0,)},
+            "`hidden_units` must be a sequence of integers",
+        ),
         ({"activation": "swish?"}, "`activation` must be one of"),
     ],
 )

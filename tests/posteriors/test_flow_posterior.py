@@ -222,6 +222,33 @@ def test_gradient_that_comes_with_the_samples(flow, jit_compile):
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9 * scale)
 
 
+class _Shifted(FlowPosterior):
+    def push_forward(self, standard_normal, parameters):
+        z, log_prob = super().push_forward(standard_normal, parameters)
+        return z + 1.0, log_prob
+
+
+class _ShiftedWithGradient(_Shifted):
+    def log_prob_gradient(self, standard_normal, parameters):
+        return super().log_prob_gradient(standard_normal, parameters)
+
+
+def test_gradient_of_another_map_is_refused():
+    def weigh(posterior_class, score):
+        posterior = posterior_class(D, dtype="float64")
+        posterior.build((None, C))
+        posterior.sample_and_log_weight(
+            tf.constant(_noise(2, B, D)),
+            posterior.parameters(_context()),
+            score=score,
+        )
+
+    with pytest.raises(NotImplementedError, match="`log_prob_gradient`.*Shift"):
+        weigh(_Shifted, score=False)
+    weigh(_Shifted, score=True)
+    weigh(_ShiftedWithGradient, score=False)
+
+
 def test_flows_apply_in_the_order_of_the_list():
     posterior = _posterior("mixed")
     parameters = posterior.parameters(_context())

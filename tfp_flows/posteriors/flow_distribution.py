@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows._arguments import as_positive_integer, check_precision
-from tfp_flows.bijectors import density_gradients
+from tfp_flows.bijectors import density_gradients, forward_and_log_det
 from tfp_flows.layers import FlowLayer
 from tfp_flows.layers.parameter_head import ParameterHead
 from tfp_flows.posteriors import gaussian_bases
@@ -177,9 +177,7 @@ class FlowDistribution(keras.layers.Layer):
         """
         z, log_prob = self._gaussian.sample(standard_normal, parameters["base"])
         for bijector in self._bijectors(parameters):
-            # Asked for at the same tensor, both come from one pass.
-            log_det = bijector.forward_log_det_jacobian(z, event_ndims=1)
-            z = bijector.forward(z)
+            z, log_det = forward_and_log_det(bijector, z)
             log_prob -= log_det
         return z, log_prob
 
@@ -198,7 +196,11 @@ class FlowDistribution(keras.layers.Layer):
 
         Returns:
           `[..., B, D]`, in nats per unit of z.
+
+        Raises:
+          NotImplementedError: a subclass defines `push_forward` alone.
         """
+        _check_defined_together(self, "push_forward", "log_prob_gradient")
         z, _ = self._gaussian.sample(standard_normal, parameters["base"])
         z = tf.stop_gradient(z)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -368,3 +370,18 @@ def _list_of_flows(
             f"them; got {flow!r}."
         )
     return list(flows)
+
+
+def _check_defined_together(layer: Any, name: str, other: str) -> None:
+    """Raises unless the class that defines `name` has `other` of its own."""
+    definer, of_other = (
+        next(c for c in type(layer).__mro__ if n in vars(c))
+        for n in (name, other)
+    )
+    if not issubclass(of_other, definer):
+        raise NotImplementedError(
+            f"`{other}` must be defined where `{name}` is, in "
+            f"`{definer.__name__}`, as it is the gradient of what that returns;"
+            f" got that of `{of_other.__name__}`. The gradient estimator "
+            "'reparameterized' does without."
+        )
