@@ -65,7 +65,7 @@ def usual_way(
             purpose="log marginal likelihood",
         )
         standard_normal = tf.reshape(
-            standard_normal, [1, len(repeated), model.posterior.noise_size]
+            standard_normal, [1, repeated.shape[0], model.posterior.noise_size]
         )
         _, terms = model.annealed_bound(repeated, standard_normal)
         return tf.reshape(terms.log_weights, [samples_per_chunk, x.shape[0]])
