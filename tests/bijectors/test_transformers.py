@@ -168,6 +168,18 @@ def test_equal_settings_are_one_object_in_bijectors():
             "`transformer` must be element-wise; got Convolution",
         ),
         (
+            lambda: transformers.Inverse(tf.exp),
+            TypeError,
+            "`transformer` must be a Transformer; got <function",
+        ),
+        (
+            lambda: bijectors.AffineCoupling(
+                *MASKED, max_log_scale=tf.constant(4.0)
+            ),
+            TypeError,
+            "`Affine` must be hashable: .* no tensors; got Affine",
+        ),
+        (
             lambda: transformers.Gated(max_log_scale=0.0),
             ValueError,
             "`max_log_scale` must be positive and finite; got 0.0",

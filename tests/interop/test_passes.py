@@ -547,6 +547,20 @@ def test_an_image_of_one_point_under_many_flows_goes_back_in_its_shape():
         np.testing.assert_allclose(back, [x] * 5, atol=TOLERANCE)
 
 
+def test_one_pass_refuses_another_dtype_and_takes_an_empty_chain():
+    flow = SLog(tf.zeros([EVENT_SIZE]))
+    x = tf.ones([2, EVENT_SIZE], tf.float64)
+    with pytest.raises(ValueError, match="requested dtype float32"):
+        forward_and_log_det(flow, x)
+    np.testing.assert_array_equal(
+        forward_and_log_det(flow, x.numpy())[0], flow.forward(x.numpy())
+    )
+    y, log_det = forward_and_log_det(tfb.Chain([]), x)
+    np.testing.assert_array_equal(y, x)
+    assert log_det.dtype == x.dtype
+    assert not log_det
+
+
 def test_nothing_is_kept_of_what_is_gone():
     flow, slopes = _scan()
     q = _transformed(flow, BASE)

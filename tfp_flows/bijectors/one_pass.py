@@ -40,7 +40,11 @@ def _walk(
         opposite = "inverse" if is_forward else "forward"
         return _walk(bijector.bijector, x, event_ndims, opposite)
     if isinstance(bijector, Chain):
-        parts, log_det = bijector.bijectors, 0.0
+        parts = bijector.bijectors
+        if not parts:
+            x = tf.convert_to_tensor(x)
+            return x, tf.zeros([], x.dtype)
+        log_det = 0.0
         # It applies the last of its list first.
         for part in reversed(parts) if is_forward else parts:
             x, term = _walk(part, x, event_ndims, direction)
@@ -50,7 +54,8 @@ def _walk(
     if isinstance(bijector, OnePassBijector) and (
         event_ndims == bijector.forward_min_event_ndims
     ):
-        x = tf.convert_to_tensor(x, dtype_hint=bijector.dtype)
+        # Refuses another dtype, as TFP does.
+        x = tf.convert_to_tensor(x, dtype=bijector.dtype)
         return bijector._cache.value_and_log_det(x, direction)
     log_det = getattr(bijector, f"{direction}_log_det_jacobian")
     return getattr(bijector, direction)(x), log_det(x, event_ndims)

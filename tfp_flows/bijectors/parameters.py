@@ -66,8 +66,17 @@ def interned(settings: Settings) -> Settings:
 
     TensorFlow tells traced functions of composite tensors apart by the identity
     of what is called in them, so that equal ones had better be one.
+
+    Raises:
+      TypeError: it is not hashable; it holds a tensor, for example.
     """
-    return _INTERNED.setdefault(settings, settings)
+    try:
+        return _INTERNED.setdefault(settings, settings)
+    except TypeError as error:
+        raise TypeError(
+            f"`{type(settings).__name__}` must be hashable: a frozen dataclass "
+            f"of numbers, names and functions, no tensors; got {settings!r}."
+        ) from error
 
 
 def refuse_keras_variables(**parameters: Any) -> None:

@@ -59,6 +59,11 @@ class Inverse(Transformer):
     transformer: Transformer
 
     def __post_init__(self) -> None:
+        if not isinstance(self.transformer, Transformer):
+            raise TypeError(
+                "`transformer` must be a Transformer; got "
+                f"{self.transformer!r}."
+            )
         if not self.transformer.is_elementwise:
             raise ValueError(
                 "`transformer` must be element-wise; got "
