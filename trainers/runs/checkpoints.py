@@ -105,7 +105,8 @@ class Checkpoints:
           Whether there was one.
 
         Raises:
-          InputError: if there are some, and none can be read.
+          InputError: if there are some, and none can be read, or the newest
+            that can be is of another model.
         """
         readable = list(self._manager.checkpoints)
         reason = None
@@ -125,7 +126,13 @@ class Checkpoints:
                 "`workdir` must hold a checkpoint that can be read; none in "
                 f"{self.directory!r} can ({reason})."
             )
-        self._checkpoint.restore(readable[-1]).assert_consumed()
+        try:
+            self._checkpoint.restore(readable[-1]).assert_consumed()
+        except (AssertionError, ValueError) as error:
+            raise errors.InputError(
+                "`workdir` must hold checkpoints of this model, made by this "
+                f"version; got {readable[-1]!r} of another."
+            ) from error
         if readable[-1] != self._manager.latest_checkpoint:
             self._forget_all_but(readable)
         return True

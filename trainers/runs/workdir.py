@@ -4,7 +4,7 @@
     run.json         one record for every start: versions, commit, devices
     checkpoints/     what a resumed run needs
     best/            weights of the best validation (images)
-    tensorboard/     scalars of training and validation (images)
+    tensorboard/     scalars of training, and of validation
     metrics.jsonl    one JSON object for every log point
     results.json     the final evaluation
     per_image.npz    what its means are over (images)

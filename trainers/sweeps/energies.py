@@ -123,7 +123,12 @@ def draw_energies(
     for (target, length), group in groups.items():
         cell, kl = _median_run(results, group)
         run = EnergyRun(cell.config(variant))
-        if not run.restore(os.path.join(workdir, cell.path)):
+        try:
+            is_there = run.restore(os.path.join(workdir, cell.path))
+        except errors.InputError as error:
+            logging.warning("%s %s is left as it is.", error, path)
+            return
+        if not is_there:
             logging.warning(
                 "%s has no checkpoint; %s is left as it is.", cell.path, path
             )

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import tensorflow as tf
 
 from configs import energy_2d
 from trainers import run
@@ -64,15 +65,23 @@ def test_small_sweep_ends_with_results_and_figure(
         "u4/planar_K2_seed0/results.json",
         "u4/nice_perm_K2_seed0/results.json",
     }
-    # Without its workdir, a run is no longer drawn, nor its picture redrawn.
+    # Without its workdir, or with one of before the run loop, a run is no
+    # longer drawn, nor its picture redrawn.
     picture = (results / "energies.png").read_bytes()
-    sweep_energies.draw_energies(
-        str(results / "energies.png"),
-        [sweep_energies.Cell("u4", "planar", 2, 0)],
-        workdir=str(tmp_path / "gone"),
-        results=str(results),
-    )
-    assert (results / "energies.png").read_bytes() == picture
+    cell = sweep_energies.Cell("u4", "planar", 2, 0)
+    tf.train.CheckpointManager(
+        tf.train.Checkpoint(step=tf.Variable(10), weights=[tf.Variable(0.0)]),
+        str(tmp_path / "old" / cell.path / "checkpoints"),
+        max_to_keep=2,
+    ).save(10)
+    for workdir in ("gone", "old"):
+        sweep_energies.draw_energies(
+            str(results / "energies.png"),
+            [cell],
+            workdir=str(tmp_path / workdir),
+            results=str(results),
+        )
+        assert (results / "energies.png").read_bytes() == picture
 
 
 @pytest.mark.parametrize(
