@@ -75,12 +75,10 @@ def pytest_keep_part(config, items):
     part = config.getoption("--part")
     if part is not None:
         index, count = part
-        kept = items[index - 1 :: count]
-        keep = set(map(id, kept))
-        config.hook.pytest_deselected(
-            items=[item for item in items if id(item) not in keep]
-        )
-        items[:] = kept
+        left_out = items.copy()
+        del left_out[index - 1 :: count]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = items[index - 1 :: count]
 
 
 def pytest_collection_finish():

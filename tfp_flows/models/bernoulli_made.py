@@ -10,12 +10,8 @@ from tfp_flows import likelihoods, replicas
 from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.made import MADE
 from tfp_flows.math import noise
-from tfp_flows.models.checked_model import (
-    CheckedModel,
-    check_event_shape,
-    count_non_binary,
-    static_event_shape,
-)
+from tfp_flows.models.checked_model import CheckedModel, count_non_binary
+from tfp_flows.models.event_shapes import check_event_shape, static_event_shape
 from tfp_flows.models.inputs.images import select_images
 
 __all__ = ["BernoulliMADE"]

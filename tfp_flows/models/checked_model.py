@@ -1,7 +1,6 @@
 """Keras's `fit`, `evaluate` and `predict`, with their inputs checked."""
 
 import contextlib
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import likelihoods
-from tfp_flows._arguments import as_positive_integer
 from tfp_flows._count_metric import Count
 from tfp_flows.models import compilation
 from tfp_flows.models.inputs.images import (
@@ -20,13 +18,7 @@ from tfp_flows.models.inputs.images import (
 )
 from tfp_flows.models.inputs.prepare import prepare, readable_errors
 
-__all__ = [
-    "CheckedModel",
-    "check_event_shape",
-    "count_non_binary",
-    "resolve_event_shape",
-    "static_event_shape",
-]
+__all__ = ["CheckedModel", "count_non_binary"]
 
 
 _NOT_BUILT = (
@@ -413,46 +405,3 @@ def _has_several_workers(strategy: tf.distribute.Strategy) -> bool:
 def count_non_binary(x: tf.Tensor) -> tf.Tensor:
     """How many values are neither 0 nor 1, an int32 scalar."""
     return tf.math.count_nonzero((x != 0) & (x != 1), dtype=tf.int32)
-
-
-def check_event_shape(
-    event_shape: Sequence[int] | None,
-) -> tuple[int, ...] | None:
-    """The argument as ints; raises unless it is sizes of an image, or None."""
-    if event_shape is None:
-        return None
-    message = (
-        "`event_shape` must hold positive integers, without the batch axis; "
-        f"got {event_shape!r}."
-    )
-    if not isinstance(event_shape, Sequence) or not event_shape:
-        raise ValueError(message)
-    try:
-        return tuple(as_positive_integer("event_shape", n) for n in event_shape)
-    except ValueError:
-        raise ValueError(message) from None
-
-
-def resolve_event_shape(
-    event_shape: Sequence[int] | None, encoder: keras.layers.Layer
-) -> tuple[int, ...] | None:
-    """The argument, or the input shape that the encoder was built for."""
-    if event_shape is not None:
-        return check_event_shape(event_shape)
-    shape = getattr(encoder, "input_shape", None)
-    if isinstance(shape, tuple) and len(shape) > 1 and None not in shape[1:]:
-        return tuple(shape[1:])
-    return None
-
-
-def static_event_shape(
-    input_shape: tuple[int | None, ...],
-) -> tuple[int, ...]:
-    """`input_shape` without its batch axis."""
-    event_shape = tuple(n for n in input_shape[1:] if n is not None)
-    if not event_shape or len(event_shape) < len(input_shape) - 1:
-        raise ValueError(
-            "`input_shape` must be [B, ...] with known image axes; "
-            f"got {tuple(input_shape)}."
-        )
-    return event_shape

@@ -12,7 +12,7 @@ from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.math import noise
 from tfp_flows.models import dlgm_parts
-from tfp_flows.models.checked_model import (
+from tfp_flows.models.event_shapes import (
     resolve_event_shape,
     static_event_shape,
 )
