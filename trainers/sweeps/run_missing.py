@@ -38,6 +38,7 @@ def run_missing(
     workdir: str,
     results: str,
     variant: str | None = None,
+    data_dir: str | None = None,
     keep: Callable[[str, str, Any], None] = _keep_results_json,
 ) -> None:
     """Runs those cells that have no results.json yet.
@@ -47,6 +48,7 @@ def run_missing(
       workdir: directory of the workdirs.
       results: directory of the results.json files; existing ones are kept.
       variant: see `Cell.config`.
+      data_dir: folder of TFDS data, for data sets that are not embedded.
       keep: called with the workdir of a finished run, the directory of its
         results, and what its results.json holds; it writes results.json last.
     """
@@ -57,6 +59,8 @@ def run_missing(
             continue
         logging.info("Run %d of %d: %s.", number, len(todo), cell.path)
         place = os.path.join(workdir, cell.path)
-        found = run.train_and_evaluate(cell.config(variant), place)
+        found = run.train_and_evaluate(
+            cell.config(variant), place, data_dir=data_dir
+        )
         keep(place, kept, found)
         keras.utils.clear_session()

@@ -41,7 +41,7 @@ def test_cell_config_is_that_of_the_command_line():
 
 
 def test_finished_run_is_kept_without_pictures(tmp_path, monkeypatch):
-    def train_and_evaluate(config, workdir):
+    def train_and_evaluate(config, workdir, **_):
         path = pathlib.Path(workdir)
         path.mkdir(parents=True)
         found = {"num_importance_samples": 5, "seed": config.training.seed}
@@ -101,7 +101,7 @@ def test_bad_seed_costs_one_line(tmp_path):
 
 
 def test_errors_of_a_run_cost_one_line(tmp_path, monkeypatch):
-    def break_down(*_):
+    def break_down(*_, **__):
         raise errors.NonFiniteError("`elbo` must stay finite; got nan")
 
     monkeypatch.setattr(run, "train_and_evaluate", break_down)

@@ -99,7 +99,7 @@ def test_bad_input_costs_one_line(tmp_path, arguments, message):
 
 
 def test_errors_of_a_run_cost_one_line(tmp_path, monkeypatch):
-    def break_down(*_):
+    def break_down(*_, **__):
         raise errors.NonFiniteError("`free_energy` must stay finite; got nan")
 
     monkeypatch.setattr(run, "train_and_evaluate", break_down)

@@ -22,7 +22,7 @@ def ran(monkeypatch):
     """Calls of `train_and_evaluate`, which trains nothing."""
     calls = []
 
-    def train_and_evaluate(config, workdir):
+    def train_and_evaluate(config, workdir, **_):
         calls.append((config, workdir))
         return {"kl": 0.5}
 

@@ -1,0 +1,198 @@
+"""What the library's defaults are chosen by: settings, flows, data sets.
+
+    python -m trainers.sweeps.defaults --workdir=runs/defaults \
+        --results=results/defaults --data_dir=<TFDS folder>
+
+Every run differs from its config in length, in the scale of the context, the
+estimator of the gradient, the annealing and the number of importance samples
+alone, and ends with `<results>/<dataset>/<its settings>/results.json` and the
+bounds of each test image. Runs that have their results.json are left alone,
+interrupted ones are continued. All of them take some hours.
+"""
+
+import argparse
+import dataclasses
+import math
+import os
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from ml_collections import config_dict
+
+from configs import digits, fashion_mnist, mnist
+from configs.flows import FLOWS
+from trainers.images import build
+from trainers.images import keep as keep_results
+from trainers.runs import command_line, errors
+from trainers.sweeps.run_missing import run_missing
+
+__all__ = ["DATASETS", "STEPS", "Cell", "cells", "main"]
+
+DATASETS = {
+    "digits": digits.get_config,
+    "mnist": mnist.get_config,
+    "fashion_mnist": fashion_mnist.get_config,
+}
+# The flows that stand for their kind, by name and length on the larger images.
+STEPS = {
+    "planar": 40,
+    "sylvester_orthogonal": 8,
+    "spline_coupling": 4,
+    "iaf": 4,
+}
+_NUM_STEPS = 6_000  # on the larger images; the digits' config has its own
+_SHARE = 1 / 6  # of the updates, the length of annealing
+
+_LANDING, _REPARAMETERIZED = "sticking_the_landing", "reparameterized"
+_DOUBLY = "doubly_reparameterized"
+_SCALES = {
+    "1": lambda num_steps: 1.0,
+    "1_sqrtK": lambda num_steps: 1 / math.sqrt(num_steps),
+    "1_K": lambda num_steps: 1 / num_steps,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run: a data set, a flow and what a default may be."""
+
+    dataset: str
+    flow: str
+    scale: str = "1"  # one of `_SCALES`
+    estimator: str = _LANDING
+    share: float = 0.0  # of KL annealing in the updates
+    num_samples: int = 1  # S of the bound
+    seed: int = 0
+
+    @property
+    def path(self) -> str:
+        """Its directory, below that of the sweep."""
+        parts = [
+            self.flow,
+            f"scale{self.scale}",
+            self.estimator,
+            f"share{self.share:.2f}",
+            f"S{self.num_samples}",
+            f"seed{self.seed}",
+        ]
+        return os.path.join(self.dataset, "-".join(parts))
+
+    def config(self, variant: str | None = None) -> config_dict.ConfigDict:
+        """Its configuration; `variant` may be "runlocal"."""
+        parts = [f"flow={self.flow}"]
+        if self.flow != "none":
+            parts.append(f"K={self.num_flow_steps}")
+        if variant:
+            parts.append(variant)
+        config = DATASETS[self.dataset](",".join(parts))
+        training = config.training
+        if self.dataset != "digits" and not variant:
+            training.num_steps = _NUM_STEPS
+            training.validation_steps = 1_000
+            config.optimizer.warmup_steps = 500
+            config.evaluation.num_importance_samples = 200
+            config.evaluation.num_images = 1_000
+        config.posterior.context_scale = _SCALES[self.scale](
+            max(1, config.posterior.num_flow_steps)
+        )
+        training.gradient_estimator = self.estimator
+        training.num_importance_samples = self.num_samples
+        training.annealing = "kl" if self.share else "none"
+        training.annealing_steps = max(
+            1, round(self.share * training.num_steps)
+        )
+        training.seed = self.seed
+        return config
+
+    @property
+    def num_flow_steps(self) -> int:
+        """K; on the digits planar has the 16 of their config."""
+        if self.dataset == "digits" and self.flow == "planar":
+            return 16
+        return STEPS.get(self.flow, 0)
+
+
+def cells(datasets: Collection[str] = tuple(DATASETS)) -> Iterator[Cell]:
+    """All runs, the settings that the trainers had before first."""
+    for changes in _settings():
+        for dataset in datasets:
+            yield Cell(dataset, **changes)
+            if dataset == "digits":  # its runs are short
+                yield Cell(dataset, **changes, seed=1)
+    if "digits" in datasets:  # the trainers' length of before
+        for seed in (0, 1):
+            yield Cell("digits", "iaf", share=0.2, seed=seed)
+
+
+def _settings() -> Iterator[dict[str, Any]]:
+    scale = {
+        flow: "1_K" if FLOWS[flow].kind == "direct" else "1" for flow in STEPS
+    }
+    share = {
+        flow: _SHARE if FLOWS[flow].kind == "autoregressive" else 0.0
+        for flow in STEPS
+    }
+    chosen = {
+        flow: {"flow": flow, "scale": scale[flow], "share": share[flow]}
+        for flow in STEPS
+    }
+    yield from chosen.values()
+    for flow in STEPS:  # annealed or not, the other way round
+        yield {**chosen[flow], "share": 0.0 if share[flow] else _SHARE}
+    for flow in STEPS:  # the other scale
+        other = "1" if scale[flow] == "1_K" else "1_K"
+        yield {**chosen[flow], "scale": other}
+    for flow in STEPS:
+        yield {**chosen[flow], "estimator": _REPARAMETERIZED}
+    for estimator in (_REPARAMETERIZED, _LANDING):
+        yield {"flow": "none", "estimator": estimator}
+    for estimator in (_REPARAMETERIZED, _DOUBLY):
+        yield {**chosen["planar"], "estimator": estimator, "num_samples": 5}
+    yield {"flow": "none", "share": _SHARE}
+    yield {**chosen["iaf"], "share": 2 * _SHARE}
+    yield {**chosen["planar"], "scale": "1_sqrtK"}
+    yield {**chosen["sylvester_orthogonal"], "scale": "1_sqrtK"}
+
+
+def _keep(workdir: str, results: str, found: Any) -> None:
+    del found  # read again, from the workdir
+    keep_results.keep(workdir, results, figures=())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line: see the module's docstring."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainers.sweeps.defaults",
+        description="Trains with settings that may be the library's defaults.",
+    )
+    add = parser.add_argument
+    add("--workdir", required=True, help="directory of the runs' workdirs")
+    add("--results", required=True, help="directory of the results.json files")
+    add("--datasets", nargs="+", choices=DATASETS, default=tuple(DATASETS))
+    add("--data_dir", help="TFDS folder; default: $TFDS_DATA_DIR, or TFDS's")
+    add("--variant", choices=("runlocal",), help="tiny runs, to try it out")
+    arguments = parser.parse_args(argv)
+    command_line.set_up_log()
+    todo = list(cells(arguments.datasets))
+    try:
+        for cell in todo:
+            build.check_config(cell.config(arguments.variant))
+        run_missing(
+            todo,
+            workdir=arguments.workdir,
+            results=arguments.results,
+            variant=arguments.variant,
+            data_dir=arguments.data_dir,
+            keep=_keep,
+        )
+    except (
+        errors.InputError,
+        errors.NonFiniteError,
+        errors.StorageError,
+    ) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
