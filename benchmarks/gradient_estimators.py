@@ -107,6 +107,8 @@ def _make_model(
     flow = layers.PlanarFlow(num_flow_steps, seed=0) if num_flow_steps else None
     keras.utils.set_random_seed(settings.seed)
     model = DLGM(
+        gradient_estimator=GRADIENT_ESTIMATORS[0],
+        annealing=None,
         encoder=layers.MLP([settings.hidden]),
         posterior=tfp_flows.posteriors.FlowPosterior(settings.latent, flow),
         decoder=layers.MLP([settings.hidden], output_size=64),

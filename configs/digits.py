@@ -20,7 +20,6 @@ MODERN = {
     "model.hidden_units": (128, 128),
     "posterior.num_flow_steps": 16,
     "training.num_steps": 10_000,  # 833 epochs of 1,200 images
-    "training.annealing_steps": 2_000,
     "training.log_steps": 100,
     "training.validation_steps": 500,
     "training.checkpoint_steps": 2_000,

@@ -68,15 +68,6 @@ def get_config(
         config.posterior.num_flow_steps = 0
     elif "K" in variant:
         config.posterior.num_flow_steps = variant["K"]
-    if config.training.recipe == "modern" and config.posterior.flow != "none":
-        kind = flows.FLOWS[config.posterior.flow].kind
-        if kind == "direct":
-            config.posterior.context_scale = 1 / config.posterior.num_flow_steps
-        if kind == "autoregressive":
-            # With iaf, K = 4, and 60,000 steps on MNIST, ln p was 0.7 nats
-            # higher than without, and the KL divergence 2 nats: more latents
-            # are in use.
-            config.training.annealing = "kl"
     config.prior.flow = variant.get("prior", "none")
     if config.prior.flow != "none":
         config.prior.num_flow_steps = variant.get("prior_K", 4)
@@ -118,12 +109,9 @@ def _modern(dataset: str) -> config_dict.ConfigDict:
     config.posterior.flow = "planar"  # see FLOWS
     config.posterior.num_flow_steps = 40  # K; 0 without a flow
     _add_flow_settings(config.posterior)
-    # Slows the learning of the amortized part of the flow's parameters, see
-    # `layers.FlowLayer`; recipe=modern sets it to 1 / K, but for couplings. On
-    # MNIST with planar, K = 40, and 8,000 steps in all, the validation ELBO was
-    # 0.3 nats higher than with 1, and 3 nats higher after 3,000 steps; with
-    # nice_ortho, K = 10, and 6,000 steps, 0.4 nats lower.
-    config.posterior.context_scale = 1.0
+    # Slows the learning of the amortized part of the flow's parameters. None:
+    # the library's default, by flow and K, see `layers.FlowLayer`.
+    config.posterior.context_scale = config_dict.placeholder(float)
 
     # p(z): standard normal, or a flow in the direction in which the density of
     # a point is the fast one.
@@ -140,13 +128,14 @@ def _modern(dataset: str) -> config_dict.ConfigDict:
     config.training.stop_after_steps = 0
     config.training.batch_size = 100  # images a step, over all replicas
     config.training.num_importance_samples = 1  # of the bound, per image
-    # The posterior's gradient without the score: on MNIST with K = 40, after
-    # 4,000 steps the validation ELBO was 2 nats higher than with
-    # "reparameterized". For several importance samples it is biased (and
-    # refused): "doubly_reparameterized" is its unbiased form.
-    config.training.gradient_estimator = "sticking_the_landing"
-    config.training.annealing = "none"  # none|joint|kl, of the free energy
-    config.training.annealing_steps = 10_000  # until it is over, if not none
+    # auto|reparameterized|sticking_the_landing (of one importance sample, else
+    # it is biased, and refused)|doubly_reparameterized.
+    config.training.gradient_estimator = "auto"
+    # auto|none|joint|kl, of the free energy; auto: by the flow.
+    config.training.annealing = "auto"
+    # Until joint or kl is over; None: kl takes the library's share of the
+    # steps, joint 10,000.
+    config.training.annealing_steps = config_dict.placeholder(int)
     config.training.jit_compile = True  # XLA; off under several replicas
     config.training.steps_per_execution = 100  # steps in one compiled call
     config.training.log_steps = 500  # between two lines of metrics.jsonl
@@ -197,6 +186,7 @@ def _change_to_paper(config: config_dict.ConfigDict) -> None:
     config.model.stochastic_hidden_units = (400,)
     config.model.activation = "maxout"
     config.model.maxout_window = 4
+    config.posterior.context_scale = 1.0
     config.training.recipe = "paper"
     config.training.gradient_estimator = "reparameterized"
     config.training.num_steps = 500_000
@@ -220,7 +210,8 @@ def _shrink(config: config_dict.ConfigDict) -> None:
     config.training.steps_per_execution = 50
     config.training.log_steps = 50
     config.training.checkpoint_steps = 100
-    config.training.annealing_steps = min(config.training.annealing_steps, 50)
+    if config.training.annealing_steps:
+        config.training.annealing_steps = 50
     if config.training.validation_steps:
         config.training.validation_steps = 100
     config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, 20)

@@ -24,9 +24,38 @@ def test_kl_annealing():
         np.testing.assert_allclose(schedule.beta(step), beta, rtol=1e-6)
 
 
-def test_defaults_of_kl_annealing():
-    np.testing.assert_allclose(schedules.get("kl").beta(0), 0.0)
-    np.testing.assert_allclose(schedules.get("kl").beta(2_500), 0.25)
+def test_kl_annealing_takes_a_sixth_of_the_updates_by_default():
+    planned = schedules.get("kl").planned(6_000)
+    assert planned == schedules.KLAnnealing(num_steps=1_000)
+    np.testing.assert_allclose(planned.beta(250), 0.25)
+
+
+@pytest.mark.parametrize(
+    "make", [schedules.KLAnnealing, schedules.JointAnnealing]
+)
+def test_a_share_becomes_steps_once_the_updates_are_known(make):
+    schedule = make(share=0.3, initial=0.5)
+    assert schedule.planned(10) == make(num_steps=3, initial=0.5)
+    assert schedule.planned(1).num_steps == 1  # never none
+    assert make(num_steps=5).planned(10) == make(num_steps=5)
+    assert make(num_steps=5).planned(None) == make(num_steps=5)
+    with pytest.raises(ValueError, match=r"`num_steps`.*share=0\.3.*fit"):
+        schedule.beta(0)
+    with pytest.raises(ValueError, match=r"`num_steps`.*unknown.*share=0\.3"):
+        schedule.planned(None)
+    with pytest.raises(ValueError, match="`num_updates`.*got 0"):
+        schedule.planned(0)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.5, float("nan"), True, "1"])
+def test_share_is_checked(share):
+    with pytest.raises(ValueError, match=f"`share`.*got .?{share}"):
+        schedules.KLAnnealing(share=share)
+
+
+def test_length_is_given_once():
+    with pytest.raises(ValueError, match=r"`share` must be None.*share=0\.5"):
+        schedules.JointAnnealing(num_steps=3, share=0.5)
 
 
 @pytest.mark.parametrize("annealing", [None, "none"])
@@ -51,6 +80,7 @@ def test_the_step_may_be_a_variable_in_compiled_code():
         schedules.NoAnnealing(),
         schedules.JointAnnealing(num_steps=7),
         schedules.KLAnnealing(num_steps=np.int64(7), initial=0.5),
+        schedules.KLAnnealing(initial=0.5, share=0.25),
     ],
     ids=repr,
 )
@@ -72,12 +102,13 @@ def test_schedules_differ_by_class_and_arguments():
 @pytest.mark.parametrize("annealing", ["linear", 3, ["kl"]])
 def test_unknown_schedule_lists_the_known(annealing):
     with pytest.raises(
-        ValueError, match=r"`annealing` must be one of none, joint, kl, or"
+        ValueError,
+        match=r"`annealing` must be one of none, joint, kl, or .*'auto'",
     ):
         schedules.get(annealing)
 
 
-@pytest.mark.parametrize("num_steps", [0, -1, 1.5, None, True, "10"])
+@pytest.mark.parametrize("num_steps", [0, -1, 1.5, True, "10"])
 def test_number_of_steps_is_checked(num_steps):
     with pytest.raises(ValueError, match=f"`num_steps`.*got .?{num_steps}"):
         schedules.JointAnnealing(num_steps=num_steps)

@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 from tests.layers.flows import IDENTITIES, LAYERS, ROUNDING
 from tfp_flows.layers import PlanarFlow
+from tfp_flows.layers.conditioned_flow import ConditionedFlow
 
 tfd = tfp.distributions
 
@@ -85,6 +86,7 @@ def test_parameters_are_weights_plus_a_linear_function(name):
         block = blocks[..., first : first + size]
         first += size
         expected = np.einsum("bc,cks->kbs", context, block)
+        expected *= layer.effective_context_scale
         expected = expected.reshape(parameter.shape) + weight[:, np.newaxis]
         np.testing.assert_allclose(parameter, expected, rtol=1e-4, atol=1e-6)
     assert not shared
@@ -135,9 +137,19 @@ def test_context_scale_slows_the_learning_and_keeps_the_start():
     assert layer(x, context).shape == (B, D)
 
 
+@pytest.mark.parametrize("name", FLOWS)
+def test_only_the_context_of_networks_learns_at_full_speed_by_default(name):
+    layer = LAYERS[name](5, seed=0)
+    assert layer.context_scale is None
+    expected = 1.0 if isinstance(layer, ConditionedFlow) else 0.2
+    assert layer.effective_context_scale == expected
+    again = type(layer).from_config(layer.get_config())
+    assert again.context_scale is None
+
+
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])
 def test_bad_context_scale(scale):
-    message = "`context_scale` must be positive and finite; got"
+    message = "`context_scale` must be positive and finite, or None; got"
     with pytest.raises(ValueError, match=message):
         PlanarFlow(K, context_scale=scale)
 

@@ -99,7 +99,7 @@ def build(
         stochastic_layers=stochastic_layers,
         event_shape=(NUM_PIXELS,),
         dtype="float64",
-        **kwargs,
+        **{"gradient_estimator": "reparameterized", **kwargs},
     )
     model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
     model.build((None, NUM_PIXELS))

@@ -20,7 +20,6 @@ def _model(arg, jit_compile):
     for group in (config.posterior, config.prior):
         group.conditioner_hidden_units = (16,)
     config.optimizer.warmup_steps = 1
-    config.training.annealing_steps = 1
     model = build.build_model(config)
     model.compile(optimizer=build_optimizer(config), jit_compile=jit_compile)
     return model

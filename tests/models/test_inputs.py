@@ -16,11 +16,11 @@ from tests.models.digits import compiled as compiled_digits
 from tfp_flows.models.checked_model import count_non_binary
 from tfp_flows.models.inputs.images import (
     InputRules,
-    OnceWarnings,
     infer_event_shape,
     to_event_shape,
 )
 from tfp_flows.models.inputs.prepare import prepare, readable_errors
+from tfp_flows.models.once_warnings import OnceWarnings
 
 BINARY = InputRules((8, 8, 1), "binary", "float32", "bernoulli")
 UNIT = BINARY._replace(support="unit_interval", likelihood="logit_normal")

@@ -130,6 +130,7 @@ def test_schedules_follow_the_training_calls(name, tmp_path):
         (tf.Variable([0.5]), "must be a scalar"),
         (tf.Variable(1), "must be a scalar of floating point"),
         (JointAnnealing(), "must not .*take a KLAnnealing"),
+        (KLAnnealing(share=0.5), "must not have a share.*give `num_steps`"),
     ],
 )
 def test_other_values_are_refused(value, message):
@@ -142,14 +143,14 @@ def test_other_values_are_refused(value, message):
 
 def test_what_compiled_code_would_not_see_is_refused():
     posterior = FlowPosterior(2)
-    posterior.kl_weight = KLAnnealing()
+    posterior.kl_weight = KLAnnealing(10)
     posterior.build((None, 3))
     with pytest.raises(ValueError, match=r"`kl_weight` is KLAnn.*got 0\.5"):
         posterior.kl_weight = 0.5
     posterior = FlowPosterior(2)
     posterior.build((None, 3))
     with pytest.raises(ValueError, match="takes no other variable.*got KLAnn"):
-        posterior.kl_weight = KLAnnealing()
+        posterior.kl_weight = KLAnnealing(10)
     posterior = FlowPosterior(2)
     DLGM(MLP([2]), posterior, MLP([2], 16))
     with pytest.raises(ValueError, match=r"stay 1\.0 in a DLGM.*got 0\.5"):

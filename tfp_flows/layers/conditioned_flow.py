@@ -106,6 +106,9 @@ class ConditionedFlow(FlowLayer):
     ) -> Mapping[str, tuple[int, ...]]:
         """The shapes of the parameters of one conditioner, by name."""
 
+    def _default_context_scale(self) -> float:
+        return 1.0  # the context enters the networks, not their outputs
+
     def _settings(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.SETTINGS}
 

@@ -26,8 +26,9 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
     linear function of a context `[B, C]` (*amortized*: one flow per example,
     batch shape `[B]`). Under optimizers like Adam, whose steps do not shrink
     with the gradient, the parameters of a long flow jump together as the
-    context's part learns; a `context_scale` of `1 / sqrt(num_flow_steps)` keeps
-    what one update does to the whole flow from growing with its length.
+    context's part learns. A `context_scale` of `1 / num_flow_steps`, the
+    default, keeps what one update does to the whole flow from growing with its
+    length.
 
     A subclass names its parameters, their shapes and
     initializers, and makes one bijector with batch shape
@@ -60,7 +61,7 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
         num_flow_steps: int,
         amortized: bool | None = None,
         seed: int | None = None,
-        context_scale: float = 1.0,
+        context_scale: float | None = None,
         inverted: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -72,7 +73,8 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
             they do if the layer is built with one, as it is in a posterior.
           seed: makes the initial weights reproducible. Default: None.
           context_scale: positive; slows (below 1) the learning of the context's
-            part, as above, and does not change where it starts. Default: 1.
+            part, as above, and does not change where it starts. Default: None,
+            `1 / num_flow_steps`; of flows whose steps have a network, 1.
           inverted: whether the bijector is the inverse of the K steps. Then
             the direction in which they are computed at once serves densities
             of given points, as a prior needs, instead of samples; of `MAFFlow`
@@ -88,9 +90,9 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
         """
         check_keywords(type(self), kwargs)
         num_flow_steps = as_positive_integer("num_flow_steps", num_flow_steps)
-        if not 0 < context_scale < math.inf:
+        if context_scale is not None and not 0 < context_scale < math.inf:
             raise ValueError(
-                "`context_scale` must be positive and finite; got "
+                "`context_scale` must be positive and finite, or None; got "
                 f"{context_scale!r}."
             )
         super().__init__(**kwargs)
@@ -100,6 +102,16 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
         self.seed = seed
         self.context_scale = context_scale
         self.inverted = inverted
+
+    @property
+    def effective_context_scale(self) -> float:
+        """`context_scale`, or what None stands for."""
+        if self.context_scale is None:
+            return self._default_context_scale()
+        return self.context_scale
+
+    def _default_context_scale(self) -> float:
+        return 1.0 / self.num_flow_steps
 
     @abc.abstractmethod
     def _parameter_specs(self, event_size: int) -> dict[str, ParameterSpec]:
@@ -136,7 +148,7 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
         self._head = ParameterHead(
             specs,
             self.num_flow_steps,
-            context_scale=self.context_scale,
+            context_scale=self.effective_context_scale,
             dtype=self.dtype_policy,
             name="parameters",
         )

@@ -84,7 +84,7 @@ class NICEFlow(CouplingFlow):
             event_size = last_axis("inputs_shape", inputs_shape)
             self._scaling = ParameterHead(
                 {"log_scale": ParameterSpec((event_size,), zeros, zeros)},
-                context_scale=self.context_scale,
+                context_scale=self.effective_context_scale,
                 dtype=self.dtype_policy,
                 name="scaling",
             )

@@ -12,11 +12,11 @@ from tfp_flows._count_metric import Count
 from tfp_flows.models import compilation
 from tfp_flows.models.inputs.images import (
     InputRules,
-    OnceWarnings,
     infer_event_shape,
     select_images,
 )
 from tfp_flows.models.inputs.prepare import prepare, readable_errors
+from tfp_flows.models.once_warnings import OnceWarnings
 
 __all__ = ["CheckedModel", "count_non_binary"]
 
@@ -194,7 +194,7 @@ class CheckedModel(keras.Model):
             steps_per_epoch=kwargs.get("steps_per_epoch"),
             validation_split=validation_split,
         )
-        with readable_errors(), self._compiled_for(num_updates):
+        with readable_errors(), self._fitting(num_updates):
             compilation.announce_xla(self, verbose)
             return super().fit(
                 x=x,
@@ -208,10 +208,10 @@ class CheckedModel(keras.Model):
                 **kwargs,
             )
 
-    def _compiled_for(
+    def _fitting(
         self, num_updates: int | None
     ) -> contextlib.AbstractContextManager[None]:
-        """In it, `jit_compile` is what a `fit` of so many updates takes."""
+        """In it, the model is set up for a `fit` of so many updates."""
         del num_updates
         return contextlib.nullcontext()
 

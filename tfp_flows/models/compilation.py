@@ -77,7 +77,7 @@ def planned_updates(
     steps_per_epoch: int | None,
     validation_split: float,
 ) -> int | None:
-    """How many updates `fit` takes from the first epoch to the last one.
+    """How many batches `fit` takes from the first epoch to the last one.
 
     Epochs that `initial_epoch` leaves out are counted, so that a training that
     goes on is compiled as it was.

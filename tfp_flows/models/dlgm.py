@@ -11,7 +11,7 @@ from tfp_flows import likelihoods, losses, schedules
 from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.math import noise
-from tfp_flows.models import dlgm_parts
+from tfp_flows.models import defaults, dlgm_parts
 from tfp_flows.models.event_shapes import (
     resolve_event_shape,
     static_event_shape,
@@ -100,9 +100,9 @@ class DLGM(LatentVariableModel):
         likelihood: str | Callable[[tf.Tensor], tfd.Distribution] = "bernoulli",
         stochastic_layers: Sequence[StochasticLayer] | None = None,
         prior: keras.layers.Layer | None = None,
-        annealing: str | schedules.Annealing | None = None,
+        annealing: str | schedules.Annealing | None = "auto",
         num_importance_samples: int = 1,
-        gradient_estimator: str = "reparameterized",
+        gradient_estimator: str = "auto",
         event_shape: Sequence[int] | None = None,
         seed: int = 0,
         **kwargs: Any,
@@ -126,10 +126,14 @@ class DLGM(LatentVariableModel):
             None, standard normal.
           annealing: "joint" (Rezende & Mohamed 2015: the weight of
             `log p(x, z)`), "kl" (the weight of the KL term), a schedule of
-            `tfp_flows.schedules`, or None.
+            `tfp_flows.schedules`, or None. Default: "auto", "kl" over the
+            first sixth of the updates of `fit` for autoregressive flows; None
+            for others, outside of `fit` (see `plan_annealing`), and for data
+            sets of unknown length.
           num_importance_samples: S, in training and in `evaluate`.
           gradient_estimator: "reparameterized", "sticking_the_landing" (S = 1)
-            or "doubly_reparameterized".
+            or "doubly_reparameterized". Default: "auto", the third for S > 1,
+            else the second if the posterior has a flow.
           event_shape: shape of one image as the encoder is fed. Default: None,
             the encoder's own input shape if it has one, else that of the
             first data.
@@ -154,6 +158,10 @@ class DLGM(LatentVariableModel):
             "num_importance_samples", num_importance_samples
         )
         noise.check_seed(seed)
+        if gradient_estimator == "auto":
+            gradient_estimator = defaults.gradient_estimator(
+                posterior, num_importance_samples
+            )
         losses.check_gradient_estimator(
             gradient_estimator, num_importance_samples
         )
@@ -163,12 +171,11 @@ class DLGM(LatentVariableModel):
         self.likelihood = likelihoods.get(likelihood)
         self.stochastic_layers = list(stochastic_layers or ())
         self.prior = prior
-        self.annealing = schedules.get(annealing)
         self.num_importance_samples = num_importance_samples
         self.gradient_estimator = gradient_estimator
         self.event_shape = resolve_event_shape(event_shape, encoder)
         self.seed = int(seed)
-        self._init_latent_variable_model()
+        self._init_latent_variable_model(annealing)
 
     # Building and configuration.
 
@@ -225,7 +232,7 @@ class DLGM(LatentVariableModel):
                 serialize(layer) for layer in self.stochastic_layers
             ],
             "prior": None if self.prior is None else serialize(self.prior),
-            "annealing": serialize(self.annealing),
+            "annealing": self._annealing_config(),
             "num_importance_samples": self.num_importance_samples,
             "gradient_estimator": self.gradient_estimator,
             "event_shape": self.event_shape,

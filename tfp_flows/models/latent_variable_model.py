@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfp_flows import losses, replicas, schedules
 from tfp_flows._count_metric import Count
-from tfp_flows.models import compilation, importance_sampling
+from tfp_flows.models import compilation, defaults, importance_sampling
 from tfp_flows.models.checked_model import CheckedModel, count_non_binary
 from tfp_flows.models.inputs.images import select_images, to_event_shape
 from tfp_flows.posteriors.posterior import Posterior
@@ -29,7 +29,6 @@ class LatentVariableModel(CheckedModel):
     """
 
     posterior: Posterior
-    annealing: schedules.Annealing
     num_importance_samples: int
     gradient_estimator: str
     seed: int
@@ -37,7 +36,10 @@ class LatentVariableModel(CheckedModel):
     compiled_functions: dict[Any, Any]
     _requested_jit_compile: bool | str = False
 
-    def _init_latent_variable_model(self) -> None:
+    def _init_latent_variable_model(
+        self, annealing: str | schedules.Annealing | None
+    ) -> None:
+        self.annealing = annealing
         self._trackers = {
             name: keras.metrics.Mean(name=name, dtype=self.variable_dtype)
             for name in self._metric_names()
@@ -101,6 +103,96 @@ class LatentVariableModel(CheckedModel):
         self.__dict__["_loss_tracker"] = keras.metrics.Mean(
             name="loss", dtype=self.variable_dtype
         )
+
+    @property
+    def annealing(self) -> schedules.Annealing:
+        """The schedule of the free energy's weights that is in force.
+
+        What is set is one of `tfp_flows.schedules`, a name, None, or "auto".
+        If its length is a share of the updates, it is known from `fit` on.
+        """
+        return self._annealing
+
+    @annealing.setter
+    def annealing(self, value: str | schedules.Annealing | None) -> None:
+        self._given_annealing = (
+            value if value == "auto" else schedules.get(value)
+        )
+        self._is_planned = False
+        self._use_annealing(self._schedule())
+
+    def _schedule(self) -> schedules.Annealing:
+        """The schedule that was given, or that "auto" stands for."""
+        if isinstance(self._given_annealing, schedules.Annealing):
+            return self._given_annealing
+        return defaults.annealing(self.posterior)
+
+    def _annealing_config(self) -> Any:
+        """What was given or, from the first plan on, the one in force.
+
+        So a model that is loaded goes on as it would have without.
+        """
+        if self._given_annealing == "auto" and not self._is_planned:
+            return "auto"
+        return keras.saving.serialize_keras_object(self._annealing)
+
+    def _use_annealing(self, schedule: schedules.Annealing) -> None:
+        if schedule != getattr(self, "_annealing", schedule):
+            self.train_function = None  # which has the other one in it
+        self._annealing = schedule
+
+    def plan_annealing(self, num_updates: int | None) -> None:
+        """Says how many updates there will be, if annealing is a share of them.
+
+        `fit` does that. A loop around `train_step` or `train_on_batch` does it
+        before its first update. Annealing that is over is not begun again.
+
+        Args:
+          num_updates: of the whole training, those before included; None if
+            nobody knows: then "auto" does not anneal, and says so once.
+
+        Raises:
+          ValueError: it is not a positive integer, or it is None and the share
+            was given to the constructor.
+        """
+        if self._is_planned and not self._is_annealed():
+            return
+        schedule = self._schedule()
+        if num_updates is None and self._given_annealing == "auto":
+            if schedule != schedules.NoAnnealing():
+                self._said.unknown_length()
+            self._use_annealing(schedules.NoAnnealing())
+        else:
+            self._use_annealing(schedule.planned(num_updates))
+        self._is_planned = True
+
+    def _annealing_weights(
+        self, step: TensorLike
+    ) -> schedules.AnnealingWeights:
+        schedule = self._annealing
+        if self._given_annealing == "auto" and not self._is_planned:
+            schedule = schedules.NoAnnealing()
+        return schedule.weights(step, dtype=self.variable_dtype)
+
+    def _is_annealed(self) -> bool:
+        """Whether the next update has other weights than 1."""
+        optimizer = getattr(self, "optimizer", None)
+        weights = self._annealing_weights(
+            0 if optimizer is None else int(optimizer.iterations)
+        )
+        return any(float(weight) != 1.0 for weight in weights)
+
+    @contextlib.contextmanager
+    def _fitting(self, num_updates: int | None) -> Iterator[None]:
+        optimizer = getattr(self, "optimizer", None)
+        batches = getattr(optimizer, "gradient_accumulation_steps", None) or 1
+        self.plan_annealing(
+            None if num_updates is None else max(1, num_updates // batches)
+        )
+        with self._compiled_for(num_updates):
+            yield
+        if self._is_annealed():
+            self._said.still_annealed(self.annealing)
 
     @contextlib.contextmanager
     def _compiled_for(self, num_updates: int | None) -> Iterator[None]:
@@ -206,7 +298,7 @@ class LatentVariableModel(CheckedModel):
         standard_normal = self._noise(
             batch.first_row, rows, self._num_batches_trained(), "training"
         )
-        weights = self.annealing.weights(step, dtype=self.variable_dtype)
+        weights = self._annealing_weights(step)
         with tf.GradientTape() as tape:
             bound, terms = self.annealed_bound(
                 x, standard_normal, weights, training=True

@@ -3,7 +3,7 @@
 import math
 import numbers
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import keras
@@ -213,6 +213,12 @@ class FlowDistribution(keras.layers.Layer):
             z, gradient = density_gradients.push(bijector, z, gradient)
         return gradient
 
+    @property
+    def has_log_prob_gradient(self) -> bool:
+        """Whether `log_prob_gradient` is that of its class's `push_forward`."""
+        definer, of_other = _definers(self, "push_forward", "log_prob_gradient")
+        return issubclass(of_other, definer)
+
     def make_distribution(self, parameters: Parameters) -> tfd.Distribution:
         """The distribution with parameters as `parameters()` returns them."""
         base = self._gaussian.distribution(parameters["base"])
@@ -374,10 +380,7 @@ def _list_of_flows(
 
 def _check_defined_together(layer: Any, name: str, other: str) -> None:
     """Raises unless the class that defines `name` has `other` of its own."""
-    definer, of_other = (
-        next(c for c in type(layer).__mro__ if n in vars(c))
-        for n in (name, other)
-    )
+    definer, of_other = _definers(layer, name, other)
     if not issubclass(of_other, definer):
         raise NotImplementedError(
             f"`{other}` must be defined where `{name}` is, in "
@@ -385,3 +388,11 @@ def _check_defined_together(layer: Any, name: str, other: str) -> None:
             f" got that of `{of_other.__name__}`. The gradient estimator "
             "'reparameterized' does without."
         )
+
+
+def _definers(layer: Any, *names: str) -> Iterator[type]:
+    """The class that defines each of the layer's methods."""
+    return (
+        next(c for c in type(layer).__mro__ if name in vars(c))
+        for name in names
+    )

@@ -120,6 +120,12 @@ def _checked(value: Any) -> Any:
             f"likelihood, too: take a KLAnnealing; got {value!r}."
         )
     if isinstance(value, Annealing):
+        if getattr(value, "share", None) is not None:
+            raise ValueError(
+                "`kl_weight` must not have a share of the updates for its "
+                "length, as a layer is not told how many there will be: give "
+                f"`num_steps`; got {value!r}."
+            )
         return value
     if _is_variable(value):
         dtype = tf.as_dtype(value.dtype)

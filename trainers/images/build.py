@@ -9,7 +9,7 @@ from absl import logging
 from ml_collections import config_dict
 
 from configs.flows import AUTOREGRESSIVE, COUPLINGS, FLOWS
-from tfp_flows import layers, models, posteriors, schedules
+from tfp_flows import layers, losses, models, posteriors, schedules
 from tfp_flows.math.networks import ACTIVATIONS
 from trainers import flows
 from trainers.images.sources import IMAGE_SETS
@@ -21,7 +21,8 @@ __all__ = [
     "check_config",
 ]
 
-_ANNEALINGS: dict[str, Callable[[int], schedules.Annealing]] = {
+_ANNEALINGS: dict[str, Callable[[int | None], schedules.Annealing | str]] = {
+    "auto": lambda _: "auto",
     "none": lambda _: schedules.NoAnnealing(),
     "joint": schedules.JointAnnealing,
     "kl": schedules.KLAnnealing,
@@ -34,11 +35,7 @@ _CHOICES = {
     "model.likelihood": ("bernoulli",),
     "model.activation": _ACTIVATIONS,
     "posterior.base": ("diagonal", "low_rank", "full"),
-    "training.gradient_estimator": (
-        "reparameterized",
-        "sticking_the_landing",
-        "doubly_reparameterized",
-    ),
+    "training.gradient_estimator": ("auto", *losses.GRADIENT_ESTIMATORS),
     "training.annealing": tuple(_ANNEALINGS),
     "optimizer.name": ("adam", "rmsprop"),
 }
@@ -52,6 +49,8 @@ _POSITIVE_INTEGERS = (
     "training.annealing_steps",
 )
 _POSITIVE = ("optimizer.learning_rate", "posterior.context_scale")
+# What None leaves to the library.
+_MAY_BE_NONE = ("training.annealing_steps", "posterior.context_scale")
 _FRACTIONS = ("optimizer.momentum", "optimizer.rho", "optimizer.beta_2")
 _NOT_NEGATIVE = (
     "training.seed",
@@ -82,11 +81,20 @@ def check_config(config: config_dict.ConfigDict) -> None:
         if _get(config, key) not in known:
             _refuse(config, key, f"be one of {', '.join(known)}")
     for key in _POSITIVE_INTEGERS:
-        if not _get(config, key) >= 1:
+        if not _is_open(config, key) and not _get(config, key) >= 1:
             _refuse(config, key, "be at least 1")
     for key in _POSITIVE:
-        if not 0 < _get(config, key) < math.inf:
+        if not _is_open(config, key) and not 0 < _get(config, key) < math.inf:
             _refuse(config, key, "be positive and finite")
+    if config.training.annealing == "auto" and not _is_open(
+        config, "training.annealing_steps"
+    ):
+        _refuse(
+            config,
+            "training.annealing_steps",
+            "be given with `training.annealing` kl or joint, as auto has a "
+            "length of its own",
+        )
     for key in _FRACTIONS:
         if not 0 <= _get(config, key) < 1:
             _refuse(config, key, "be in [0, 1)")
@@ -170,6 +178,10 @@ def _get(config: config_dict.ConfigDict, key: str) -> Any:
     return config[group][name]
 
 
+def _is_open(config: config_dict.ConfigDict, key: str) -> bool:
+    return key in _MAY_BE_NONE and _get(config, key) is None
+
+
 def _refuse(config: config_dict.ConfigDict, key: str, rule: str) -> NoReturn:
     raise errors.InputError(f"`{key}` must {rule}; got {_get(config, key)!r}.")
 
@@ -217,17 +229,20 @@ def build_model(config: config_dict.ConfigDict) -> models.DLGM:
         seed=seed,
     )
     model.build((None, *image_shape))
+    model.plan_annealing(config.training.num_steps)
     return model
 
 
-def build_annealing(config: config_dict.ConfigDict) -> schedules.Annealing:
-    """The schedule of the free energy's weights.
+def build_annealing(
+    config: config_dict.ConfigDict,
+) -> schedules.Annealing | str:
+    """The schedule of the free energy's weights, or "auto".
 
     Warns if it is not over when training ends.
     """
     settings = config.training
     if settings.annealing != "none" and (
-        settings.annealing_steps >= settings.num_steps
+        (settings.annealing_steps or 0) >= settings.num_steps
     ):
         logging.warning(
             "`training.annealing_steps` = %d: the free energy is still "

@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import config_dict
 
+from tfp_flows import models
 from trainers.images import data
 from trainers.images.train import ImageRun
 from trainers.runs import errors, provenance
@@ -61,6 +62,20 @@ def _save_per_image(workdir: str, arrays: Mapping[str, np.ndarray]) -> None:
     path = os.path.join(workdir, "per_image.npz")
     with workdirs.writing(path), tf.io.gfile.GFile(path, "wb") as file:
         file.write(buffer.getvalue())
+
+
+def _chosen(model: models.DLGM) -> dict[str, Any]:
+    """What the library chose where the config leaves it open."""
+    return {
+        "annealing": {
+            "name": type(model.annealing).__name__,
+            **model.annealing.get_config(),
+        },
+        "gradient_estimator": model.gradient_estimator,
+        "context_scales": [
+            flow.effective_context_scale for flow in model.posterior.flows
+        ],
+    }
 
 
 def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
@@ -121,6 +136,7 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
         "num_stochastic_layers": config.model.num_stochastic_layers,
         "recipe": config.training.recipe,
         "seed": config.training.seed,
+        **_chosen(run.model),
     }
     for name, values in bounds.items():
         results |= _mean_and_error(name, values)

@@ -19,7 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from trainers.report import benchmarks, energies, flows, images, posteriors
+from trainers.report import (
+    benchmarks,
+    defaults,
+    energies,
+    flows,
+    images,
+    posteriors,
+)
 
 __all__ = ["main", "read_results", "replace_tables"]
 
@@ -29,12 +36,14 @@ Results = Sequence[dict[str, Any]]
 def read_results(directory: pathlib.Path) -> list[dict[str, Any]]:
     """All results.json files below `directory`, in the order of their paths.
 
-    Each also gets what lies beside it: `per_image`, the arrays of
-    per_image.npz, and `pictures`, paths that begin with the directory's name.
+    Each also gets `group`, the first folder on its way, and what lies beside
+    it: `per_image`, the arrays of per_image.npz, and `pictures`, paths that
+    begin with the directory's name.
     """
     results = []
     for path in sorted(directory.rglob("results.json")):
         result = json.loads(path.read_text())
+        result["group"] = path.relative_to(directory).parts[0]
         arrays = path.with_name("per_image.npz")
         if arrays.exists():
             with np.load(arrays) as values:
@@ -52,6 +61,7 @@ _TABLES: dict[str, Callable[[Results], str]] = {
     "energies": energies.energies,
     "digits": images.digits,
     "mnist": images.mnist,
+    "defaults": defaults.defaults,
     "posteriors": posteriors.posteriors,
     "neutra": posteriors.neutra,
     "long_flow": benchmarks.long_flow,

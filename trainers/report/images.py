@@ -134,8 +134,22 @@ def _measured(run: dict[str, Any], name: str, sign: int = 1) -> str:
     return f"{sign * run[name]:.2f} ± {error:.2f}"
 
 
+_SCHEDULES = {
+    "NoAnnealing": "none",
+    "JointAnnealing": "joint",
+    "KLAnnealing": "kl",
+}
+
+
 def _annealing(run: dict[str, Any]) -> str:
+    if "annealing" in run:  # what "auto" stood for
+        return _SCHEDULES[run["annealing"]["name"]]
     return run.get("config", {}).get("training", {}).get("annealing", "none")
+
+
+def _annealing_steps(run: dict[str, Any]) -> int:
+    of_run = run.get("annealing", {}).get("num_steps")
+    return of_run or run["config"]["training"]["annealing_steps"]
 
 
 def _flow(run: dict[str, Any]) -> str:
@@ -154,7 +168,11 @@ def _name(flow: str, num_steps: int) -> str:
 
 
 def _runs(results: Results) -> list[dict[str, Any]]:
-    return [run for run in results if run.get("experiment") == "dlgm"]
+    return [
+        run
+        for run in results
+        if run.get("experiment") == "dlgm" and run.get("group") != "defaults"
+    ]
 
 
 def _protocols(runs: Results) -> str:
@@ -311,11 +329,7 @@ def mnist(results: Results) -> str:
 
 
 def _annealed(runs: Results) -> str:
-    lengths = [
-        run["config"]["training"]["annealing_steps"]
-        for run in runs
-        if _annealing(run) == "kl"
-    ]
+    lengths = [_annealing_steps(run) for run in runs if _annealing(run) == "kl"]
     if not lengths:
         return ""
     return (

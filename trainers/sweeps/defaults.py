@@ -3,10 +3,11 @@
     python -m trainers.sweeps.defaults --workdir=runs/defaults \
         --results=results/defaults --data_dir=<TFDS folder>
 
-Every run differs from its config in length, in the scale of the context, the
-estimator of the gradient, the annealing and the number of importance samples
-alone, and ends with `<results>/<dataset>/<its settings>/results.json` and the
-bounds of each test image. Runs that have their results.json are left alone,
+Every run differs from its config in length, and where it does not take the
+library's defaults in the scale of the context, the estimator of the gradient,
+the annealing and the number of importance samples alone. It ends with
+`<results>/<dataset>/<its settings>/results.json` and the bounds of each test
+image. Runs that have their results.json are left alone,
 interrupted ones are continued. All of them take some hours.
 """
 
@@ -64,15 +65,23 @@ class Cell:
     share: float = 0.0  # of KL annealing in the updates
     num_samples: int = 1  # S of the bound
     seed: int = 0
+    is_library: bool = False  # its defaults, whatever is said above
 
     @property
     def path(self) -> str:
         """Its directory, below that of the sweep."""
+        settings = (
+            ["library"]
+            if self.is_library
+            else [
+                f"scale{self.scale}",
+                self.estimator,
+                f"share{self.share:.2f}",
+            ]
+        )
         parts = [
             self.flow,
-            f"scale{self.scale}",
-            self.estimator,
-            f"share{self.share:.2f}",
+            *settings,
             f"S{self.num_samples}",
             f"seed{self.seed}",
         ]
@@ -93,16 +102,18 @@ class Cell:
             config.optimizer.warmup_steps = 500
             config.evaluation.num_importance_samples = 200
             config.evaluation.num_images = 1_000
+        training.num_importance_samples = self.num_samples
+        training.seed = self.seed
+        if self.is_library:
+            return config
         config.posterior.context_scale = _SCALES[self.scale](
             max(1, config.posterior.num_flow_steps)
         )
         training.gradient_estimator = self.estimator
-        training.num_importance_samples = self.num_samples
         training.annealing = "kl" if self.share else "none"
         training.annealing_steps = max(
             1, round(self.share * training.num_steps)
         )
-        training.seed = self.seed
         return config
 
     @property
@@ -120,6 +131,12 @@ def cells(datasets: Collection[str] = tuple(DATASETS)) -> Iterator[Cell]:
             yield Cell(dataset, **changes)
             if dataset == "digits" and number < 2 * len(STEPS):
                 yield Cell(dataset, **changes, seed=1)
+    for dataset in datasets:
+        for flow in ("none", *STEPS):
+            yield Cell(dataset, flow, is_library=True)
+            if dataset == "digits" and flow != "none":
+                yield Cell(dataset, flow, seed=1, is_library=True)
+        yield Cell(dataset, "planar", num_samples=5, is_library=True)
     if "digits" in datasets:  # the trainers' length of before
         for seed in (0, 1):
             yield Cell("digits", "iaf", share=0.2, seed=seed)

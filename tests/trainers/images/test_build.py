@@ -55,7 +55,8 @@ def test_recipe_paper_is_that_of_rezende_and_mohamed():
     assert config.training.batch_size == 100
     assert config.training.num_steps == 500_000
     assert config.evaluation.num_importance_samples == 200
-    assert model.posterior.flows[0].context_scale == 1.0
+    assert model.posterior.flows[0].effective_context_scale == 1.0
+    assert model.gradient_estimator == "reparameterized"
 
 
 def test_recipe_modern_has_the_latents_of_the_paper():
@@ -64,7 +65,8 @@ def test_recipe_modern_has_the_latents_of_the_paper():
     assert model.posterior.latent_size == 40
     assert num_weights(model.encoder) == 784 * 400 + 400 + 401 * 400
     assert isinstance(model.annealing, schedules.NoAnnealing)
-    assert model.posterior.flows[0].context_scale == 1 / 40
+    assert model.posterior.flows[0].effective_context_scale == 1 / 40
+    assert model.gradient_estimator == "sticking_the_landing"
     optimizer = build_optimizer(config)
     assert isinstance(optimizer, ADAM)
     rates = [
@@ -188,10 +190,23 @@ def test_short_run_still_reaches_the_peak_of_the_schedule():
         ("kl", schedules.KLAnnealing(700)),
     ],
 )
-def test_annealing_has_the_length(name, kind):
+def test_annealing_has_the_length_that_is_given(name, kind):
     config = digits.get_config()
     config.training.update({"annealing": name, "annealing_steps": 700})
     assert build.build_annealing(config) == kind
+
+
+def test_annealing_is_planned_for_the_steps_of_the_config():
+    for arg, name, expected in (
+        ("flow=iaf,K=1", "auto", schedules.KLAnnealing(50)),
+        ("flow=planar,K=1", "auto", schedules.NoAnnealing()),
+        ("flow=planar,K=1", "kl", schedules.KLAnnealing(50)),
+        ("flow=planar,K=1", "joint", schedules.JointAnnealing(10_000)),
+    ):
+        config = digits.get_config(arg)
+        config.training.num_steps = 300
+        config.training.annealing = name
+        assert build.build_model(config).annealing == expected
 
 
 @pytest.mark.parametrize(
@@ -222,9 +237,10 @@ def test_annealing_that_outlasts_training_is_named(
         ("posterior.base", "block", "one of diagonal, .*, full; got 'block'"),
         ("posterior.flow", "nice", "one of none, planar, .*; got 'nice'"),
         ("posterior.num_flow_steps", 0, "at least 1; got 0"),
-        ("training.annealing", "cyclic", "one of none, .*; got 'cyclic'"),
+        ("training.annealing", "cyclic", "one of auto, .*; got 'cyclic'"),
         ("training.annealing_steps", 0, "at least 1; got 0"),
-        ("training.gradient_estimator", "score", "one of repara.* got 'score'"),
+        ("training.annealing_steps", 9, "with .* kl or joint, .*; got 9"),
+        ("training.gradient_estimator", "score", "one of auto, .* got 'score'"),
         ("training.num_importance_samples", 0, "at least 1; got 0"),
         ("training.seed", -1, "not be negative.*; got -1"),
         ("training.seed", 2**31, "less than .*; got 2147483648"),

@@ -159,6 +159,13 @@ def test_mnist_row_says_that_the_kl_divergence_was_annealed():
     assert "| iaf, K = 4; KL annealed |" in text
     assert "over the first 9,000 steps" in text
     assert "annealed" not in report_images.mnist([result("iaf", 4)])
+    chosen = {"name": "KLAnnealing", "num_steps": 7_000, "initial": 0.0}
+    config = {"training": {"annealing": "auto", "annealing_steps": None}}
+    text = report_images.mnist(
+        [result("iaf", 4, config=config, annealing=chosen)]
+    )
+    assert "| iaf, K = 4; KL annealed |" in text
+    assert "over the first 7,000 steps" in text
 
 
 def test_unfinished_run_is_labelled_with_its_curve():

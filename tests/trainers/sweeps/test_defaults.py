@@ -20,6 +20,18 @@ def test_cells_differ_in_place_and_can_be_built():
 
 
 @pytest.mark.parametrize("dataset", defaults.DATASETS)
+def test_the_librarys_defaults_are_left_to_it(dataset):
+    config = defaults.Cell(dataset, "iaf", is_library=True).config()
+    assert config.posterior.context_scale is None
+    assert config.training.annealing == "auto"
+    assert config.training.gradient_estimator == "auto"
+    other = defaults.Cell(dataset, "iaf").config()
+    for name in ("num_steps", "validation_steps", "seed"):
+        assert config.training[name] == other.training[name]
+    assert config.evaluation == other.evaluation
+
+
+@pytest.mark.parametrize("dataset", defaults.DATASETS)
 def test_annealing_takes_its_share_of_the_updates(dataset):
     cell = defaults.Cell(dataset, "iaf", share=0.25)
     training = cell.config().training

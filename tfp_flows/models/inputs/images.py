@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,38 +11,6 @@ import tensorflow as tf
 
 from tfp_flows._tfp import ps
 from tfp_flows.types import TensorLike
-
-
-class OnceWarnings:
-    """Warnings that are said once by each owner of an instance."""
-
-    def __init__(self) -> None:
-        self._said: set[str] = set()
-
-    def labels(self) -> None:
-        """Says once that labels are ignored."""
-        self._warn("Labels are ignored: the model is fitted to x alone.")
-
-    def non_binary(self, likelihood: str) -> None:
-        """Says once what values between 0 and 1 mean to a binary likelihood."""
-        self._warn(
-            f"The likelihood {likelihood} got values other than 0 and 1: what "
-            "it returns is then no log-likelihood of binary images. To draw "
-            "binary images anew in each pass: `dataset.map(lambda x: tf.cast("
-            "tf.random.uniform(tf.shape(x), dtype=x.dtype) < x, x.dtype))`."
-        )
-
-    def _warn(self, message: str) -> None:
-        if message in self._said:
-            return
-        self._said.add(message)
-        level, frame = 0, inspect.currentframe()
-        while frame is not None:  # to code that is not a library's
-            package = frame.f_globals.get("__name__", "").partition(".")[0]
-            if package not in ("tfp_flows", "keras", "contextlib"):
-                break
-            level, frame = level + 1, frame.f_back
-        warnings.warn(message, UserWarning, stacklevel=level + 1)
 
 
 class InputRules(NamedTuple):
@@ -255,6 +222,15 @@ def conform(
     shape = _shape(tf.TensorShape(shape))
     check_shape(shape, rules.event_shape, rules.argument, is_dataset=is_dataset)
     return rules, binary_only
+
+
+def conform_spec(dataset: Any, rules: InputRules) -> InputRules:
+    """`conform` of what a data set says that it holds."""
+    spec, ignored = images_spec(dataset, rules.argument)
+    rules, _ = conform(dataset, spec.shape, spec.dtype, rules)
+    if ignored:
+        rules.once.labels()
+    return rules
 
 
 def refuse_integers(got: str, rules: InputRules, is_dataset: bool) -> None:

@@ -18,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.models.inputs import images
-from tfp_flows.models.inputs.images import InputRules, OnceWarnings
+from tfp_flows.models.inputs.images import InputRules
+from tfp_flows.models.once_warnings import OnceWarnings
 
 _TOLERANCE = 8 * 2.0**-23  # 8 float32 spacings of 1, about 1e-6
 _LOW, _HIGH = -_TOLERANCE, 1 + _TOLERANCE
@@ -193,10 +194,7 @@ def _prepare_generator(batches: Iterator, rules: InputRules) -> tf.data.Dataset:
 
 
 def _prepare_dataset(dataset: Any, rules: InputRules, numbered: bool) -> Any:
-    spec, ignored = images.images_spec(dataset, rules.argument)
-    rules, _ = images.conform(dataset, spec.shape, spec.dtype, rules)
-    if ignored:
-        rules.once.labels()
+    rules = images.conform_spec(dataset, rules)
     if not isinstance(dataset, tf.data.Dataset):
         return dataset
     if dataset.cardinality() == 0:

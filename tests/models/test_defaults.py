@@ -1,0 +1,132 @@
+"""What a DLGM takes where nobody says: by its posterior."""
+
+import warnings
+
+import keras
+import pytest
+import tensorflow as tf
+
+from tests.models import digits
+from tfp_flows import layers, schedules
+from tfp_flows.models import DLGM
+from tfp_flows.posteriors import FlowPosterior
+
+
+def posterior(*flows):
+    return FlowPosterior(digits.LATENT_SIZE, list(flows) or None)
+
+
+FLOWS = {
+    "planar": lambda: layers.PlanarFlow(2),
+    "sylvester": lambda: layers.SylvesterFlow(2, num_orthogonal_columns=2),
+    "coupling": lambda: layers.SplineCouplingFlow(2),
+    "iaf": lambda: layers.IAFFlow(2),
+    "maf": lambda: layers.MAFFlow(2),
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_flows_stick_the_landing(name):
+    model = digits.model(posterior(FLOWS[name]()))
+    assert model.gradient_estimator == "sticking_the_landing"
+    several = digits.model(posterior(FLOWS[name]()), num_importance_samples=3)
+    assert several.gradient_estimator == "doubly_reparameterized"
+    is_annealed = name in ("iaf", "maf")
+    expected = (
+        schedules.KLAnnealing() if is_annealed else schedules.NoAnnealing()
+    )
+    assert model.annealing == several.annealing == expected
+
+
+def test_one_autoregressive_flow_is_enough():
+    flows = [FLOWS["planar"](), FLOWS["iaf"]()]
+    assert digits.model(posterior(*flows)).annealing == schedules.KLAnnealing()
+
+
+def test_a_gaussian_has_the_plain_gradient_of_one_sample():
+    model = digits.model(posterior())
+    assert model.gradient_estimator == "reparameterized"
+    assert model.annealing == schedules.NoAnnealing()
+    several = digits.model(posterior(), num_importance_samples=3)
+    assert several.gradient_estimator == "doubly_reparameterized"
+
+
+class OwnSamples(FlowPosterior):
+    """It says nothing of the gradient of its density."""
+
+    def push_forward(self, standard_normal, parameters):
+        z, log_prob = super().push_forward(standard_normal, parameters)
+        return 2.0 * z, log_prob - self.latent_size * tf.math.log(2.0)
+
+
+class OwnGradient(OwnSamples):
+    def log_prob_gradient(self, standard_normal, parameters):
+        return super().log_prob_gradient(standard_normal, parameters) / 2.0
+
+
+@pytest.mark.parametrize("num_importance_samples", [1, 3])
+def test_no_estimator_that_would_be_refused(num_importance_samples):
+    own = OwnSamples(digits.LATENT_SIZE, FLOWS["planar"]())
+    model = digits.compiled(
+        posterior=own,
+        num_importance_samples=num_importance_samples,
+        run_eagerly=True,
+    )
+    assert model.gradient_estimator == "reparameterized"
+    model.train_on_batch(digits.images(10))
+    assert not own.has_log_prob_gradient
+    whole = OwnGradient(digits.LATENT_SIZE, FLOWS["planar"]())
+    assert digits.model(whole).gradient_estimator == "sticking_the_landing"
+
+
+def test_what_is_given_is_taken():
+    model = digits.model(
+        posterior(FLOWS["iaf"]()),
+        annealing=None,
+        gradient_estimator="reparameterized",
+    )
+    assert model.annealing == schedules.NoAnnealing()
+    assert model.gradient_estimator == "reparameterized"
+
+
+def test_auto_anneals_a_sixth_of_the_updates_of_fit():
+    model = digits.compiled(
+        posterior=posterior(FLOWS["iaf"]()), run_eagerly=True
+    )
+    model.train_on_batch(digits.images(10))  # nobody knows of how many
+    model.fit(digits.images(60), batch_size=10, epochs=2, verbose=0)
+    assert model.annealing == schedules.KLAnnealing(2)
+    loaded = DLGM.from_config(model.get_config())
+    assert loaded.annealing == schedules.KLAnnealing(2)
+
+
+def warned(model, data):
+    """What three epochs of `fit` say of annealing."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            model.fit(data, verbose=0)
+    return [str(w.message) for w in said if "anneal" in str(w.message)]
+
+
+def test_auto_does_not_anneal_data_of_unknown_length():
+    model = digits.compiled(
+        posterior=posterior(FLOWS["iaf"]()), run_eagerly=True
+    )
+    data = tf.data.Dataset.from_tensor_slices(digits.images(20)).batch(10)
+    unknown = data.take_while(lambda _: True)
+    (said,) = warned(model, unknown)
+    assert "steps_per_epoch" in said
+    assert model.annealing == schedules.NoAnnealing()
+    plain = digits.compiled(run_eagerly=True)
+    assert not warned(plain, unknown)
+
+
+def test_defaults_are_saved(tmp_path):
+    model = digits.model(posterior(FLOWS["iaf"]()))
+    model.build((None, 8, 8))
+    model.save(tmp_path / "model.keras")
+    assert model.get_config()["annealing"] == "auto"
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.annealing == model.annealing
+    assert loaded.gradient_estimator == model.gradient_estimator

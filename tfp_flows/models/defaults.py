@@ -1,0 +1,38 @@
+"""What a latent variable model takes where "auto" is said, by measurement.
+
+README's section on defaults has the table, of `trainers/sweeps/defaults.py`.
+"""
+
+from tfp_flows import schedules
+from tfp_flows.layers.autoregressive_flow import AutoregressiveFlow
+from tfp_flows.posteriors.flow_posterior import FlowPosterior
+from tfp_flows.posteriors.posterior import Posterior
+
+__all__ = ["annealing", "gradient_estimator"]
+
+
+def annealing(posterior: Posterior) -> schedules.Annealing:
+    """KL annealing over a share of the updates for autoregressive flows."""
+    if isinstance(posterior, FlowPosterior) and any(
+        isinstance(flow, AutoregressiveFlow) for flow in posterior.flows
+    ):
+        return schedules.KLAnnealing()
+    return schedules.NoAnnealing()
+
+
+def gradient_estimator(
+    posterior: Posterior, num_importance_samples: int
+) -> str:
+    """The one of the least variance that has no bias.
+
+    Without a flow and with one sample, and of a posterior whose class says
+    nothing of its `log_prob_gradient`, it is the plain gradient.
+    """
+    if (
+        not isinstance(posterior, FlowPosterior)
+        or not posterior.has_log_prob_gradient
+    ):
+        return "reparameterized"
+    if num_importance_samples > 1:
+        return "doubly_reparameterized"
+    return "sticking_the_landing" if posterior.flows else "reparameterized"

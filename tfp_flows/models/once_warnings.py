@@ -1,0 +1,56 @@
+"""What a model tells its user once."""
+
+import inspect
+import warnings
+from typing import Any
+
+__all__ = ["OnceWarnings"]
+
+
+class OnceWarnings:
+    """Warnings that are said once by each owner of an instance."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def labels(self) -> None:
+        """Says once that labels are ignored."""
+        self._warn("Labels are ignored: the model is fitted to x alone.")
+
+    def non_binary(self, likelihood: str) -> None:
+        """Says once what values between 0 and 1 mean to a binary likelihood."""
+        self._warn(
+            f"The likelihood {likelihood} got values other than 0 and 1: what "
+            "it returns is then no log-likelihood of binary images. To draw "
+            "binary images anew in each pass: `dataset.map(lambda x: tf.cast("
+            "tf.random.uniform(tf.shape(x), dtype=x.dtype) < x, x.dtype))`."
+        )
+
+    def unknown_length(self) -> None:
+        """Says once why "auto" does not anneal."""
+        self._warn(
+            "The KL term is not annealed, as annealing='auto' would for this "
+            "posterior, because it is not known how many batches the data set "
+            "has: give `steps_per_epoch`, or a schedule with `num_steps`."
+        )
+
+    def still_annealed(self, annealing: Any) -> None:
+        """Says once that what `fit` leaves is not yet what was wanted."""
+        self._warn(
+            f"`fit` ended while {annealing!r} still weighs the terms of the "
+            "bound: the posterior is not yet trained on the bound itself. "
+            "Train for longer, give a smaller `num_steps`, or a `share` of the "
+            "updates instead."
+        )
+
+    def _warn(self, message: str) -> None:
+        if message in self._said:
+            return
+        self._said.add(message)
+        level, frame = 0, inspect.currentframe()
+        while frame is not None:  # to code that is not a library's
+            package = frame.f_globals.get("__name__", "").partition(".")[0]
+            if package not in ("tfp_flows", "keras", "contextlib"):
+                break
+            level, frame = level + 1, frame.f_back
+        warnings.warn(message, UserWarning, stacklevel=level + 1)
