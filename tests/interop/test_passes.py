@@ -23,7 +23,9 @@ from tfp_flows.bijectors import (
     AffineCoupling,
     Scan,
     SLog,
+    density_gradients,
     forward_and_log_det,
+    inverse_and_log_det,
 )
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -197,6 +199,31 @@ def test_value_and_log_det_of_one_pass(is_inverted, mode, passes):
     np.testing.assert_allclose(
         log_det, flow.forward_log_det_jacobian(x, 2), rtol=1e-6
     )
+
+
+def test_inverse_and_log_det_of_one_pass(passes):
+    flow = Scan(SLog(_points(2)))
+    chain = tfb.Chain([tfb.Exp(), tfb.Invert(flow)])
+    y = tf.exp(0.5 * _points(5))
+    passes.clear()
+    x, log_det = inverse_and_log_det(chain, y)
+    assert passes == FORWARD
+    np.testing.assert_allclose(x, chain.inverse(y), rtol=1e-6)
+    expected = chain.inverse_log_det_jacobian(y, 1)
+    np.testing.assert_allclose(log_det, expected, rtol=1e-5)
+
+
+def test_density_gradients_take_one_pass_each_way(passes):
+    """Of an inverted flow, which is differentiated through its inverse."""
+    flow = tfb.Invert(Scan(SLog(_points(2))))
+    x = _points(5)
+    passes.clear()
+    y, gradient = density_gradients.push(flow, x, -x)
+    assert passes == {"inverse": 1, "forward": 1}
+    with tf.GradientTape() as tape:
+        tape.watch(y)
+        log_prob = _transformed(flow).log_prob(tf.identity(y))
+    np.testing.assert_allclose(gradient, tape.gradient(log_prob, y), rtol=1e-4)
 
 
 def test_the_way_back_from_an_image_of_one_pass_is_short(passes):

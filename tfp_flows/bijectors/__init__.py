@@ -29,7 +29,10 @@ from tfp_flows.bijectors.made_conditioner import MADEConditioner
 from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfp_flows.bijectors.masked_coupling import MaskedCoupling
 from tfp_flows.bijectors.neural_autoregressive import NeuralAutoregressive
-from tfp_flows.bijectors.one_pass import forward_and_log_det
+from tfp_flows.bijectors.one_pass import (
+    forward_and_log_det,
+    inverse_and_log_det,
+)
 from tfp_flows.bijectors.orthogonal import Orthogonal
 from tfp_flows.bijectors.permutation import Permutation
 from tfp_flows.bijectors.planar import Planar
@@ -85,6 +88,7 @@ __all__ = [
     "SylvesterTriangular",
     "SymmetricConvolution",
     "forward_and_log_det",
+    "inverse_and_log_det",
     "parameters",
     "transformers",
 ]

@@ -1,6 +1,5 @@
 """The members of a batch of bijectors: their stacked tensors and one's map."""
 
-import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,7 +8,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows._tfp import Chain, Invert, ShapeParameterProperties
-from tfp_flows.bijectors import density_gradients
+from tfp_flows.bijectors import one_pass
+from tfp_flows.bijectors._through_inverse import push_through_inverse
 from tfp_flows.bijectors.conditioners import Conditioner
 from tfp_flows.bijectors.flow_bijector import OnePassBijector
 from tfp_flows.bijectors.transformers import Transformer
@@ -250,23 +250,23 @@ def _rebuilt(bijector: tfb.Bijector, event_ndims: int) -> Members:
     """Members of a bijector of others: a copy per slice, with its methods."""
     tensors = _tensor_parameters(bijector)
 
-    def apply(
-        direction: str, x: tf.Tensor, slices: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        # TFP's cache would answer with what it computed outside the tape.
-        x = tf.identity(x)
-        member = bijector.copy(**dict(zip(tensors, slices, strict=True)))
-        log_det = getattr(member, f"{direction}_log_det_jacobian")
-        return getattr(member, direction)(x), log_det(x, event_ndims)
+    def applied(in_one_pass: Callable[..., Any]) -> Map:
+        def apply(
+            x: tf.Tensor, slices: Sequence[tf.Tensor]
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            member = bijector.copy(**dict(zip(tensors, slices, strict=True)))
+            # TFP's cache would answer with what it computed outside the tape.
+            return in_one_pass(member, tf.identity(x), event_ndims)
 
+        return apply
+
+    forward = applied(one_pass.forward_and_log_det)
+    inverse = applied(one_pass.inverse_and_log_det)
     return Members(
         tuple(tf.convert_to_tensor(value) for value, _ in tensors.values()),
-        forward=functools.partial(apply, "forward"),
-        inverse=functools.partial(apply, "inverse"),
-        push=_push_through_inverse(
-            functools.partial(apply, "forward"),
-            functools.partial(apply, "inverse"),
-        ),
+        forward=forward,
+        inverse=inverse,
+        push=_push_through_inverse(forward, inverse),
     )
 
 
@@ -274,7 +274,7 @@ def _push_through_inverse(forward: Map, inverse: Map) -> Push:
     def push(
         x: tf.Tensor, gradient: tf.Tensor, slices: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return density_gradients.push_through_inverse(
+        return push_through_inverse(
             lambda x: forward(x, slices)[0],
             lambda y: inverse(y, slices),
             x,

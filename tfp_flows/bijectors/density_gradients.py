@@ -17,14 +17,14 @@ References:
    https://arxiv.org/abs/2403.15881
 """
 
-from collections.abc import Callable
-
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows._tfp import Chain
+from tfp_flows.bijectors._through_inverse import push_through_inverse
+from tfp_flows.bijectors.one_pass import inverse_and_log_det
 
-__all__ = ["push", "push_through_inverse"]
+__all__ = ["push"]
 
 tfb = tfp.bijectors
 
@@ -54,39 +54,8 @@ def push(
     else:
         y, gradient = push_through_inverse(
             bijector.forward,
-            lambda y: (
-                bijector.inverse(y),
-                bijector.inverse_log_det_jacobian(y, event_ndims=1),
-            ),
+            lambda y: inverse_and_log_det(bijector, y),
             x,
             gradient,
         )
     return tf.stop_gradient(y), tf.stop_gradient(gradient)
-
-
-def push_through_inverse(
-    forward: Callable[[tf.Tensor], tf.Tensor],
-    inverse: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
-    x: tf.Tensor,
-    gradient: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """`push` by the derivative of the inverse.
-
-    Args:
-      forward: y of x.
-      inverse: `(x, log|det dx/dy|)` of y.
-      x: `[..., D]`.
-      gradient: alike.
-    """
-    # A bijector's cache would answer with an x that does not depend on y.
-    y = tf.identity(tf.stop_gradient(forward(x)))
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(y)
-        again, log_det = inverse(y)
-    pulled = tape.gradient(
-        [again, log_det],
-        y,
-        output_gradients=[gradient, tf.ones_like(log_det)],
-        unconnected_gradients=tf.UnconnectedGradients.ZERO,
-    )
-    return y, pulled

@@ -8,8 +8,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import _points as points
-from tfp_flows.bijectors import density_gradients
 from tfp_flows.bijectors._fresh_cache import FreshCache
+from tfp_flows.bijectors._through_inverse import push_through_inverse
 
 __all__ = ["FlowBijector", "OnePassBijector"]
 
@@ -54,7 +54,7 @@ class OnePassBijector(tfb.Bijector):
         parameters: Sequence[tf.Tensor],
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """`(y, gradient of log q(y))`, see `density_gradients.push`."""
-        return density_gradients.push_through_inverse(
+        return push_through_inverse(
             lambda x: self._forward_and_log_det(x, parameters)[0],
             lambda y: self._inverse_and_log_det(y, parameters),
             x,

@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from tfp_flows._tfp import Chain, Invert
 from tfp_flows.bijectors.flow_bijector import OnePassBijector
 
-__all__ = ["forward_and_log_det"]
+__all__ = ["forward_and_log_det", "inverse_and_log_det"]
 
 tfb = tfp.bijectors
 
@@ -30,6 +30,21 @@ def forward_and_log_det(
       event_ndims: the rank of an event. Default: 1.
     """
     return _walk(bijector, x, event_ndims, "forward")
+
+
+def inverse_and_log_det(
+    bijector: tfb.Bijector, y: tf.Tensor, event_ndims: int = 1
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`(x, log|det dx/dy|)` with `x = bijector.inverse(y)`, in one pass.
+
+    See `forward_and_log_det`.
+
+    Args:
+      bijector: any.
+      y: `[..., *event_shape]`.
+      event_ndims: the rank of an event. Default: 1.
+    """
+    return _walk(bijector, y, event_ndims, "inverse")
 
 
 def _walk(
