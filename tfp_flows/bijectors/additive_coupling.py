@@ -84,7 +84,7 @@ class AdditiveCoupling(MaskedCoupling):
         NVP. ICLR 2017. arXiv:1605.08803, eq. 9.
     """
 
-    def __init__(
+    def __init__(  # noqa: D417 -- the others are those of the base
         self,
         conditioner: ConditionerLike,
         conditioner_parameters: Mapping[str, TensorLike] | None = None,
@@ -96,26 +96,10 @@ class AdditiveCoupling(MaskedCoupling):
         """Constructs an additive coupling.
 
         Args:
-          conditioner: `m`, a `Conditioner`; or any function of `x` (and of the
-            context, if one is given), Keras layers among them. Such a function
-            is opaque: its weights stay its own, and the bijector is neither a
-            composite tensor nor can it be a member of a `Scan`.
-          conditioner_parameters: what a `Conditioner` declares, by name.
-            Default: None, for a function.
-          context: what `m` depends on beside `x`. Shape `[..., C]`.
-          mask: zeros and ones. Shape `[..., D]`. Default: None, ones for the
-            first half (rounded up), zeros for the other.
-          validate_args: only reaches the base class. Default: False.
-          name: name of the ops. Default: "additive_coupling".
+          conditioner: `m`; its outputs are of size D.
 
-        Raises:
-          TypeError: `conditioner` is no function; a `keras.Variable`, dtypes
-            that differ, or a dtype other than float32 and float64.
-          ValueError: names of parameters that differ from what `conditioner`
-            declares; a mask that moves nothing, or everything, or of another
-            size than the conditioner's inputs; at use, events of one
-            coordinate, or outputs of another size than D; where neither mask
-            nor conditioner has a known size, events of unknown size.
+        The others, what a conditioner may be, and what is refused with a
+        TypeError or a ValueError: see `MaskedCoupling`.
         """
         super().__init__(
             conditioner,

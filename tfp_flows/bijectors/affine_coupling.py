@@ -85,7 +85,7 @@ class AffineCoupling(MaskedCoupling):
         log-scale is fixed; there it is a learned multiple of a tanh.
     """
 
-    def __init__(
+    def __init__(  # noqa: D417 -- the others are those of the base
         self,
         conditioner: ConditionerLike,
         conditioner_parameters: Mapping[str, TensorLike] | None = None,
@@ -98,27 +98,14 @@ class AffineCoupling(MaskedCoupling):
         """Constructs an affine coupling.
 
         Args:
-          conditioner: a `Conditioner`; or any function of `x` (and of the
-            context, if one is given), which is opaque, see
-            `MaskedCoupling`.
-          conditioner_parameters: what a `Conditioner` declares, by name.
-            Default: None, for a function.
-          context: what the network depends on beside `x`. Shape `[..., C]`.
-          mask: zeros and ones. Shape `[..., D]`. Default: None, ones for the
-            first half (rounded up), zeros for the other.
+          conditioner: its outputs are of size 2 D.
           max_log_scale: `c`, positive. Default: 2.
-          validate_args: only reaches the base class. Default: False.
-          name: name of the ops. Default: "affine_coupling".
+
+        The others, what a conditioner may be, and what is refused with a
+        TypeError or a ValueError: see `MaskedCoupling`.
 
         Raises:
-          TypeError: `conditioner` is no function; a `keras.Variable`, dtypes
-            that differ, or a dtype other than float32 and float64.
-          ValueError: names of parameters that differ from what `conditioner`
-            declares; a mask that moves nothing, or everything, or of another
-            size than the conditioner's inputs; a `max_log_scale` that is not
-            positive; at use, events of one coordinate, or outputs of another
-            size than 2 D; where neither mask nor conditioner has a known size,
-            events of unknown size.
+          ValueError: `max_log_scale` is not positive.
         """
         super().__init__(
             conditioner,

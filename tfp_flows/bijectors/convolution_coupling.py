@@ -97,7 +97,7 @@ class ConvolutionCoupling(SplitCoupling):
 
     _shared = ("unconstrained_slope",)
 
-    def __init__(
+    def __init__(  # noqa: D417 -- the others are those of the base
         self,
         conditioner: ConditionerLike,
         conditioner_parameters: Mapping[str, TensorLike] | None = None,
@@ -112,31 +112,23 @@ class ConvolutionCoupling(SplitCoupling):
         """Constructs a convolutional coupling.
 
         Args:
-          conditioner: a `Conditioner`; or any function of `x_1` (and of the
-            context, if one is given), which is opaque, see
-            `MaskedCoupling`.
-          conditioner_parameters: what a `Conditioner` declares, by name.
-            Default: None, for a function.
+          conditioner: its outputs are of size 3 M.
           unconstrained_slope: `a` before the softplus. Shape `[..., M]` or,
             shared by all coordinates, `[..., 1]` or a scalar. Default: -2, a
             weak gate.
-          context: what the network depends on beside `x_1`. Shape `[..., C]`.
           max_log_magnitude: that of `CircularConvolution`. Default: 3.
           max_log_scale: `c`, positive. Default: 2.
           max_exponent: `a * |y_2|` beyond which the gate is straight. What the
             inverse of the gate blows up, the convolution spreads, with its
             rounding, over all coordinates, and a stack does so again and again.
             Default: 3, straight beyond `a * |v| = 19`.
-          validate_args: only reaches the base class. Default: False.
-          name: name of the ops. Default: "convolution_coupling".
+
+        The others, what a conditioner may be, and what is refused with a
+        TypeError or a ValueError: see `SplitCoupling`.
 
         Raises:
-          TypeError: `conditioner` is no function; a `keras.Variable`, dtypes
-            that differ, or a dtype other than float32 and float64.
-          ValueError: names of parameters that differ from what `conditioner`
-            declares; a bound that is not positive; at use, events of one
-            coordinate, outputs of another size than 3 M, or another number of
-            slopes than M.
+          ValueError: a bound is not positive; at use, another number of slopes
+            than M.
         """
         parameters = dict(locals())
         transformer = transformers.GatedConvolution(

@@ -84,7 +84,7 @@ class DataAdaptiveConvolution(SplitCoupling):
         gives the spectrum, bounded away from zero, not the kernel.
     """
 
-    def __init__(
+    def __init__(  # noqa: D417 -- the others are those of the base
         self,
         conditioner: ConditionerLike,
         conditioner_parameters: Mapping[str, TensorLike] | None = None,
@@ -96,22 +96,14 @@ class DataAdaptiveConvolution(SplitCoupling):
         """Constructs a data-adaptive convolution.
 
         Args:
-          conditioner: a `Conditioner`; or any function of `x_1` (and of the
-            context, if one is given), which is opaque, see
-            `MaskedCoupling`.
-          conditioner_parameters: what a `Conditioner` declares, by name.
-            Default: None, for a function.
-          context: what the network depends on beside `x_1`. Shape `[..., C]`.
+          conditioner: its outputs are of size M.
           max_log_magnitude: that of `CircularConvolution`. Default: 3.
-          validate_args: only reaches the base class. Default: False.
-          name: name of the ops. Default: "data_adaptive_convolution".
+
+        The others, what a conditioner may be, and what is refused with a
+        TypeError or a ValueError: see `SplitCoupling`.
 
         Raises:
-          TypeError: `conditioner` is no function; a `keras.Variable`, dtypes
-            that differ, or a dtype other than float32 and float64.
-          ValueError: names of parameters that differ from what `conditioner`
-            declares; a `max_log_magnitude` that is not positive; at use, events
-            of one coordinate, or outputs of another size than M.
+          ValueError: `max_log_magnitude` is not positive.
         """
         super().__init__(
             conditioner,

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows import math
-from tfp_flows._tfp import ps
-from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors._coordinatewise import CoordinatewiseBijector
 from tfp_flows.bijectors.parameters import convert_parameters
 from tfp_flows.types import TensorLike
 
@@ -18,7 +16,7 @@ __all__ = ["DeepSigmoidal"]
 _DEFAULT_NUM_UNITS = 8
 
 
-class DeepSigmoidal(FlowBijector):
+class DeepSigmoidal(CoordinatewiseBijector):
     """Sigmoidal layer: `y = logit(sum_j w_j sigmoid(a_j x + b_j))`.
 
     A mixture of H sigmoids, between logits, coordinate by coordinate. It bends
@@ -97,6 +95,11 @@ class DeepSigmoidal(FlowBijector):
         identity; the bounds on weights and slopes.
     """
 
+    _sizes = dict.fromkeys(
+        ("unconstrained_weights", "unconstrained_slopes", "offsets"),
+        _DEFAULT_NUM_UNITS,
+    )
+
     def __init__(
         self,
         unconstrained_weights: TensorLike,
@@ -142,23 +145,6 @@ class DeepSigmoidal(FlowBijector):
                 name=name,
             )
 
-    @classmethod
-    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
-        del dtype  # The same for every dtype.
-        return {
-            name: tfp.util.ParameterProperties(
-                event_ndims=2,
-                shape_fn=lambda sample_shape: ps.concat(
-                    [sample_shape, [_DEFAULT_NUM_UNITS]], axis=0
-                ),
-            )
-            for name in (
-                "unconstrained_weights",
-                "unconstrained_slopes",
-                "offsets",
-            )
-        }
-
     @property
     def unconstrained_weights(self) -> Any:
         """Logits of the weights, `[..., D, H]`."""
@@ -174,42 +160,14 @@ class DeepSigmoidal(FlowBijector):
         """Offsets, `[..., D, H]`."""
         return self._offsets
 
-    def _event_size(self) -> int | None:
-        for parameter in (
-            self._unconstrained_weights,
-            self._unconstrained_slopes,
-            self._offsets,
-        ):
-            shape = tf.TensorShape(parameter.shape)
-            if shape.rank is not None and shape[-2] is not None:
-                return shape[-2]
-        return None
+    def _constrained(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return math.sigmoidal.constrain(*parameters)
 
-    def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
-        return math.sigmoidal.constrain(
-            *(
-                tf.linalg.matrix_transpose(tf.convert_to_tensor(parameter))
-                for parameter in (
-                    self._unconstrained_weights,
-                    self._unconstrained_slopes,
-                    self._offsets,
-                )
-            )
-        )
-
-    def _forward_and_log_det(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
+    def _map(
+        self, direction: str, x: tf.Tensor, parameters: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        units = math.sigmoidal.Units(*parameters)
-        y, log_slope = math.sigmoidal.forward(x, units)
-        return y, tf.reduce_sum(log_slope, axis=-1)
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        units = math.sigmoidal.Units(*parameters)
-        x, log_slope = math.sigmoidal.inverse(y, units)
-        return x, tf.reduce_sum(log_slope, axis=-1)
+        function = getattr(math.sigmoidal, direction)
+        return function(x, math.sigmoidal.Units(*parameters))
 
 
 def _check_same_units(**parameters: Any) -> None:

@@ -95,7 +95,7 @@ class MaskedAutoregressive(AutoregressiveBijector):
         Deviations: the bound on `s`; no batch normalisation.
     """
 
-    def __init__(
+    def __init__(  # noqa: D417 -- the others are those of the base
         self,
         conditioner: ConditionerLike,
         conditioner_parameters: Mapping[str, TensorLike] | None = None,
@@ -107,24 +107,14 @@ class MaskedAutoregressive(AutoregressiveBijector):
         """Constructs a masked autoregressive flow.
 
         Args:
-          conditioner: a `MADEConditioner` with `num_outputs=2`; any other
-            `Conditioner`, or any function of `x` (and of the context, if one is
-            given), which is opaque (not scannable, not composite), must keep
-            the order from the first to the last coordinate itself.
-          conditioner_parameters: what a `Conditioner` declares, by name.
-            Default: None, for a function.
-          context: what the network depends on beside `x`. Shape `[..., C]`.
+          conditioner: a `MADEConditioner` with `num_outputs=2`, or another.
           max_log_scale: `c`, positive. Default: 4.
-          validate_args: only reaches the base class. Default: False.
-          name: name of the ops. Default: "masked_autoregressive".
+
+        The others, what a conditioner may be, and what is refused with a
+        TypeError or a ValueError: see `AutoregressiveBijector`.
 
         Raises:
-          TypeError: `conditioner` is no function; a `keras.Variable`, dtypes
-            that differ, or a dtype other than float32 and float64.
-          ValueError: names of parameters that differ from what `conditioner`
-            declares, or another number of outputs than 2; a `max_log_scale`
-            that is not positive; at use, outputs of another size than 2 D, or a
-            context of another size.
+          ValueError: `max_log_scale` is not positive.
         """
         super().__init__(
             conditioner,

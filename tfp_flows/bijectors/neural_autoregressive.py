@@ -92,7 +92,7 @@ class NeuralAutoregressive(AutoregressiveBijector):
         which there is none.
     """
 
-    def __init__(
+    def __init__(  # noqa: D417 -- the others are those of the base
         self,
         conditioner: ConditionerLike,
         conditioner_parameters: Mapping[str, TensorLike] | None = None,
@@ -106,23 +106,15 @@ class NeuralAutoregressive(AutoregressiveBijector):
 
         Args:
           conditioner: a `MADEConditioner` with
-            `num_outputs=3 * num_sigmoids * num_layers`; any other
-            `Conditioner`, or any function, see `InverseAutoregressive`.
-          conditioner_parameters: what a `Conditioner` declares, by name.
-            Default: None, for a function.
-          context: what the network depends on beside `x`. Shape `[..., C]`.
+            `num_outputs=3 * num_sigmoids * num_layers`, or another.
           num_sigmoids: H, units of each layer, at least 1. Default: 8.
           num_layers: sigmoidal layers, at least 1. Default: 1.
-          validate_args: only reaches the base class. Default: False.
-          name: name of the ops. Default: "neural_autoregressive".
+
+        The others, what a conditioner may be, and what is refused with a
+        TypeError or a ValueError: see `AutoregressiveBijector`.
 
         Raises:
-          TypeError: `conditioner` is no function; a `keras.Variable`, dtypes
-            that differ, or a dtype other than float32 and float64.
-          ValueError: `num_sigmoids` or `num_layers` is no positive integer;
-            names of parameters that differ from what `conditioner` declares,
-            or another number of outputs; at use, outputs or a context of
-            another size.
+          ValueError: `num_sigmoids` or `num_layers` is no positive integer.
         """
         super().__init__(
             conditioner,

@@ -1,14 +1,12 @@
 """Monotone rational-quadratic splines, one for each coordinate."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows import math
-from tfp_flows._tfp import ps
-from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors._coordinatewise import CoordinatewiseBijector
 from tfp_flows.bijectors.parameters import convert_parameters
 from tfp_flows.types import TensorLike
 
@@ -18,7 +16,7 @@ __all__ = ["RationalQuadraticSpline"]
 _DEFAULT_NUM_BINS = 8
 
 
-class RationalQuadraticSpline(FlowBijector):
+class RationalQuadraticSpline(CoordinatewiseBijector):
     """Rational-quadratic spline on `[-B, B]`, coordinate by coordinate.
 
     Each coordinate goes through an increasing curve of K pieces; outside of
@@ -92,6 +90,12 @@ class RationalQuadraticSpline(FlowBijector):
         interpolation to monotonic data. IMA J. Numerical Analysis 1982.
     """
 
+    _sizes: ClassVar[Mapping[str, int]] = {
+        "unconstrained_widths": _DEFAULT_NUM_BINS,
+        "unconstrained_heights": _DEFAULT_NUM_BINS,
+        "unconstrained_slopes": _DEFAULT_NUM_BINS - 1,
+    }
+
     def __init__(
         self,
         unconstrained_widths: TensorLike,
@@ -143,24 +147,6 @@ class RationalQuadraticSpline(FlowBijector):
                 name=name,
             )
 
-    @classmethod
-    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
-        del dtype  # The same for every dtype.
-
-        def properties(size: int) -> tfp.util.ParameterProperties:
-            return tfp.util.ParameterProperties(
-                event_ndims=2,
-                shape_fn=lambda sample_shape: ps.concat(
-                    [sample_shape, [size]], axis=0
-                ),
-            )
-
-        return {
-            "unconstrained_widths": properties(_DEFAULT_NUM_BINS),
-            "unconstrained_heights": properties(_DEFAULT_NUM_BINS),
-            "unconstrained_slopes": properties(_DEFAULT_NUM_BINS - 1),
-        }
-
     @property
     def unconstrained_widths(self) -> Any:
         """Logits of the widths, `[..., D, K]`."""
@@ -181,40 +167,15 @@ class RationalQuadraticSpline(FlowBijector):
         """B: the splines are the identity outside of `[-B, B]`."""
         return self._tail_bound
 
-    def _event_size(self) -> int | None:
-        for parameter in self._parameters_in_order():
-            shape = tf.TensorShape(parameter.shape)
-            if shape.rank is not None and shape[-2] is not None:
-                return shape[-2]
-        return None
-
-    def _parameters_in_order(self) -> tuple[Any, ...]:
-        return (
-            self._unconstrained_widths,
-            self._unconstrained_heights,
-            self._unconstrained_slopes,
-        )
-
-    def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
-        widths, heights, slopes = (
-            tf.linalg.matrix_transpose(tf.convert_to_tensor(parameter))
-            for parameter in self._parameters_in_order()
-        )
+    def _constrained(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        widths, heights, slopes = parameters
         return math.splines.knots(widths, heights, slopes, self._tail_bound)
 
-    def _forward_and_log_det(
-        self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
+    def _map(
+        self, direction: str, x: tf.Tensor, parameters: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        knots = math.splines.Knots(*parameters)
-        y, log_slope = math.splines.forward(x, knots)
-        return y, tf.reduce_sum(log_slope, axis=-1)
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, parameters: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        knots = math.splines.Knots(*parameters)
-        x, log_slope = math.splines.inverse(y, knots)
-        return x, tf.reduce_sum(log_slope, axis=-1)
+        function = getattr(math.splines, direction)
+        return function(x, math.splines.Knots(*parameters))
 
 
 def _check_shapes(

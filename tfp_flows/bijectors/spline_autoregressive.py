@@ -94,7 +94,7 @@ class SplineAutoregressive(AutoregressiveBijector):
         Flows. NeurIPS 2019. arXiv:1906.04032, sections 3 and 4.
     """
 
-    def __init__(
+    def __init__(  # noqa: D417 -- the others are those of the base
         self,
         conditioner: ConditionerLike,
         conditioner_parameters: Mapping[str, TensorLike] | None = None,
@@ -107,24 +107,16 @@ class SplineAutoregressive(AutoregressiveBijector):
         """Constructs autoregressive splines.
 
         Args:
-          conditioner: a `MADEConditioner` with `num_outputs=3 * num_bins - 1`;
-            any other `Conditioner`, or any function, see
-            `InverseAutoregressive`.
-          conditioner_parameters: what a `Conditioner` declares, by name.
-            Default: None, for a function.
-          context: what the network depends on beside `x`. Shape `[..., C]`.
+          conditioner: a `MADEConditioner` with
+            `num_outputs=3 * num_bins - 1`, or another.
           num_bins: bins of each spline, at least 2. Default: 8.
           tail_bound: B, positive. Default: 3.
-          validate_args: only reaches the base class. Default: False.
-          name: name of the ops. Default: "spline_autoregressive".
+
+        The others, what a conditioner may be, and what is refused with a
+        TypeError or a ValueError: see `AutoregressiveBijector`.
 
         Raises:
-          TypeError: `conditioner` is no function; a `keras.Variable`, dtypes
-            that differ, or a dtype other than float32 and float64.
-          ValueError: fewer than 2 bins, or a `tail_bound` that is not positive;
-            names of parameters that differ from what `conditioner` declares, or
-            another number of outputs; at use, outputs or a context of another
-            size.
+          ValueError: fewer than 2 bins, or a `tail_bound` that is not positive.
         """
         super().__init__(
             conditioner,

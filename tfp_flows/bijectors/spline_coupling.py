@@ -90,7 +90,7 @@ class SplineCoupling(SplitCoupling):
         `x_1` itself stays; there it goes through splines of its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: D417 -- the others are those of the base
         self,
         conditioner: ConditionerLike,
         conditioner_parameters: Mapping[str, TensorLike] | None = None,
@@ -103,24 +103,15 @@ class SplineCoupling(SplitCoupling):
         """Constructs a spline coupling.
 
         Args:
-          conditioner: a `Conditioner`; or any function of `x_1` (and of the
-            context, if one is given), which is opaque, see
-            `MaskedCoupling`.
-          conditioner_parameters: what a `Conditioner` declares, by name.
-            Default: None, for a function.
-          context: what the network depends on beside `x_1`. Shape `[..., C]`.
+          conditioner: its outputs are of size (3 num_bins - 1) M.
           num_bins: bins of each spline, at least 2. Default: 8.
           tail_bound: B, positive. Default: 3.
-          validate_args: only reaches the base class. Default: False.
-          name: name of the ops. Default: "spline_coupling".
+
+        The others, what a conditioner may be, and what is refused with a
+        TypeError or a ValueError: see `SplitCoupling`.
 
         Raises:
-          TypeError: `conditioner` is no function; a `keras.Variable`, dtypes
-            that differ, or a dtype other than float32 and float64.
-          ValueError: fewer than 2 bins, or a `tail_bound` that is not positive;
-            names of parameters that differ from what `conditioner` declares; at
-            use, events of one coordinate, or outputs of another size than
-            (3 num_bins - 1) M.
+          ValueError: fewer than 2 bins, or a `tail_bound` that is not positive.
         """
         super().__init__(
             conditioner,

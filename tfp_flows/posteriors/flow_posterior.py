@@ -71,7 +71,7 @@ class FlowPosterior(FlowDistribution, Posterior):
            Normalizing Flows. ICML 2015. https://arxiv.org/abs/1505.05770
     """
 
-    def __init__(
+    def __init__(  # noqa: D417 -- the others are those of the base
         self,
         latent_size: int,
         flow: FlowLayer | Sequence[FlowLayer] | None = None,
@@ -87,15 +87,6 @@ class FlowPosterior(FlowDistribution, Posterior):
         """Constructs the layer.
 
         Args:
-          latent_size: D.
-          flow: a flow layer, or a list of them; the first one is applied first.
-            Default: None, `q` is Gaussian.
-          base: covariance of the Gaussian: "diagonal", "low_rank" (diagonal
-            plus a matrix of rank `rank`) or "full".
-          rank: of "low_rank".
-          amortized: whether the Gaussian's parameters depend on a context.
-            Default: None, they do if the layer is built with one.
-          initial_scale: standard deviation of the Gaussian at the start.
           kl_weight: factor of the KL term that a call adds: a number that is
             not negative, a scalar variable, or a `tfp_flows.schedules`
             schedule of the number of training calls, such as `KLAnnealing`
@@ -103,12 +94,12 @@ class FlowPosterior(FlowDistribution, Posterior):
           prior: of that KL term, a layer with a method `distribution()`.
             Default: None, the standard normal distribution.
           seed: of the noise of calls, in [0, 2**31).
-          **kwargs: those of `keras.layers.Layer`.
+
+        The others, and what is refused of them: see `FlowDistribution`.
 
         Raises:
           ValueError: an argument breaks its rule.
-          TypeError: `flow` holds something else than flow layers, or `prior`
-            is no layer that is a distribution.
+          TypeError: `prior` is no layer that is a distribution.
         """
         noise.check_seed(seed)
         priors.check_prior(prior)
