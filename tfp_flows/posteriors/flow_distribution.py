@@ -70,8 +70,10 @@ class FlowDistribution(keras.layers.Layer):
           latent_size: D.
           flow: a flow layer, or a list of them; the first one is applied first.
             Default: None, `q` is Gaussian.
-          base: covariance of the Gaussian: "diagonal", "low_rank" (diagonal
-            plus a matrix of rank `rank`) or "full".
+          base: covariance of the Gaussian: "diagonal", "log_diagonal" (the
+            same, with the logarithm of the scale for a weight, not its inverse
+            softplus), "low_rank" (diagonal plus a matrix of rank `rank`) or
+            "full".
           rank: of "low_rank".
           amortized: whether the Gaussian's parameters depend on a context.
             Default: None, they do if the layer is built with one.

@@ -36,6 +36,7 @@ class GaussianBase(abc.ABC):
           initial_scale: standard deviation of every latent at the start.
         """
         self.latent_size = latent_size
+        self._initial_scale = initial_scale
         # softplus(initial) = initial_scale
         self._initial = keras.initializers.Constant(
             initial_scale + math.log(-math.expm1(-initial_scale))
@@ -106,6 +107,34 @@ class DiagonalBase(GaussianBase):
         """See `GaussianBase`."""
         return tfd.MultivariateNormalDiag(
             parameters["loc"], positive(parameters["unconstrained_scale"])
+        )
+
+
+class LogDiagonalBase(GaussianBase):
+    """`N(loc, diag(scale**2))`, `scale = exp(log_scale)`."""
+
+    def parameter_specs(self) -> dict[str, ParameterSpec]:
+        """See `GaussianBase`."""
+        specs = super().parameter_specs()
+        scale = specs.pop("unconstrained_scale")
+        initial = keras.initializers.Constant(math.log(self._initial_scale))
+        return {**specs, "log_scale": scale._replace(initializer=initial)}
+
+    def sample(
+        self, noise: tf.Tensor, parameters: Parameters
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `GaussianBase`."""
+        log_scale = parameters["log_scale"]
+        return (
+            parameters["loc"] + tf.exp(log_scale) * noise,
+            _standard_normal_log_prob(noise)
+            - tf.reduce_sum(log_scale, axis=-1),
+        )
+
+    def distribution(self, parameters: Parameters) -> tfd.Distribution:
+        """See `GaussianBase`."""
+        return tfd.MultivariateNormalDiag(
+            parameters["loc"], tf.exp(parameters["log_scale"])
         )
 
 
@@ -214,7 +243,7 @@ class LowRankBase(GaussianBase):
         )
 
 
-BASES = ("diagonal", "low_rank", "full")
+BASES = ("diagonal", "log_diagonal", "low_rank", "full")
 
 
 def get(
@@ -227,6 +256,8 @@ def get(
     """
     if base == "diagonal":
         return DiagonalBase(latent_size, initial_scale)
+    if base == "log_diagonal":
+        return LogDiagonalBase(latent_size, initial_scale)
     if base == "full":
         return FullBase(latent_size, initial_scale)
     if base == "low_rank":

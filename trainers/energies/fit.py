@@ -78,6 +78,7 @@ class EnergyModel(keras.Model):
         self.posterior = posteriors.FlowPosterior(
             self.target.event_shape[0],
             flow=flows.make_flow(config.posterior, seed=config.training.seed),
+            base="log_diagonal",
             initial_scale=config.posterior.initial_scale,
         )
         self.posterior.build()

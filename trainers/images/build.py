@@ -11,6 +11,7 @@ from ml_collections import config_dict
 from configs.flows import AUTOREGRESSIVE, COUPLINGS, FLOWS
 from tfp_flows import layers, losses, models, posteriors, schedules
 from tfp_flows.math.networks import ACTIVATIONS
+from tfp_flows.posteriors.gaussian_bases import BASES
 from trainers import flows
 from trainers.images.sources import IMAGE_SETS
 from trainers.runs import errors
@@ -34,7 +35,7 @@ _CHOICES = {
     # Training, validation and test images are all made binary.
     "model.likelihood": ("bernoulli",),
     "model.activation": _ACTIVATIONS,
-    "posterior.base": ("diagonal", "low_rank", "full"),
+    "posterior.base": BASES,
     "training.gradient_estimator": ("auto", *losses.GRADIENT_ESTIMATORS),
     "training.annealing": tuple(_ANNEALINGS),
     "optimizer.name": ("adam", "rmsprop"),
