@@ -14,18 +14,26 @@ from sklearn import datasets
 from tests.distributed import mirrored_strategy, on_two_cpus
 from tests.models.digits import compiled as compiled_digits
 from tfp_flows.models.checked_model import count_non_binary
+from tfp_flows.models.inputs import prepare as inputs
 from tfp_flows.models.inputs.images import (
     InputRules,
     infer_event_shape,
+    look,
     to_event_shape,
 )
-from tfp_flows.models.inputs.prepare import prepare, readable_errors
+from tfp_flows.models.inputs.prepare import readable_errors
 from tfp_flows.models.once_warnings import OnceWarnings
 
 BINARY = InputRules((8, 8, 1), "binary", "float32", "bernoulli")
 UNIT = BINARY._replace(support="unit_interval", likelihood="logit_normal")
 REAL = BINARY._replace(support="real", likelihood="gaussian")
 FLAT = UNIT._replace(event_shape=(64,))
+
+
+def prepare(data, rules, **kwargs):
+    """As a model does it."""
+    rules = rules._replace(once=rules.once or OnceWarnings())
+    return inputs.prepare(data, *look(data, rules), **kwargs)
 
 
 @pytest.fixture(scope="module")

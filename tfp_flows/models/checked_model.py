@@ -13,6 +13,7 @@ from tfp_flows.models import compilation
 from tfp_flows.models.inputs.images import (
     InputRules,
     infer_event_shape,
+    look,
     select_images,
 )
 from tfp_flows.models.inputs.prepare import prepare, readable_errors
@@ -92,7 +93,8 @@ class CheckedModel(keras.Model):
             once=self._said,
         )
         one_worker = not _has_several_workers(self.distribute_strategy)
-        return prepare(data, rules, number_batches=one_worker)
+        rules, pick = look(data, rules)
+        return prepare(data, rules, pick, number_batches=one_worker)
 
     def _prepare(self, data: Any, argument: str) -> Any:
         """Checked data; builds the model for the first it sees."""

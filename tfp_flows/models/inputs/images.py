@@ -1,8 +1,9 @@
 """Which images a model takes: where they are in data, shapes and dtypes."""
 
+import functools
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -11,6 +12,8 @@ import tensorflow as tf
 
 from tfp_flows._tfp import ps
 from tfp_flows.types import TensorLike
+
+Pick = Callable[..., Any]
 
 
 class InputRules(NamedTuple):
@@ -28,6 +31,11 @@ class InputRules(NamedTuple):
         """The rule for dtypes: the first half of an error message."""
         interval = "" if self.support == "real" else " in [0, 1]"
         return f"`{self.argument}` must be floating point{interval}"
+
+    @property
+    def shape(self) -> str:
+        """That for shapes."""
+        return _shape_rule(self.event_shape, self.argument)
 
 
 def split_element(element: Any, argument: str = "x") -> tuple[Any, bool]:
@@ -155,7 +163,7 @@ def event_shapes_agree(
     return [n for n in sizes if n != 1] == [n for n in event_shape if n != 1]
 
 
-def shape_rule(event_shape: Sequence[int], argument: str) -> str:
+def _shape_rule(event_shape: Sequence[int], argument: str) -> str:
     """Says which shapes are taken: the first half of an error message."""
     event_shape = tuple(event_shape)
     size = math.prod(event_shape)
@@ -182,7 +190,7 @@ def check_shape(
             f"`{argument}` must have a batch axis; got a single image of shape "
             f"{shape}: {_batch_fix(is_dataset, argument)}."
         )
-    rule = shape_rule(event_shape, argument)
+    rule = _shape_rule(event_shape, argument)
     if not shape:
         raise ValueError(f"{rule} after a batch axis; got shape {shape}.")
     raise ValueError(f"{rule}; got {shape[1:]}.")
@@ -224,13 +232,21 @@ def conform(
     return rules, binary_only
 
 
-def conform_spec(dataset: Any, rules: InputRules) -> InputRules:
-    """`conform` of what a data set says that it holds."""
-    spec, ignored = images_spec(dataset, rules.argument)
-    rules, _ = conform(dataset, spec.shape, spec.dtype, rules)
+def look(data: Any, rules: InputRules) -> tuple[InputRules, Pick]:
+    """What data say of themselves, before anything is read.
+
+    Returns:
+      The rules, with the event shape of a `tf.data` data set; and `pick`, which
+      takes the images out of its elements: `select_images`. Of all others the
+      rules as they are, and `take`.
+    """
+    if not _is_dataset(data):
+        return rules, functools.partial(take, rules=rules)
+    spec, ignored = images_spec(data, rules.argument)
+    rules, _ = conform(data, spec.shape, spec.dtype, rules)
     if ignored:
         rules.once.labels()
-    return rules
+    return rules, functools.partial(select_images, argument=rules.argument)
 
 
 def refuse_integers(got: str, rules: InputRules, is_dataset: bool) -> None:
@@ -244,10 +260,8 @@ def refuse_integers(got: str, rules: InputRules, is_dataset: bool) -> None:
     )
 
 
-def take(
-    element: Any, rules: InputRules
-) -> tuple[Any, np.ndarray, InputRules, bool]:
-    """The images of an element, and as an array; and what `conform` returns."""
+def take(element: Any, rules: InputRules) -> tuple[Any, np.ndarray, InputRules]:
+    """The images of an element, and as an array; the rules with their shape."""
     x, ignored = split_element(element, rules.argument)
     if ignored:
         rules.once.labels()
@@ -270,4 +284,12 @@ def take(
             f"{type(x).__name__} that NumPy can make no array of."
         ) from None
     given = tf.convert_to_tensor(x) if isinstance(x, tf.Variable) else x
-    return given, array, *conform(array, array.shape, array.dtype, rules)
+    rules, binary_only = conform(array, array.shape, array.dtype, rules)
+    if binary_only and array.size and not _is_binary(array):
+        values = f"values from {array.min()} to {array.max()}"
+        refuse_integers(f"{array.dtype.name} with {values}", rules, False)
+    return given, array, rules
+
+
+def _is_binary(integers: np.ndarray) -> bool:
+    return bool(0 <= integers.min() and integers.max() <= 1)

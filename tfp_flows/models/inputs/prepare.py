@@ -7,6 +7,7 @@ by 1 / 255, a change of contrast or a resized image easily gives 1.0000001.
 """
 
 import contextlib
+import functools
 import inspect
 import itertools
 import math
@@ -17,9 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.models.inputs import images
-from tfp_flows.models.inputs.images import InputRules
-from tfp_flows.models.once_warnings import OnceWarnings
+from tfp_flows.models.inputs.images import InputRules, Pick
 
 _TOLERANCE = 8 * 2.0**-23  # 8 float32 spacings of 1, about 1e-6
 _LOW, _HIGH = -_TOLERANCE, 1 + _TOLERANCE
@@ -30,13 +29,16 @@ _EMPTY = "`{}` must hold at least one batch; got none."
 _BEGIN, _END = "<input error>", "</input error>"
 
 
-def prepare(data: Any, rules: InputRules, number_batches: bool = True) -> Any:
+def prepare(
+    data: Any, rules: InputRules, pick: Pick, number_batches: bool = True
+) -> Any:
     """Turns what `fit(x=...)` takes into the same that yields checked images.
 
     Args:
       data: an array, or a tuple `(x,)` or `(x, y)` or a dict of arrays; a
         `tf.data.Dataset`, `keras.utils.PyDataset` or generator of such batches.
       rules: what the model asks for.
+      pick: what takes the images out, as `images.look` says.
       number_batches: whether error messages name a `tf.data.Dataset`'s batch.
         Counting keeps TensorFlow from giving each worker files of its own.
 
@@ -46,17 +48,16 @@ def prepare(data: Any, rules: InputRules, number_batches: bool = True) -> Any:
       `(images,)`, else a `tf.data.Dataset` of images. A distributed one cannot
       be mapped: it is returned as it is, its static shape and dtype checked.
     """
-    rules = rules._replace(once=rules.once or OnceWarnings())
     if isinstance(data, tf.data.Dataset | tf.distribute.DistributedDataset):
-        return _prepare_dataset(data, rules, number_batches)
+        return _prepare_dataset(data, rules, pick, number_batches)
     if isinstance(data, keras.utils.PyDataset):
         if data.num_batches == 0:
             raise ValueError(_EMPTY.format(rules.argument))
-        return _CheckedPyDataset(data, rules)
+        return _CheckedPyDataset(data, pick)
     if inspect.isgenerator(data):
-        return _prepare_generator(data, rules)
-    given, x, rules, binary_only = images.take(data, rules)
-    x, beyond = _check_array(x, rules, binary_only)
+        return _prepare_generator(data, rules, pick)
+    given, x, rules = pick(data)
+    x, beyond = _check_array(x, rules)
     if len(x) == 0:
         raise ValueError(
             f"`{rules.argument}` must hold at least one image; got shape "
@@ -83,12 +84,9 @@ def readable_errors() -> Iterator[None]:
 
 
 def _check_array(
-    x: np.ndarray, rules: InputRules, binary_only: bool, batch: Any = None
+    x: np.ndarray, rules: InputRules, batch: Any = None
 ) -> tuple[np.ndarray, bool]:
     """Images `[N, *event_shape]`, and whether some had to be clipped."""
-    if binary_only and x.size and not (0 <= x.min() and x.max() <= 1):
-        got = f"{x.dtype.name} with values from {x.min()} to {x.max()}"
-        images.refuse_integers(got, rules, False)
     with np.errstate(over="ignore"):  # inf is reported below
         x = x.astype(rules.dtype, copy=False)
     x = x.reshape([len(x), *rules.event_shape])
@@ -139,12 +137,12 @@ def _array_message(x: np.ndarray, rules: InputRules, batch: Any) -> str:
     return not_finite.format(kind, row, batch)
 
 
-def _check_batch(element: Any, rules: InputRules, batch: int) -> np.ndarray:
+def _check_batch(element: Any, pick: Pick, batch: int) -> np.ndarray:
     """Checks a batch that Python code made; errors carry marked messages."""
     try:
         element = tuple(element) if isinstance(element, list) else element
-        _, x, rules, binary_only = images.take(element, rules)
-        return _check_array(x, rules, binary_only, batch)[0]
+        _, x, rules = pick(element)
+        return _check_array(x, rules, batch)[0]
     except ValueError as error:
         raise ValueError(f"{_BEGIN}{error}{_END}") from None
 
@@ -152,13 +150,11 @@ def _check_batch(element: Any, rules: InputRules, batch: int) -> np.ndarray:
 class _CheckedPyDataset(keras.utils.PyDataset):
     """A `PyDataset` that yields the checked images of another one."""
 
-    def __init__(
-        self, dataset: keras.utils.PyDataset, rules: InputRules
-    ) -> None:
+    def __init__(self, dataset: keras.utils.PyDataset, pick: Pick) -> None:
         super().__init__(
             dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size
         )
-        self._dataset, self._rules = dataset, rules
+        self._dataset, self._pick = dataset, pick
         self.on_epoch_begin = dataset.on_epoch_begin
         self.on_epoch_end = dataset.on_epoch_end
 
@@ -170,22 +166,25 @@ class _CheckedPyDataset(keras.utils.PyDataset):
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray]:
-        return (_check_batch(self._dataset[index], self._rules, index),)
+        return (_check_batch(self._dataset[index], self._pick, index),)
 
 
-def _prepare_generator(batches: Iterator, rules: InputRules) -> tf.data.Dataset:
+def _prepare_generator(
+    batches: Iterator, rules: InputRules, pick: Pick
+) -> tf.data.Dataset:
     """Makes a data set of a generator, of which it reads one batch."""
     with readable_errors():
         try:
             first = next(batches)
         except StopIteration:
             raise ValueError(_EMPTY.format(rules.argument)) from None
-        first = _check_batch(first, rules, 0)
+        first = _check_batch(first, pick, 0)
     rules = rules._replace(event_shape=first.shape[1:])
+    pick = functools.partial(pick, rules=rules)
     # Continues where an iteration before this one has stopped.
     rest = enumerate(batches, start=1)
     checked = itertools.chain(
-        [first], (_check_batch(element, rules, i) for i, element in rest)
+        [first], (_check_batch(element, pick, i) for i, element in rest)
     )
     return tf.data.Dataset.from_generator(
         lambda: checked,
@@ -193,8 +192,9 @@ def _prepare_generator(batches: Iterator, rules: InputRules) -> tf.data.Dataset:
     )
 
 
-def _prepare_dataset(dataset: Any, rules: InputRules, numbered: bool) -> Any:
-    rules = images.conform_spec(dataset, rules)
+def _prepare_dataset(
+    dataset: Any, rules: InputRules, pick: Pick, numbered: bool
+) -> Any:
     if not isinstance(dataset, tf.data.Dataset):
         return dataset
     if dataset.cardinality() == 0:
@@ -204,11 +204,12 @@ def _prepare_dataset(dataset: Any, rules: InputRules, numbered: bool) -> Any:
 
     @tf.autograph.experimental.do_not_convert
     def count(batch: tf.Tensor, element: Any) -> tuple[tf.Tensor, Any]:
-        return batch + 1, _check_tensor(element, rules, batch)
+        return batch + 1, _check_tensor(pick(element), rules, batch)
 
     @tf.autograph.experimental.do_not_convert
     def check(*parts: Any) -> tf.Tensor:
-        return _check_tensor(parts if is_tuple else parts[0], rules, None)
+        element = parts if is_tuple else parts[0]
+        return _check_tensor(pick(element), rules, None)
 
     if numbered and policy != tf.data.experimental.AutoShardPolicy.FILE:
         checked = dataset.scan(tf.zeros([], tf.int64), count)
@@ -219,13 +220,12 @@ def _prepare_dataset(dataset: Any, rules: InputRules, numbered: bool) -> Any:
 
 
 def _check_tensor(
-    element: Any, rules: InputRules, batch: tf.Tensor | None
+    x: tf.Tensor, rules: InputRules, batch: tf.Tensor | None
 ) -> tf.Tensor:
     """Checks a batch in a data set's graph; errors carry marked messages."""
-    x = images.select_images(element, rules.argument)
     if x.shape.rank is None or not x.shape[1:].is_fully_defined():
         x = _check_dynamic_shape(x, rules)
-    x = images.to_event_shape(x, rules.event_shape, rules.argument)
+    x = tf.reshape(x, [tf.shape(x)[0], *rules.event_shape])
     x = tf.cast(x, rules.dtype)
     right = tf.reduce_all(_is_right(x, rules))
     x = _require(right, lambda: _tensor_message(x, rules, batch), x)
@@ -292,9 +292,8 @@ def _check_dynamic_shape(x: tf.Tensor, rules: InputRules) -> tf.Tensor:
         squeezed = listed(tf.boolean_mask(shape, shape != 1))
         same = squeezed == ", ".join(str(n) for n in event_shape if n != 1)
         right = right & (same | tf.equal(tf.size(shape), 1))
-    rule = images.shape_rule(event_shape, rules.argument)
     return _require(
         right,
-        lambda: tf.strings.join([f"{rule}; got (", listed(shape), ")."]),
+        lambda: tf.strings.join([f"{rules.shape}; got (", listed(shape), ")."]),
         x,
     )
