@@ -43,9 +43,9 @@ def test_one_autoregressive_flow_is_enough():
     assert digits.model(posterior(*flows)).annealing == schedules.KLAnnealing()
 
 
-def test_a_gaussian_has_the_plain_gradient_of_one_sample():
+def test_a_gaussian_sticks_the_landing_too():
     model = digits.model(posterior())
-    assert model.gradient_estimator == "reparameterized"
+    assert model.gradient_estimator == "sticking_the_landing"
     assert model.annealing == schedules.NoAnnealing()
     several = digits.model(posterior(), num_importance_samples=3)
     assert several.gradient_estimator == "doubly_reparameterized"

@@ -25,8 +25,8 @@ def gradient_estimator(
 ) -> str:
     """The one of the least variance that has no bias.
 
-    Without a flow and with one sample, and of a posterior whose class says
-    nothing of its `log_prob_gradient`, it is the plain gradient.
+    Of a posterior whose class says nothing of its `log_prob_gradient`, it is
+    the plain gradient.
     """
     if (
         not isinstance(posterior, FlowPosterior)
@@ -35,4 +35,4 @@ def gradient_estimator(
         return "reparameterized"
     if num_importance_samples > 1:
         return "doubly_reparameterized"
-    return "sticking_the_landing" if posterior.flows else "reparameterized"
+    return "sticking_the_landing"

@@ -132,8 +132,8 @@ class DLGM(LatentVariableModel):
             sets of unknown length.
           num_importance_samples: S, in training and in `evaluate`.
           gradient_estimator: "reparameterized", "sticking_the_landing" (S = 1)
-            or "doubly_reparameterized". Default: "auto", the third for S > 1,
-            else the second if the posterior has a flow.
+            or "doubly_reparameterized". Default: "auto", the second, for S > 1
+            the third; of posteriors that cannot, the first.
           event_shape: shape of one image as the encoder is fed. Default: None,
             the encoder's own input shape if it has one, else that of the
             first data.
