@@ -104,7 +104,9 @@ def _make_model(
     num_flow_steps: int, num_samples: int, settings: Settings
 ) -> DLGM:
     layers = tfp_flows.layers
-    flow = layers.PlanarFlow(num_flow_steps, seed=0) if num_flow_steps else None
+    flow = None
+    if num_flow_steps:
+        flow = layers.PlanarFlow(num_flow_steps, seed=0, context_scale=1.0)
     keras.utils.set_random_seed(settings.seed)
     model = DLGM(
         gradient_estimator=GRADIENT_ESTIMATORS[0],

@@ -192,10 +192,11 @@ class _Ramp(Annealing):
 
     def _ramp(self, rise: float, step: TensorLike, dtype: Any) -> tf.Tensor:
         """From `initial`, by `rise` in `num_steps`, up to 1."""
-        slope = rise / self._known_steps()
-        return tf.minimum(
-            tf.ones([], dtype), self.initial + slope * tf.cast(step, dtype)
-        )
+        num_steps = self._known_steps()
+        step = tf.cast(step, dtype)
+        one = tf.ones([], dtype)
+        ramp = tf.minimum(one, self.initial + rise / num_steps * step)
+        return tf.where(step < num_steps, ramp, one)  # not 1 by rounding
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

@@ -226,6 +226,23 @@ def test_density_gradients_take_one_pass_each_way(passes):
     np.testing.assert_allclose(gradient, tape.gradient(log_prob, y), rtol=1e-4)
 
 
+@pytest.mark.parametrize("is_rolled", [False, True])
+def test_density_gradients_refuse_an_inverse_without_a_gradient(is_rolled):
+    class Stopped(tfb.Shift):
+        def _inverse(self, y):
+            return tf.stop_gradient(super()._inverse(y))
+
+    class Missing(tfb.Shift):
+        def _inverse(self, y):
+            raise NotImplementedError("inverse not implemented")
+
+    x = _points(5)
+    for kind, got in ((Stopped, "one without a gradient"), (Missing, "none")):
+        flow = kind(_points(2) if is_rolled else _points())
+        with pytest.raises(ValueError, match=f"got {got} of {kind.__name__}"):
+            density_gradients.push(Scan(flow) if is_rolled else flow, x, -x)
+
+
 def test_the_way_back_from_an_image_of_one_pass_is_short(passes):
     flow, x = Scan(SLog(_points(2))), _points(5)
     y, log_det = forward_and_log_det(flow, x)

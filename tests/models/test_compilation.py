@@ -88,7 +88,7 @@ def batches(count=23):
         (Batches(), {"batch_size": None}, 3 * 7),
     ],
 )
-def test_planned_updates(x, changes, expected):
+def test_planned_batches(x, changes, expected):
     arguments = {
         "epochs": 3,
         "batch_size": 10,
@@ -96,7 +96,7 @@ def test_planned_updates(x, changes, expected):
         "validation_split": 0.0,
         **changes,
     }
-    assert compilation.planned_updates(x, **arguments) == expected
+    assert compilation.planned_batches(x, **arguments) == expected
 
 
 def test_auto_compiles_a_long_fit(found):

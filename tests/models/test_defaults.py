@@ -89,15 +89,71 @@ def test_what_is_given_is_taken():
     assert model.gradient_estimator == "reparameterized"
 
 
-def test_auto_anneals_a_sixth_of_the_updates_of_fit():
-    model = digits.compiled(
-        posterior=posterior(FLOWS["iaf"]()), run_eagerly=True
+def autoregressive(**kwargs):
+    return digits.compiled(
+        posterior=posterior(FLOWS["iaf"]()), run_eagerly=True, **kwargs
     )
+
+
+def fit(model, epochs=2, **kwargs):
+    """6 updates an epoch."""
+    images = digits.images(60)
+    model.fit(images, batch_size=10, epochs=epochs, verbose=0, **kwargs)
+
+
+def test_auto_anneals_a_sixth_of_the_updates_of_fit():
+    model = autoregressive()
     model.train_on_batch(digits.images(10))  # nobody knows of how many
-    model.fit(digits.images(60), batch_size=10, epochs=2, verbose=0)
+    fit(model)
     assert model.annealing == schedules.KLAnnealing(2)
-    loaded = DLGM.from_config(model.get_config())
-    assert loaded.annealing == schedules.KLAnnealing(2)
+    clone = DLGM.from_config(model.get_config())  # to be trained by itself
+    assert clone.annealing == schedules.KLAnnealing()
+
+
+def test_a_schedule_set_between_two_batches_is_followed():
+    model = digits.compiled(posterior=posterior(FLOWS["iaf"]()))
+    model.train_on_batch(digits.images(10))
+    model.annealing = "kl"
+    with pytest.raises(ValueError, match=r"`num_steps`.*plan_annealing"):
+        model.train_on_batch(digits.images(10))
+
+
+class StopAfter(keras.callbacks.Callback):
+    def __init__(self, num_batches):
+        super().__init__()
+        self.num_batches = num_batches
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = batch + 1 >= self.num_batches
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_loaded_model_goes_on_as_it_would_have(tmp_path, is_over, compiled):
+    model = autoregressive()
+    fit(model, 2, callbacks=[] if is_over else [StopAfter(1)])
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = keras.saving.load_model(path, compile=compiled)
+    assert loaded.annealing == model.annealing == schedules.KLAnnealing(2)
+    if not compiled:
+        loaded.compile("sgd", run_eagerly=True)
+    fit(loaded, 3)
+    expected = schedules.KLAnnealing(2 if is_over else 3)
+    assert loaded.annealing == expected
+    assert loaded.history.history["elbo"]
+
+
+class OthersFlow(layers.PlanarFlow):
+    """A layer of a user; what its inverse is like is not known."""
+
+
+OthersFlow.__module__ = "elsewhere"
+
+
+def test_flows_of_others_have_the_plain_gradient():
+    model = digits.model(posterior(FLOWS["planar"](), OthersFlow(2)))
+    assert model.gradient_estimator == "reparameterized"
 
 
 def warned(model, data):
@@ -110,14 +166,13 @@ def warned(model, data):
 
 
 def test_auto_does_not_anneal_data_of_unknown_length():
-    model = digits.compiled(
-        posterior=posterior(FLOWS["iaf"]()), run_eagerly=True
-    )
+    model = autoregressive()
     data = tf.data.Dataset.from_tensor_slices(digits.images(20)).batch(10)
     unknown = data.take_while(lambda _: True)
     (said,) = warned(model, unknown)
     assert "steps_per_epoch" in said
-    assert model.annealing == schedules.NoAnnealing()
+    fit(model, 8)  # of known length, of which six updates are over
+    assert model.annealing == schedules.KLAnnealing(8)
     plain = digits.compiled(run_eagerly=True)
     assert not warned(plain, unknown)
 

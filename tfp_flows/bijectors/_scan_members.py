@@ -266,11 +266,13 @@ def _rebuilt(bijector: tfb.Bijector, event_ndims: int) -> Members:
         tuple(tf.convert_to_tensor(value) for value, _ in tensors.values()),
         forward=forward,
         inverse=inverse,
-        push=_push_through_inverse(forward, inverse),
+        push=_push_through_inverse(forward, inverse, type(bijector).__name__),
     )
 
 
-def _push_through_inverse(forward: Map, inverse: Map) -> Push:
+def _push_through_inverse(
+    forward: Map, inverse: Map, name: str | None = None
+) -> Push:
     def push(
         x: tf.Tensor, gradient: tf.Tensor, slices: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -279,6 +281,7 @@ def _push_through_inverse(forward: Map, inverse: Map) -> Push:
             lambda y: inverse(y, slices),
             x,
             gradient,
+            name,
         )
 
     return push

@@ -98,8 +98,8 @@ class AdditiveCoupling(MaskedCoupling):
         Args:
           conditioner: `m`; its outputs are of size D.
 
-        The others, what a conditioner may be, and what is refused with a
-        TypeError or a ValueError: see `MaskedCoupling`.
+        The others but `name`, what a conditioner may be, and what is refused
+        with a TypeError or a ValueError: see `MaskedCoupling`.
         """
         super().__init__(
             conditioner,

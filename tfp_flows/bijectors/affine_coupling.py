@@ -101,8 +101,8 @@ class AffineCoupling(MaskedCoupling):
           conditioner: its outputs are of size 2 D.
           max_log_scale: `c`, positive. Default: 2.
 
-        The others, what a conditioner may be, and what is refused with a
-        TypeError or a ValueError: see `MaskedCoupling`.
+        The others but `name`, what a conditioner may be, and what is refused
+        with a TypeError or a ValueError: see `MaskedCoupling`.
 
         Raises:
           ValueError: `max_log_scale` is not positive.

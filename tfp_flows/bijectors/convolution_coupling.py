@@ -123,8 +123,8 @@ class ConvolutionCoupling(SplitCoupling):
             rounding, over all coordinates, and a stack does so again and again.
             Default: 3, straight beyond `a * |v| = 19`.
 
-        The others, what a conditioner may be, and what is refused with a
-        TypeError or a ValueError: see `SplitCoupling`.
+        The others but `name`, what a conditioner may be, and what is refused
+        with a TypeError or a ValueError: see `SplitCoupling`.
 
         Raises:
           ValueError: a bound is not positive; at use, another number of slopes

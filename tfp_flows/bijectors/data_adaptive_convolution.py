@@ -99,8 +99,8 @@ class DataAdaptiveConvolution(SplitCoupling):
           conditioner: its outputs are of size M.
           max_log_magnitude: that of `CircularConvolution`. Default: 3.
 
-        The others, what a conditioner may be, and what is refused with a
-        TypeError or a ValueError: see `SplitCoupling`.
+        The others but `name`, what a conditioner may be, and what is refused
+        with a TypeError or a ValueError: see `SplitCoupling`.
 
         Raises:
           ValueError: `max_log_magnitude` is not positive.

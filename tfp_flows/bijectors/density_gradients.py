@@ -57,5 +57,6 @@ def push(
             lambda y: inverse_and_log_det(bijector, y),
             x,
             gradient,
+            name=type(bijector).__name__,
         )
     return tf.stop_gradient(y), tf.stop_gradient(gradient)

@@ -136,8 +136,8 @@ class InverseAutoregressive(AutoregressiveBijector):
             `x`. Default: 1.
           max_log_scale: `c`, positive. Default: 4.
 
-        The others, what a conditioner may be, and what is refused with a
-        TypeError or a ValueError: see `AutoregressiveBijector`.
+        The others but `name`, what a conditioner may be, and what is refused
+        with a TypeError or a ValueError: see `AutoregressiveBijector`.
 
         Raises:
           ValueError: an unknown `update`, or a `max_log_scale` that is not

@@ -110,8 +110,8 @@ class MaskedAutoregressive(AutoregressiveBijector):
           conditioner: a `MADEConditioner` with `num_outputs=2`, or another.
           max_log_scale: `c`, positive. Default: 4.
 
-        The others, what a conditioner may be, and what is refused with a
-        TypeError or a ValueError: see `AutoregressiveBijector`.
+        The others but `name`, what a conditioner may be, and what is refused
+        with a TypeError or a ValueError: see `AutoregressiveBijector`.
 
         Raises:
           ValueError: `max_log_scale` is not positive.

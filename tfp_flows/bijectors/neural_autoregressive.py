@@ -110,8 +110,8 @@ class NeuralAutoregressive(AutoregressiveBijector):
           num_sigmoids: H, units of each layer, at least 1. Default: 8.
           num_layers: sigmoidal layers, at least 1. Default: 1.
 
-        The others, what a conditioner may be, and what is refused with a
-        TypeError or a ValueError: see `AutoregressiveBijector`.
+        The others but `name`, what a conditioner may be, and what is refused
+        with a TypeError or a ValueError: see `AutoregressiveBijector`.
 
         Raises:
           ValueError: `num_sigmoids` or `num_layers` is no positive integer.

@@ -112,8 +112,8 @@ class SplineAutoregressive(AutoregressiveBijector):
           num_bins: bins of each spline, at least 2. Default: 8.
           tail_bound: B, positive. Default: 3.
 
-        The others, what a conditioner may be, and what is refused with a
-        TypeError or a ValueError: see `AutoregressiveBijector`.
+        The others but `name`, what a conditioner may be, and what is refused
+        with a TypeError or a ValueError: see `AutoregressiveBijector`.
 
         Raises:
           ValueError: fewer than 2 bins, or a `tail_bound` that is not positive.

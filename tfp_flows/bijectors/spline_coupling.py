@@ -107,8 +107,8 @@ class SplineCoupling(SplitCoupling):
           num_bins: bins of each spline, at least 2. Default: 8.
           tail_bound: B, positive. Default: 3.
 
-        The others, what a conditioner may be, and what is refused with a
-        TypeError or a ValueError: see `SplitCoupling`.
+        The others but `name`, what a conditioner may be, and what is refused
+        with a TypeError or a ValueError: see `SplitCoupling`.
 
         Raises:
           ValueError: fewer than 2 bins, or a `tail_bound` that is not positive.

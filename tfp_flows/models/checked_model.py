@@ -189,14 +189,14 @@ class CheckedModel(keras.Model):
                 validation_data = (validation_data, None)
         if shuffle is None:
             shuffle = not isinstance(x, tf.data.Dataset)
-        num_updates = compilation.planned_updates(
+        num_batches = compilation.planned_batches(
             x,
             epochs=epochs,
             batch_size=batch_size,
             steps_per_epoch=kwargs.get("steps_per_epoch"),
             validation_split=validation_split,
         )
-        with readable_errors(), self._fitting(num_updates):
+        with readable_errors(), self._fitting(num_batches):
             compilation.announce_xla(self, verbose)
             return super().fit(
                 x=x,
@@ -211,10 +211,10 @@ class CheckedModel(keras.Model):
             )
 
     def _fitting(
-        self, num_updates: int | None
+        self, num_batches: int | None
     ) -> contextlib.AbstractContextManager[None]:
-        """In it, the model is set up for a `fit` of so many updates."""
-        del num_updates
+        """In it, the model is set up for a `fit` of so many batches."""
+        del num_batches
         return contextlib.nullcontext()
 
     def evaluate(

@@ -37,7 +37,7 @@ __all__ = [
     "check_callbacks",
     "count_flow_steps",
     "is_worth_xla",
-    "planned_updates",
+    "planned_batches",
 ]
 
 _LEAST_WORK = 16_000
@@ -69,7 +69,7 @@ def count_flow_steps(*layers: Any) -> int:
     )
 
 
-def planned_updates(
+def planned_batches(
     x: Any,
     *,
     epochs: int,

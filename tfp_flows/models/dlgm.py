@@ -133,7 +133,8 @@ class DLGM(LatentVariableModel):
           num_importance_samples: S, in training and in `evaluate`.
           gradient_estimator: "reparameterized", "sticking_the_landing" (S = 1)
             or "doubly_reparameterized". Default: "auto", the second, for S > 1
-            the third; of posteriors that cannot, the first.
+            the third; of posteriors that cannot, and flow layers of others,
+            the first.
           event_shape: shape of one image as the encoder is fed. Default: None,
             the encoder's own input shape if it has one, else that of the
             first data.
@@ -232,7 +233,9 @@ class DLGM(LatentVariableModel):
                 serialize(layer) for layer in self.stochastic_layers
             ],
             "prior": None if self.prior is None else serialize(self.prior),
-            "annealing": self._annealing_config(),
+            "annealing": "auto"
+            if self._annealing.given == "auto"
+            else serialize(self._annealing.given),
             "num_importance_samples": self.num_importance_samples,
             "gradient_estimator": self.gradient_estimator,
             "event_shape": self.event_shape,

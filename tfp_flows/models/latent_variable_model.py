@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfp_flows import losses, replicas, schedules
 from tfp_flows._count_metric import Count
 from tfp_flows.models import compilation, defaults, importance_sampling
+from tfp_flows.models.annealing_plan import AnnealingPlan
 from tfp_flows.models.checked_model import CheckedModel, count_non_binary
 from tfp_flows.models.inputs.images import select_images, to_event_shape
 from tfp_flows.posteriors.posterior import Posterior
@@ -35,6 +36,9 @@ class LatentVariableModel(CheckedModel):
     jit_compile: bool  # Keras's, of what is compiled next
     compiled_functions: dict[Any, Any]
     _requested_jit_compile: bool | str = False
+    train_function: Any
+    _is_fitting = False
+    _fit_updates: int | None = None  # of the `fit` that is on; None: not known
 
     def _init_latent_variable_model(
         self, annealing: str | schedules.Annealing | None
@@ -106,40 +110,27 @@ class LatentVariableModel(CheckedModel):
 
     @property
     def annealing(self) -> schedules.Annealing:
-        """The schedule of the free energy's weights that is in force.
+        """The schedule of the free energy's weights; may be set.
 
         What is set is one of `tfp_flows.schedules`, a name, None, or "auto".
         If its length is a share of the updates, it is known from `fit` on.
         """
-        return self._annealing
+        return self._annealing.schedule
 
     @annealing.setter
     def annealing(self, value: str | schedules.Annealing | None) -> None:
-        self._given_annealing = (
-            value if value == "auto" else schedules.get(value)
-        )
-        self._is_planned = False
-        self._use_annealing(self._schedule())
+        plan = AnnealingPlan(value, defaults.annealing(self.posterior))
+        if self._is_fitting:
+            plan.plan(self._fit_updates, self._num_updates())
+        self._annealing = plan
+        self._forget_train_function()
 
-    def _schedule(self) -> schedules.Annealing:
-        """The schedule that was given, or that "auto" stands for."""
-        if isinstance(self._given_annealing, schedules.Annealing):
-            return self._given_annealing
-        return defaults.annealing(self.posterior)
-
-    def _annealing_config(self) -> Any:
-        """What was given or, from the first plan on, the one in force.
-
-        So a model that is loaded goes on as it would have without.
-        """
-        if self._given_annealing == "auto" and not self._is_planned:
-            return "auto"
-        return keras.saving.serialize_keras_object(self._annealing)
-
-    def _use_annealing(self, schedule: schedules.Annealing) -> None:
-        if schedule != getattr(self, "_annealing", schedule):
-            self.train_function = None  # which has the other one in it
-        self._annealing = schedule
+    def _forget_train_function(self) -> None:
+        """Compiled steps have the schedule in them; a `fit` needs new ones."""
+        if self._is_fitting and self.train_function is not None:
+            self.make_train_function(force=True)
+        else:
+            self.train_function = None
 
     def plan_annealing(self, num_updates: int | None) -> None:
         """Says how many updates there will be, if annealing is a share of them.
@@ -155,52 +146,63 @@ class LatentVariableModel(CheckedModel):
           ValueError: it is not a positive integer, or it is None and the share
             was given to the constructor.
         """
-        if self._is_planned and not self._is_annealed():
-            return
-        schedule = self._schedule()
-        if num_updates is None and self._given_annealing == "auto":
-            if schedule != schedules.NoAnnealing():
-                self._said.unknown_length()
-            self._use_annealing(schedules.NoAnnealing())
-        else:
-            self._use_annealing(schedule.planned(num_updates))
-        self._is_planned = True
+        before = self._annealing.in_force
+        if not self._annealing.plan(num_updates, self._num_updates()):
+            self._said.unknown_length()
+        now = self._annealing.in_force
+        if now is not before and now != before:
+            self._forget_train_function()
 
-    def _annealing_weights(
-        self, step: TensorLike
-    ) -> schedules.AnnealingWeights:
-        schedule = self._annealing
-        if self._given_annealing == "auto" and not self._is_planned:
-            schedule = schedules.NoAnnealing()
-        return schedule.weights(step, dtype=self.variable_dtype)
-
-    def _is_annealed(self) -> bool:
-        """Whether the next update has other weights than 1."""
+    def _num_updates(self) -> int:
+        """How many updates there were."""
         optimizer = getattr(self, "optimizer", None)
-        weights = self._annealing_weights(
-            0 if optimizer is None else int(optimizer.iterations)
-        )
-        return any(float(weight) != 1.0 for weight in weights)
+        return 0 if optimizer is None else int(optimizer.iterations)
 
     @contextlib.contextmanager
-    def _fitting(self, num_updates: int | None) -> Iterator[None]:
-        optimizer = getattr(self, "optimizer", None)
-        batches = getattr(optimizer, "gradient_accumulation_steps", None) or 1
-        self.plan_annealing(
-            None if num_updates is None else max(1, num_updates // batches)
-        )
-        with self._compiled_for(num_updates):
-            yield
-        if self._is_annealed():
-            self._said.still_annealed(self.annealing)
+    def _fitting(self, num_batches: int | None) -> Iterator[None]:
+        updates = num_batches
+        if num_batches:
+            optimizer = _inner_optimizer(getattr(self, "optimizer", None))
+            accumulated = getattr(
+                optimizer, "gradient_accumulation_steps", None
+            )
+            updates = max(1, num_batches // (accumulated or 1))
+        if num_batches != 0:
+            self.plan_annealing(updates)
+        self._is_fitting, self._fit_updates = True, updates
+        try:
+            with self._compiled_for(num_batches):
+                yield
+        finally:
+            self._is_fitting = False
+        plan, step = self._annealing, self._num_updates()
+        plan.settle(step)
+        if (
+            step
+            and getattr(plan.in_force, "num_steps", 0)
+            and (plan.anneals(step))
+        ):
+            self._said.still_annealed(plan.in_force, step)
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """That of Keras, and how long annealing takes, for files to go on."""
+        config, plan = super().get_build_config(), self._annealing.get_config()
+        return {**(config or {}), "annealing": plan} if plan else config
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Builds the model as it was saved."""
+        config = dict(config)
+        plan = config.pop("annealing", {})
+        super().build_from_config(config)
+        self._annealing.restore(plan)
 
     @contextlib.contextmanager
-    def _compiled_for(self, num_updates: int | None) -> Iterator[None]:
+    def _compiled_for(self, num_batches: int | None) -> Iterator[None]:
         if self._requested_jit_compile != "auto" or not self.jit_compile:
             yield
             return
         uses_xla = bool(self._fit_uses_xla) or compilation.is_worth_xla(
-            num_updates,
+            num_batches,
             compilation.count_flow_steps(self.posterior, self.prior),
         )
         if uses_xla and self._fit_uses_xla is False:
@@ -283,9 +285,7 @@ class LatentVariableModel(CheckedModel):
         `optimizer.iterations` counts updates, of which one may accumulate the
         gradients of several batches; the annealing follows that.
         """
-        optimizer: Any = self.optimizer
-        # That of a `LossScaleOptimizer`.
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        optimizer: Any = _inner_optimizer(self.optimizer)
         # Private, but nothing else in Keras counts the batches.
         return tf.convert_to_tensor(optimizer._iterations)
 
@@ -298,7 +298,8 @@ class LatentVariableModel(CheckedModel):
         standard_normal = self._noise(
             batch.first_row, rows, self._num_batches_trained(), "training"
         )
-        weights = self._annealing_weights(step)
+        schedule = self._annealing.in_force
+        weights = schedule.weights(step, dtype=self.variable_dtype)
         with tf.GradientTape() as tape:
             bound, terms = self.annealed_bound(
                 x, standard_normal, weights, training=True
@@ -465,3 +466,8 @@ class LatentVariableModel(CheckedModel):
             self.encode(x, training=training),
             log_joint=lambda z: tf.add(*self.log_joint_terms(x, z, training)),
         )[0]
+
+
+def _inner_optimizer(optimizer: Any) -> Any:
+    """That of a `LossScaleOptimizer`, else the same."""
+    return getattr(optimizer, "inner_optimizer", optimizer)

@@ -34,19 +34,20 @@ class OnceWarnings:
             "has: give `steps_per_epoch`, or a schedule with `num_steps`."
         )
 
-    def still_annealed(self, annealing: Any) -> None:
+    def still_annealed(self, annealing: Any, num_updates: int) -> None:
         """Says once that what `fit` leaves is not yet what was wanted."""
         self._warn(
-            f"`fit` ended while {annealing!r} still weighs the terms of the "
-            "bound: the posterior is not yet trained on the bound itself. "
-            "Train for longer, give a smaller `num_steps`, or a `share` of the "
-            "updates instead."
+            f"`fit` ended after {num_updates:,} updates, while `annealing` "
+            f"weighs the terms of the bound; got {annealing!r}. The model is "
+            "not yet trained on the bound itself: train on, or anneal over "
+            "fewer updates or a smaller share of them.",
+            kind="still_annealed",
         )
 
-    def _warn(self, message: str) -> None:
-        if message in self._said:
+    def _warn(self, message: str, kind: str | None = None) -> None:
+        if (kind or message) in self._said:
             return
-        self._said.add(message)
+        self._said.add(kind or message)
         level, frame = 0, inspect.currentframe()
         while frame is not None:  # to code that is not a library's
             package = frame.f_globals.get("__name__", "").partition(".")[0]

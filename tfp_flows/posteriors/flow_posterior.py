@@ -89,8 +89,9 @@ class FlowPosterior(FlowDistribution, Posterior):
         Args:
           kl_weight: factor of the KL term that a call adds: a number that is
             not negative, a scalar variable, or a `tfp_flows.schedules`
-            schedule of the number of training calls, such as `KLAnnealing`
-            (outside of training its factor is 1). See the property.
+            schedule of the number of training calls, such as
+            `KLAnnealing(num_steps)` (outside of training its factor is 1). See
+            the property.
           prior: of that KL term, a layer with a method `distribution()`.
             Default: None, the standard normal distribution.
           seed: of the noise of calls, in [0, 2**31).

@@ -37,7 +37,7 @@ _CHOICES = {
     "model.activation": _ACTIVATIONS,
     "posterior.base": BASES,
     "training.gradient_estimator": ("auto", *losses.GRADIENT_ESTIMATORS),
-    "training.annealing": tuple(_ANNEALINGS),
+    "training.annealing": ("auto", *_ANNEALINGS),
     "optimizer.name": ("adam", "rmsprop"),
 }
 _POSITIVE_INTEGERS = (
@@ -242,16 +242,18 @@ def build_annealing(
     Warns if it is not over when training ends.
     """
     settings = config.training
-    if settings.annealing != "none" and (
-        (settings.annealing_steps or 0) >= settings.num_steps
-    ):
+    if settings.annealing == "auto":
+        return "auto"
+    annealing = _ANNEALINGS[settings.annealing](settings.annealing_steps)
+    num_steps = getattr(annealing, "num_steps", None) or 0
+    if num_steps >= settings.num_steps:
         logging.warning(
             "`training.annealing_steps` = %d: the free energy is still "
             "annealed when training ends after `training.num_steps` = %d.",
-            settings.annealing_steps,
+            num_steps,
             settings.num_steps,
         )
-    return _ANNEALINGS[settings.annealing](settings.annealing_steps)
+    return annealing
 
 
 def _mlp(

@@ -20,7 +20,6 @@ class _Settings(NamedTuple):
     scale: float
     estimator: str
     share: fractions.Fraction  # of its updates that are annealed
-    num_samples: int
 
 
 def defaults(results: Results) -> str:
@@ -126,12 +125,7 @@ def _settings(run: dict[str, Any]) -> _Settings:
     estimator = training["gradient_estimator"]
     if estimator == "auto":
         estimator = run["gradient_estimator"]
-    return _Settings(
-        scale,
-        estimator,
-        share.limit_denominator(20),
-        training["num_importance_samples"],
-    )
+    return _Settings(scale, estimator, share.limit_denominator(20))
 
 
 def _changes(run: dict[str, Any], ours: dict[str, Any]) -> str:

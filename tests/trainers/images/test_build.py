@@ -211,15 +211,20 @@ def test_annealing_is_planned_for_the_steps_of_the_config():
 
 @pytest.mark.parametrize(
     ("name", "num_steps", "warns"),
-    [("kl", 700, True), ("kl", 701, False), ("none", 700, False)],
+    [
+        ("kl", 700, True),
+        ("kl", 701, False),
+        ("none", 700, False),
+        ("joint", 700, True),
+    ],
 )
 def test_annealing_that_outlasts_training_is_named(
     name, num_steps, warns, caplog
 ):
     config = digits.get_config()
-    config.training.update(
-        {"annealing": name, "annealing_steps": 700, "num_steps": num_steps}
-    )
+    config.training.update({"annealing": name, "num_steps": num_steps})
+    if name != "joint":  # it has its 10,000 steps by itself
+        config.training.annealing_steps = 700
     build.build_annealing(config)
     assert ("still annealed when training ends" in caplog.text) == warns
 
