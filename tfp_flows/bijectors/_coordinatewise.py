@@ -8,20 +8,19 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows._tfp import ps
-from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors._declared_tensors import DeclaredTensors
 
 __all__ = ["CoordinatewiseBijector"]
 
 
-class CoordinatewiseBijector(FlowBijector):
+class CoordinatewiseBijector(DeclaredTensors):
     """An increasing map of each coordinate, with parameters `[..., D, n]`.
 
-    A subclass sets `_sizes` and the parameters, attributes with a `_` before
-    their names, and defines `_constrained` and the maps of coordinates.
+    A subclass defines `_constrained` and the maps of coordinates.
     """
 
-    # n of each parameter where only the shape of an event is known.
-    _sizes: ClassVar[Mapping[str, int]]
+    # Here, n of each parameter where only the shape of an event is known.
+    _tensors: ClassVar[Mapping[str, int]]
 
     @abc.abstractmethod
     def _constrained(self, *parameters: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -45,13 +44,10 @@ class CoordinatewiseBijector(FlowBijector):
                 ),
             )
 
-        return {name: properties(size) for name, size in cls._sizes.items()}
-
-    def _given(self) -> list[Any]:
-        return [getattr(self, f"_{name}") for name in self._sizes]
+        return {name: properties(size) for name, size in cls._tensors.items()}
 
     def _event_size(self) -> int | None:
-        for parameter in self._given():
+        for parameter in self._kept().values():
             shape = tf.TensorShape(parameter.shape)
             if shape.rank is not None and shape[-2] is not None:
                 return shape[-2]
@@ -61,7 +57,7 @@ class CoordinatewiseBijector(FlowBijector):
         return self._constrained(
             *(
                 tf.linalg.matrix_transpose(tf.convert_to_tensor(parameter))
-                for parameter in self._given()
+                for parameter in self._kept().values()
             )
         )
 

@@ -1,37 +1,37 @@
 """What the Sylvester flows share: `y = z + Q R1 tanh(R2 Q' z + b)`."""
 
 import abc
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import math
 from tfp_flows._tfp import ps
-from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors._declared_tensors import DeclaredTensors
 
-__all__ = ["Sylvester", "check_units"]
+__all__ = ["Sylvester"]
 
 
-class Sylvester(FlowBijector):
+class Sylvester(DeclaredTensors):
     """The core of the three: R1, R2 and b. A subclass says what Q is."""
 
+    _tensors: ClassVar[Mapping[str, int]] = {"r1": 1, "r2": 1, "b": 1}
     _r1: Any
     _r2: Any
     _b: Any
 
     @classmethod
     def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
-        del dtype  # The same for every dtype.
         triangle = tfp.util.ParameterProperties(
             event_ndims=1, shape_fn=_packed_shape
         )
-        return {
-            "r1": triangle,
-            "r2": triangle,
-            "b": tfp.util.ParameterProperties(event_ndims=1),
-        }
+        own = super()._parameter_properties(dtype)
+        return {**own, "r1": triangle, "r2": triangle}
+
+    def _check_tensors(self) -> None:
+        _check_units(self._r1, self._r2, self._b)
 
     @property
     def r1(self) -> Any:
@@ -47,6 +47,9 @@ class Sylvester(FlowBijector):
     def b(self) -> Any:
         """Offsets of the units, `[..., M]`."""
         return self._b
+
+    def _event_size(self) -> int | None:
+        return self._b.shape[-1]
 
     @abc.abstractmethod
     def _q_parameters(self) -> tuple[tf.Tensor, ...]:
@@ -98,8 +101,8 @@ def _packed_shape(sample_shape: Any) -> Any:
     return ps.concat([shape[:-1], packed_size], axis=0)
 
 
-def check_units(r1: Any, r2: Any, b: Any) -> int:
-    """M. Raises ValueError unless the triangles and `b` are of one M >= 1."""
+def _check_units(r1: Any, r2: Any, b: Any) -> None:
+    """Raises ValueError unless the triangles and `b` are of one M >= 1."""
     num_units, others = _num_units("r1", r1), _num_units("r2", r2)
     if num_units != others:
         raise ValueError(
@@ -113,7 +116,6 @@ def check_units(r1: Any, r2: Any, b: Any) -> int:
             f"`b` must have shape [..., {num_units}], as `r1` has "
             f"{num_units} rows; got {shape}."
         )
-    return num_units
 
 
 def _num_units(name: str, packed: Any) -> int:

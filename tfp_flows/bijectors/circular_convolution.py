@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import math
-from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors._declared_tensors import DeclaredTensors
 from tfp_flows.bijectors.parameters import convert_parameters, static_value
 from tfp_flows.types import TensorLike
 
@@ -17,9 +17,10 @@ __all__ = ["CircularConvolution", "CircularConvolution2D"]
 MAX_LOG_MAGNITUDE = math.circulant.MAX_LOG_MAGNITUDE
 
 
-class _CircularConvolution(FlowBijector):
+class _CircularConvolution(DeclaredTensors):
     """Circular convolution over all the axes of an event."""
 
+    _tensors = {"unconstrained_spectrum": 1}
     _event_ndims: int
     _axes: tuple[str, ...]
 
@@ -48,25 +49,14 @@ class _CircularConvolution(FlowBijector):
           TypeError: a `keras.Variable`, or a dtype other than float32 and
             float64.
         """
-        parameters = dict(locals())
         math.constraints.check_bound("max_log_magnitude", max_log_magnitude)
-        with tf.name_scope(name) as name:
-            converted = convert_parameters(
-                unconstrained_spectrum=unconstrained_spectrum
-            )
-            self._unconstrained_spectrum = converted["unconstrained_spectrum"]
-            self._max_log_magnitude = max_log_magnitude
-            self._check_axes(
-                "unconstrained_spectrum", self._unconstrained_spectrum
-            )
-            super().__init__(
-                forward_min_event_ndims=self._event_ndims,
-                dtype=self._unconstrained_spectrum.dtype,
-                is_constant_jacobian=True,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        self._max_log_magnitude = max_log_magnitude
+        super().__init__(
+            dict(locals()), self._event_ndims, is_constant_jacobian=True
+        )
+
+    def _check_tensors(self) -> None:
+        self._check_axes("unconstrained_spectrum", self._unconstrained_spectrum)
 
     @classmethod
     def from_kernel(
@@ -147,24 +137,19 @@ class _CircularConvolution(FlowBijector):
         """
         shape = tf.shape(self._unconstrained_spectrum)[-self._event_ndims :]
         static = self._event_shape()
+        response = math.circulant.Response(*self._constrained_parameters())
         return math.circulant.kernel(
-            *self._constrained_parameters(),
+            *response,
             event_shape=static if static.is_fully_defined() else shape,
         )
-
-    def _event_size(self) -> int | None:
-        shape = self._event_shape()
-        return shape[-1] if shape.rank else None
 
     def _event_shape(self) -> tf.TensorShape:
         shape = tf.TensorShape(self._unconstrained_spectrum.shape)
         return shape[-self._event_ndims :]
 
-    def _constrained_parameters(self) -> math.circulant.Response:
+    def _constrained(self, *tensors: tf.Tensor) -> math.circulant.Response:
         return math.circulant.response(
-            tf.convert_to_tensor(self._unconstrained_spectrum),
-            self._max_log_magnitude,
-            self._event_ndims,
+            tensors[0], self._max_log_magnitude, self._event_ndims
         )
 
     def _forward_and_log_det(

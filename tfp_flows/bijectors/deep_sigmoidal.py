@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tfp_flows import math
 from tfp_flows.bijectors._coordinatewise import CoordinatewiseBijector
-from tfp_flows.bijectors.parameters import convert_parameters
 from tfp_flows.types import TensorLike
 
 __all__ = ["DeepSigmoidal"]
@@ -95,7 +94,7 @@ class DeepSigmoidal(CoordinatewiseBijector):
         identity; the bounds on weights and slopes.
     """
 
-    _sizes = dict.fromkeys(
+    _tensors = dict.fromkeys(
         ("unconstrained_weights", "unconstrained_slopes", "offsets"),
         _DEFAULT_NUM_UNITS,
     )
@@ -124,26 +123,10 @@ class DeepSigmoidal(CoordinatewiseBijector):
           TypeError: a `keras.Variable`, dtypes that differ, or a dtype other
             than float32 and float64.
         """
-        parameters = dict(locals())
-        with tf.name_scope(name) as name:
-            converted = convert_parameters(
-                unconstrained_weights=unconstrained_weights,
-                unconstrained_slopes=unconstrained_slopes,
-                offsets=offsets,
-            )
-            _check_same_units(**converted)
-            (
-                self._unconstrained_weights,
-                self._unconstrained_slopes,
-                self._offsets,
-            ) = converted.values()
-            super().__init__(
-                forward_min_event_ndims=1,
-                dtype=self._offsets.dtype,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(dict(locals()))
+
+    def _check_tensors(self) -> None:
+        _check_same_units(**self._kept())
 
     @property
     def unconstrained_weights(self) -> Any:

@@ -4,18 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows import math
-from tfp_flows._tfp import ps
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.parameters import convert_parameters, last_axis
+from tfp_flows.bijectors._declared_tensors import DeclaredTensors
 from tfp_flows.types import TensorLike
 
 __all__ = ["Householder"]
 
 
-class Householder(FlowBijector):
+class Householder(DeclaredTensors):
     """Householder flow: `y = H_1 H_2 ... H_H x`, a product of reflections.
 
     An orthogonal map that is learned. It keeps volumes and lengths: alone it
@@ -96,6 +93,8 @@ class Householder(FlowBijector):
         Householder matrices. SIAM J. Sci. Stat. Comput. 8(1), 1987.
     """
 
+    _tensors = {"vectors": 2}
+
     def __init__(
         self,
         vectors: TensorLike,
@@ -117,34 +116,18 @@ class Householder(FlowBijector):
           TypeError: a `keras.Variable`, or a dtype other than float32 and
             float64.
         """
-        parameters = dict(locals())
-        with tf.name_scope(name) as name:
-            self._vectors = convert_parameters(vectors=vectors)["vectors"]
-            check_vectors(self._vectors)
-            super().__init__(
-                forward_min_event_ndims=1,
-                dtype=self._vectors.dtype,
-                is_constant_jacobian=True,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
-
-    @classmethod
-    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
-        del dtype  # The same for every dtype.
-        return {"vectors": vectors_properties()}
+        super().__init__(dict(locals()), is_constant_jacobian=True)
 
     @property
     def vectors(self) -> Any:
         """Normals of the reflections, `[..., H, D]`."""
         return self._vectors
 
-    def _event_size(self) -> int | None:
-        return last_axis(self._vectors)
+    def _check_tensors(self) -> None:
+        check_vectors(self._vectors)
 
-    def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
-        return math.householder.reflections(tf.convert_to_tensor(self._vectors))
+    def _constrained(self, *tensors: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return math.householder.reflections(*tensors)
 
     def _forward_and_log_det(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
@@ -168,13 +151,3 @@ def check_vectors(vectors: Any) -> None:
             "`vectors` must have shape [..., H, D] with a known H >= 1 and "
             f"D >= 1; got {shape}."
         )
-
-
-def vectors_properties() -> tfp.util.ParameterProperties:
-    """Of `vectors`, as many as the event has coordinates."""
-    return tfp.util.ParameterProperties(
-        event_ndims=2,
-        shape_fn=lambda sample_shape: ps.concat(
-            [sample_shape, sample_shape[-1:]], axis=0
-        ),
-    )

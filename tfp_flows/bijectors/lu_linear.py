@@ -4,22 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows import math
-from tfp_flows._tfp import ps
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.parameters import (
-    check_square,
-    convert_parameters,
-    last_axis,
-)
+from tfp_flows.bijectors._declared_tensors import DeclaredTensors
+from tfp_flows.bijectors.parameters import check_square
 from tfp_flows.types import TensorLike
 
 __all__ = ["LULinear"]
 
 
-class LULinear(FlowBijector):
+class LULinear(DeclaredTensors):
     """LU-linear map: `y = L U x`, with triangular matrices that are learned.
 
     Mixes, stretches and contracts between splines, which cannot move what lies
@@ -78,6 +72,8 @@ class LULinear(FlowBijector):
         diagonal of U is an exponential; no offset.
     """
 
+    _tensors = {"lower_upper": 2}
+
     def __init__(
         self,
         lower_upper: TensorLike,
@@ -97,42 +93,18 @@ class LULinear(FlowBijector):
             float64.
           ValueError: `lower_upper` is not square.
         """
-        parameters = dict(locals())
-        with tf.name_scope(name) as name:
-            converted = convert_parameters(lower_upper=lower_upper)
-            self._lower_upper = converted["lower_upper"]
-            check_square("lower_upper", self._lower_upper)
-            super().__init__(
-                forward_min_event_ndims=1,
-                dtype=self._lower_upper.dtype,
-                is_constant_jacobian=True,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
-
-    @classmethod
-    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
-        del dtype  # The same for every dtype.
-        return {
-            "lower_upper": tfp.util.ParameterProperties(
-                event_ndims=2,
-                shape_fn=lambda sample_shape: ps.concat(
-                    [sample_shape, sample_shape[-1:]], axis=0
-                ),
-            )
-        }
+        super().__init__(dict(locals()), is_constant_jacobian=True)
 
     @property
     def lower_upper(self) -> Any:
         """Both factors in one matrix, `[..., D, D]`."""
         return self._lower_upper
 
-    def _event_size(self) -> int | None:
-        return last_axis(self._lower_upper)
+    def _check_tensors(self) -> None:
+        check_square("lower_upper", self._lower_upper)
 
-    def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
-        return math.lu.factors(tf.convert_to_tensor(self._lower_upper))
+    def _constrained(self, *tensors: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return math.lu.factors(*tensors)
 
     def _forward_and_log_det(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]

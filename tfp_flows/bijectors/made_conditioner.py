@@ -132,13 +132,7 @@ class MADEConditioner(Conditioner):
             raise ValueError(
                 f"`x` must have shape [..., {self.event_size}]; got {x.shape}."
             )
-        return math.networks.multilayer_perceptron(
-            x,
-            parameters,
-            context,
-            num_hidden_layers=len(self.hidden_units),
-            activation=self.activation,
-        )
+        return self._network(x, parameters, context)
 
     def __call__(
         self,

@@ -8,11 +8,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import math
-from tfp_flows.bijectors.flow_bijector import FlowBijector
+from tfp_flows.bijectors._declared_tensors import DeclaredTensors
 from tfp_flows.bijectors.parameters import (
     check_square,
-    convert_parameters,
-    last_axis,
     static_value,
 )
 from tfp_flows.types import TensorLike
@@ -24,7 +22,7 @@ __all__ = ["Orthogonal"]
 _TOLERANCE = 0.1
 
 
-class Orthogonal(FlowBijector):
+class Orthogonal(DeclaredTensors):
     """Orthogonal mixing: `y = matrix x`, the matrix given.
 
     Mixes the coordinates between couplings. Its matrix is taken as it is; for
@@ -64,6 +62,8 @@ class Orthogonal(FlowBijector):
     ```
     """
 
+    _tensors = {"matrix": 2}
+
     def __init__(
         self,
         matrix: TensorLike,
@@ -82,18 +82,7 @@ class Orthogonal(FlowBijector):
             float64.
           ValueError: `matrix` is not square, or known not to be orthogonal.
         """
-        parameters = dict(locals())
-        with tf.name_scope(name) as name:
-            self._matrix = convert_parameters(matrix=matrix)["matrix"]
-            _check(self._matrix)
-            super().__init__(
-                forward_min_event_ndims=1,
-                dtype=self._matrix.dtype,
-                is_constant_jacobian=True,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(dict(locals()), is_constant_jacobian=True)
 
     @classmethod
     def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
@@ -109,11 +98,8 @@ class Orthogonal(FlowBijector):
         """The orthogonal matrix, `[..., D, D]`."""
         return self._matrix
 
-    def _event_size(self) -> int | None:
-        return last_axis(self._matrix)
-
-    def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
-        return (tf.convert_to_tensor(self._matrix),)
+    def _check_tensors(self) -> None:
+        _check(self._matrix)
 
     def _forward_and_log_det(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]

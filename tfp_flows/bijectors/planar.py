@@ -4,21 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows import math
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.parameters import (
-    check_same_event_size,
-    convert_parameters,
-    last_axis,
-)
+from tfp_flows.bijectors._declared_tensors import DeclaredTensors
 from tfp_flows.types import TensorLike
 
 __all__ = ["Planar"]
 
 
-class Planar(FlowBijector):
+class Planar(DeclaredTensors):
     """Planar flow: `y = x + u_hat * tanh(<w, x> + b)`.
 
     Moves every point along one direction, `u_hat`, by an amount that depends
@@ -93,6 +87,8 @@ class Planar(FlowBijector):
         the paper's is not defined at `w = 0`.
     """
 
+    _tensors = {"u": 1, "w": 1, "b": 0}
+
     def __init__(
         self,
         u: TensorLike,
@@ -119,31 +115,9 @@ class Planar(FlowBijector):
           TypeError: a `keras.Variable`, dtypes that differ, or a dtype other
             than float32 and float64.
         """
-        parameters = dict(locals())
         math.planar.check_constraint(constraint)
-        with tf.name_scope(name) as name:
-            converted = convert_parameters(u=u, w=w, b=b)
-            self._u, self._w, self._b = converted.values()
-            check_same_event_size(u=self._u, w=self._w)
-            self._constraint = constraint
-            super().__init__(
-                forward_min_event_ndims=1,
-                dtype=self._u.dtype,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
-
-    @classmethod
-    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
-        del dtype  # The same for every dtype.
-        return {
-            "u": tfp.util.ParameterProperties(event_ndims=1),
-            "w": tfp.util.ParameterProperties(event_ndims=1),
-            "b": tfp.util.ParameterProperties(
-                event_ndims=0, shape_fn=lambda sample_shape: sample_shape[:-1]
-            ),
-        }
+        self._constraint = constraint
+        super().__init__(dict(locals()))
 
     @property
     def u(self) -> Any:
@@ -165,16 +139,9 @@ class Planar(FlowBijector):
         """Name of the constraint on `<w, u>`."""
         return self._constraint
 
-    def _event_size(self) -> int | None:
-        return last_axis(self._u) or last_axis(self._w)
-
-    def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
-        return math.planar.constrain(
-            tf.convert_to_tensor(self._u),
-            tf.convert_to_tensor(self._w),
-            tf.convert_to_tensor(self._b),
-            self._constraint,
-        )
+    def _constrained(self, *tensors: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        u, w, b = tensors
+        return math.planar.constrain(u, w, b, self._constraint)
 
     def _forward_and_log_det(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]

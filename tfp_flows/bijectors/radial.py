@@ -4,21 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows import math
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.parameters import (
-    check_same_event_size,
-    convert_parameters,
-    last_axis,
-)
+from tfp_flows.bijectors._declared_tensors import DeclaredTensors
 from tfp_flows.types import TensorLike
 
 __all__ = ["Radial"]
 
 
-class Radial(FlowBijector):
+class Radial(DeclaredTensors):
     """Radial flow: `y = x + beta * (x - z0) / (alpha + |x - z0|)`.
 
     Pushes the points around a centre `z0` outwards (`beta > 0`) or pulls them
@@ -87,6 +81,8 @@ class Radial(FlowBijector):
         Deviation: `alpha`, left free there, is a softplus.
     """
 
+    _tensors = {"z0": 1, "unconstrained_alpha": 0, "unconstrained_beta": 0}
+
     def __init__(
         self,
         z0: TensorLike,
@@ -110,36 +106,7 @@ class Radial(FlowBijector):
           TypeError: a `keras.Variable`, dtypes that differ, or a dtype other
             than float32 and float64.
         """
-        parameters = dict(locals())
-        with tf.name_scope(name) as name:
-            converted = convert_parameters(
-                z0=z0,
-                unconstrained_alpha=unconstrained_alpha,
-                unconstrained_beta=unconstrained_beta,
-            )
-            self._z0 = converted["z0"]
-            self._unconstrained_alpha = converted["unconstrained_alpha"]
-            self._unconstrained_beta = converted["unconstrained_beta"]
-            check_same_event_size(z0=self._z0)
-            super().__init__(
-                forward_min_event_ndims=1,
-                dtype=self._z0.dtype,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
-
-    @classmethod
-    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
-        del dtype  # The same for every dtype.
-        scalar = tfp.util.ParameterProperties(
-            event_ndims=0, shape_fn=lambda sample_shape: sample_shape[:-1]
-        )
-        return {
-            "z0": tfp.util.ParameterProperties(event_ndims=1),
-            "unconstrained_alpha": scalar,
-            "unconstrained_beta": scalar,
-        }
+        super().__init__(dict(locals()))
 
     @property
     def z0(self) -> Any:
@@ -156,15 +123,8 @@ class Radial(FlowBijector):
         """`alpha + beta` before the softplus, `[...]`."""
         return self._unconstrained_beta
 
-    def _event_size(self) -> int | None:
-        return last_axis(self._z0)
-
-    def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
-        return math.radial.constrain(
-            tf.convert_to_tensor(self._z0),
-            tf.convert_to_tensor(self._unconstrained_alpha),
-            tf.convert_to_tensor(self._unconstrained_beta),
-        )
+    def _constrained(self, *tensors: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return math.radial.constrain(*tensors)
 
     def _forward_and_log_det(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]

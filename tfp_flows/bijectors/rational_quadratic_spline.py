@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tfp_flows import math
 from tfp_flows.bijectors._coordinatewise import CoordinatewiseBijector
-from tfp_flows.bijectors.parameters import convert_parameters
 from tfp_flows.types import TensorLike
 
 __all__ = ["RationalQuadraticSpline"]
@@ -90,7 +89,7 @@ class RationalQuadraticSpline(CoordinatewiseBijector):
         interpolation to monotonic data. IMA J. Numerical Analysis 1982.
     """
 
-    _sizes: ClassVar[Mapping[str, int]] = {
+    _tensors: ClassVar[Mapping[str, int]] = {
         "unconstrained_widths": _DEFAULT_NUM_BINS,
         "unconstrained_heights": _DEFAULT_NUM_BINS,
         "unconstrained_slopes": _DEFAULT_NUM_BINS - 1,
@@ -124,28 +123,12 @@ class RationalQuadraticSpline(CoordinatewiseBijector):
             parameters that differ in D, or a `tail_bound` that is not
             positive.
         """
-        parameters = dict(locals())
         math.constraints.check_bound("tail_bound", tail_bound)
         self._tail_bound = tail_bound
-        with tf.name_scope(name) as name:
-            converted = convert_parameters(
-                unconstrained_widths=unconstrained_widths,
-                unconstrained_heights=unconstrained_heights,
-                unconstrained_slopes=unconstrained_slopes,
-            )
-            _check_shapes(**converted)
-            (
-                self._unconstrained_widths,
-                self._unconstrained_heights,
-                self._unconstrained_slopes,
-            ) = converted.values()
-            super().__init__(
-                forward_min_event_ndims=1,
-                dtype=self._unconstrained_slopes.dtype,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(dict(locals()))
+
+    def _check_tensors(self) -> None:
+        _check_shapes(**self._kept())
 
     @property
     def unconstrained_widths(self) -> Any:

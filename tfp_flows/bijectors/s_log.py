@@ -7,12 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import math
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.parameters import (
-    check_same_event_size,
-    convert_parameters,
-    last_axis,
-)
+from tfp_flows.bijectors._declared_tensors import DeclaredTensors
 from tfp_flows.types import TensorLike
 
 __all__ = ["SLog"]
@@ -20,7 +15,7 @@ __all__ = ["SLog"]
 tfb = tfp.bijectors
 
 
-class SLog(FlowBijector):
+class SLog(DeclaredTensors):
     """S-Log: `y = sign(x) * log(1 + a * |x|) / a`, coordinate by coordinate.
 
     A nonlinearity, without bounds in domain and range, that makes convolutions
@@ -92,6 +87,8 @@ class SLog(FlowBijector):
         continuation; `a`, positive there, is a softplus.
     """
 
+    _tensors = {"unconstrained_slope": 1}
+
     def __init__(
         self,
         unconstrained_slope: TensorLike,
@@ -117,22 +114,9 @@ class SLog(FlowBijector):
           TypeError: a `keras.Variable`, or a dtype other than float32 and
             float64.
         """
-        parameters = dict(locals())
         math.constraints.check_bound("max_exponent", max_exponent)
-        with tf.name_scope(name) as name:
-            converted = convert_parameters(
-                unconstrained_slope=unconstrained_slope
-            )
-            check_same_event_size(**converted)
-            (self._unconstrained_slope,) = converted.values()
-            self._max_exponent = max_exponent
-            super().__init__(
-                forward_min_event_ndims=1,
-                dtype=self._unconstrained_slope.dtype,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        self._max_exponent = max_exponent
+        super().__init__(dict(locals()))
 
     @classmethod
     def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
@@ -156,15 +140,8 @@ class SLog(FlowBijector):
         """`a * |y|` beyond which the curve is straight."""
         return self._max_exponent
 
-    def _event_size(self) -> int | None:
-        return last_axis(self._unconstrained_slope)
-
-    def _constrained_parameters(self) -> tuple[tf.Tensor, ...]:
-        return (
-            math.constraints.positive(
-                tf.convert_to_tensor(self._unconstrained_slope)
-            ),
-        )
+    def _constrained(self, *tensors: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return (math.constraints.positive(*tensors),)
 
     def _forward_and_log_det(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]

@@ -6,11 +6,8 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows import math
-from tfp_flows.bijectors._sylvester import Sylvester, check_units
-from tfp_flows.bijectors.householder import check_vectors, vectors_properties
-from tfp_flows.bijectors.parameters import (
-    convert_parameters,
-)
+from tfp_flows.bijectors._sylvester import Sylvester
+from tfp_flows.bijectors.householder import check_vectors
 from tfp_flows.types import TensorLike
 
 __all__ = ["SylvesterHouseholder"]
@@ -81,6 +78,8 @@ class SylvesterHouseholder(Sylvester):
         arXiv:1803.05649. Deviation: the inverse, which the paper does not give.
     """
 
+    _tensors = {"vectors": 2, **Sylvester._tensors}
+
     def __init__(
         self,
         vectors: TensorLike,
@@ -108,32 +107,16 @@ class SylvesterHouseholder(Sylvester):
           TypeError: a `keras.Variable`, dtypes that differ, or a dtype other
             than float32 and float64.
         """
-        parameters = dict(locals())
-        with tf.name_scope(name) as name:
-            converted = convert_parameters(vectors=vectors, r1=r1, r2=r2, b=b)
-            self._vectors, self._r1, self._r2, self._b = converted.values()
-            num_units = check_units(self._r1, self._r2, self._b)
-            _check_reflections(self._vectors, num_units)
-            super().__init__(
-                forward_min_event_ndims=1,
-                dtype=self._r1.dtype,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(dict(locals()))
 
-    @classmethod
-    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
-        triangles = super()._parameter_properties(dtype)
-        return {"vectors": vectors_properties(), **triangles}
+    def _check_tensors(self) -> None:
+        super()._check_tensors()
+        _check_reflections(self._vectors, self._b.shape[-1])
 
     @property
     def vectors(self) -> Any:
         """Normals of the reflections, `[..., H, D]`."""
         return self._vectors
-
-    def _event_size(self) -> int:
-        return self._b.shape[-1]
 
     def _q_parameters(self) -> tuple[tf.Tensor, ...]:
         return math.householder.reflections(tf.convert_to_tensor(self._vectors))

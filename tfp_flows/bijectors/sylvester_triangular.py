@@ -1,6 +1,6 @@
 """Sylvester flow with two triangles, in either order of coordinates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,11 +8,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows._tfp import tensor_util
-from tfp_flows.bijectors._sylvester import Sylvester, check_units
-from tfp_flows.bijectors.parameters import (
-    convert_parameters,
-    refuse_keras_variables,
-)
+from tfp_flows.bijectors._sylvester import Sylvester
+from tfp_flows.bijectors.parameters import refuse_keras_variables
 from tfp_flows.types import TensorLike
 
 __all__ = ["SylvesterTriangular"]
@@ -117,19 +114,11 @@ class SylvesterTriangular(Sylvester):
         if isinstance(is_reversed, bool):
             # A parameter like any other, not a setting of the class.
             is_reversed = np.array(is_reversed)
-        parameters = dict(locals())
-        with tf.name_scope(name) as name:
-            converted = convert_parameters(r1=r1, r2=r2, b=b)
-            self._r1, self._r2, self._b = converted.values()
-            check_units(self._r1, self._r2, self._b)
-            self._is_reversed = _convert_booleans(is_reversed)
-            super().__init__(
-                forward_min_event_ndims=1,
-                dtype=self._r1.dtype,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
+        super().__init__(dict(locals()))
+
+    def _keep(self, parameters: Mapping[str, Any]) -> None:
+        super()._keep(parameters)
+        self._is_reversed = _convert_booleans(parameters["is_reversed"])
 
     @classmethod
     def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
@@ -145,9 +134,6 @@ class SylvesterTriangular(Sylvester):
     def is_reversed(self) -> Any:
         """Whether Q reverses the coordinates, `[...]`; None: it does not."""
         return self._is_reversed
-
-    def _event_size(self) -> int:
-        return self._b.shape[-1]
 
     def _q_parameters(self) -> tuple[tf.Tensor, ...]:
         if self._is_reversed is None:

@@ -4,21 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows import math
-from tfp_flows.bijectors.flow_bijector import FlowBijector
-from tfp_flows.bijectors.parameters import (
-    check_same_event_size,
-    convert_parameters,
-    last_axis,
-)
+from tfp_flows.bijectors._declared_tensors import DeclaredTensors
 from tfp_flows.types import TensorLike
 
 __all__ = ["SymmetricConvolution"]
 
 
-class SymmetricConvolution(FlowBijector):
+class SymmetricConvolution(DeclaredTensors):
     """Symmetric convolution: `y = idct(magnitude * dct(x))`.
 
     A convolution that mirrors the signal at its ends, where
@@ -86,6 +80,8 @@ class SymmetricConvolution(FlowBijector):
         of the kernel is a free parameter, bounded and positive.
     """
 
+    _tensors = {"unconstrained_log_magnitude": 1}
+
     def __init__(
         self,
         unconstrained_log_magnitude: TensorLike,
@@ -110,32 +106,9 @@ class SymmetricConvolution(FlowBijector):
           TypeError: a `keras.Variable`, or a dtype other than float32 and
             float64.
         """
-        parameters = dict(locals())
         math.constraints.check_bound("max_log_magnitude", max_log_magnitude)
-        with tf.name_scope(name) as name:
-            converted = convert_parameters(
-                unconstrained_log_magnitude=unconstrained_log_magnitude
-            )
-            check_same_event_size(**converted)
-            (self._unconstrained_log_magnitude,) = converted.values()
-            self._max_log_magnitude = max_log_magnitude
-            super().__init__(
-                forward_min_event_ndims=1,
-                dtype=self._unconstrained_log_magnitude.dtype,
-                is_constant_jacobian=True,
-                validate_args=validate_args,
-                parameters=parameters,
-                name=name,
-            )
-
-    @classmethod
-    def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
-        del dtype  # The same for every dtype.
-        return {
-            "unconstrained_log_magnitude": tfp.util.ParameterProperties(
-                event_ndims=1
-            )
-        }
+        self._max_log_magnitude = max_log_magnitude
+        super().__init__(dict(locals()), is_constant_jacobian=True)
 
     @property
     def unconstrained_log_magnitude(self) -> Any:
@@ -147,14 +120,8 @@ class SymmetricConvolution(FlowBijector):
         """The bound on the logarithms of the magnitudes."""
         return self._max_log_magnitude
 
-    def _event_size(self) -> int | None:
-        return last_axis(self._unconstrained_log_magnitude)
-
-    def _constrained_parameters(self) -> math.symmetric.Magnitude:
-        return math.symmetric.response(
-            tf.convert_to_tensor(self._unconstrained_log_magnitude),
-            self._max_log_magnitude,
-        )
+    def _constrained(self, *tensors: tf.Tensor) -> math.symmetric.Magnitude:
+        return math.symmetric.response(tensors[0], self._max_log_magnitude)
 
     def _forward_and_log_det(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]

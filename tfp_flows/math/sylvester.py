@@ -145,15 +145,9 @@ def inverse(
         return w - linear.times(r1, tf.tanh(s))
 
     def pull_back(
-        v_bar: tf.Tensor,
-        v: tf.Tensor,
-        w: tf.Tensor,
-        r1: tf.Tensor,
-        r2: tf.Tensor,
-        b: tf.Tensor,
-        c: tf.Tensor,
-        q: tf.Tensor,
+        v_bar: tf.Tensor, v: tf.Tensor, *sources: tf.Tensor
     ) -> tf.Tensor:
+        _, r1, r2, b, _, q = sources
         g, slope = _slopes(linear.times(r2, v) + b, q)
         return _solve(
             v_bar,
@@ -164,15 +158,9 @@ def inverse(
             descending=False,
         )
 
-    def refine(
-        v: tf.Tensor,
-        w: tf.Tensor,
-        r1: tf.Tensor,
-        r2: tf.Tensor,
-        b: tf.Tensor,
-        c: tf.Tensor,
-        q: tf.Tensor,
-    ) -> tf.Tensor:
+    def refine(v: tf.Tensor, *sources: tf.Tensor) -> tf.Tensor:
+        w, r1, r2, b, _, q = sources
+
         def equation(v: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             s = linear.times(r2, v) + b
             jacobian = _matrix(r1, r2, *_slopes(s, q))
@@ -261,13 +249,9 @@ def _solve(
         return r - linear.times(left, g * linear.times(right, x))
 
     def pull_back(
-        x_bar: tf.Tensor,
-        x: tf.Tensor,
-        r: tf.Tensor,
-        left: tf.Tensor,
-        right: tf.Tensor,
-        g: tf.Tensor,
+        x_bar: tf.Tensor, x: tf.Tensor, *sources: tf.Tensor
     ) -> tf.Tensor:
+        _, left, right, g = sources
         return _solve(
             x_bar,
             tf.linalg.matrix_transpose(right),
@@ -277,14 +261,9 @@ def _solve(
             descending=not descending,
         )
 
-    def refine(
-        x: tf.Tensor,
-        r: tf.Tensor,
-        left: tf.Tensor,
-        right: tf.Tensor,
-        g: tf.Tensor,
-    ) -> tf.Tensor:
+    def refine(x: tf.Tensor, *sources: tf.Tensor) -> tf.Tensor:
         del x
+        r, left, right, g = sources
         matrix = _matrix(left, right, g, slope)
         return linear.solve_triangular(matrix, r, lower=not descending)
 
