@@ -160,12 +160,10 @@ class LatentVariableModel(CheckedModel):
 
     @contextlib.contextmanager
     def _fitting(self, num_batches: int | None) -> Iterator[None]:
+        optimizer = _inner_optimizer(getattr(self, "optimizer", None))
+        accumulated = getattr(optimizer, "gradient_accumulation_steps", None)
         updates = num_batches
         if num_batches:
-            optimizer = _inner_optimizer(getattr(self, "optimizer", None))
-            accumulated = getattr(
-                optimizer, "gradient_accumulation_steps", None
-            )
             updates = max(1, num_batches // (accumulated or 1))
         if num_batches != 0:
             self.plan_annealing(updates)
@@ -177,11 +175,8 @@ class LatentVariableModel(CheckedModel):
             self._is_fitting = False
         plan, step = self._annealing, self._num_updates()
         plan.settle(step)
-        if (
-            step
-            and getattr(plan.in_force, "num_steps", 0)
-            and (plan.anneals(step))
-        ):
+        ends = getattr(plan.in_force, "num_steps", None) is not None
+        if step and ends and plan.anneals(step):
             self._said.still_annealed(plan.in_force, step)
 
     def get_build_config(self) -> dict[str, Any] | None:

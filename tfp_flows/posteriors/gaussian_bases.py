@@ -96,7 +96,7 @@ class DiagonalBase(GaussianBase):
         self, noise: tf.Tensor, parameters: Parameters
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """See `GaussianBase`."""
-        scale = positive(parameters["unconstrained_scale"])
+        scale = self._scale(parameters)
         log_det = tf.reduce_sum(tf.math.log(scale), axis=-1)
         return (
             parameters["loc"] + scale * noise,
@@ -106,12 +106,15 @@ class DiagonalBase(GaussianBase):
     def distribution(self, parameters: Parameters) -> tfd.Distribution:
         """See `GaussianBase`."""
         return tfd.MultivariateNormalDiag(
-            parameters["loc"], positive(parameters["unconstrained_scale"])
+            parameters["loc"], self._scale(parameters)
         )
 
+    def _scale(self, parameters: Parameters) -> tf.Tensor:
+        return positive(parameters["unconstrained_scale"])
 
-class LogDiagonalBase(GaussianBase):
-    """`N(loc, diag(scale**2))`, `scale = exp(log_scale)`."""
+
+class LogDiagonalBase(DiagonalBase):
+    """The same with `scale = exp(log_scale)`."""
 
     def parameter_specs(self) -> dict[str, ParameterSpec]:
         """See `GaussianBase`."""
@@ -120,22 +123,8 @@ class LogDiagonalBase(GaussianBase):
         initial = keras.initializers.Constant(math.log(self._initial_scale))
         return {**specs, "log_scale": scale._replace(initializer=initial)}
 
-    def sample(
-        self, noise: tf.Tensor, parameters: Parameters
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `GaussianBase`."""
-        log_scale = parameters["log_scale"]
-        return (
-            parameters["loc"] + tf.exp(log_scale) * noise,
-            _standard_normal_log_prob(noise)
-            - tf.reduce_sum(log_scale, axis=-1),
-        )
-
-    def distribution(self, parameters: Parameters) -> tfd.Distribution:
-        """See `GaussianBase`."""
-        return tfd.MultivariateNormalDiag(
-            parameters["loc"], tf.exp(parameters["log_scale"])
-        )
+    def _scale(self, parameters: Parameters) -> tf.Tensor:
+        return tf.exp(parameters["log_scale"])
 
 
 class FullBase(GaussianBase):
