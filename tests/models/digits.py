@@ -25,6 +25,7 @@ def model(posterior=None, num_parameters=1, **kwargs):
         "posterior": posterior
         or FlowPosterior(LATENT_SIZE, PlanarFlow(2, seed=0)),
         "decoder": MLP([16], output_size=64 * num_parameters),
+        "annealing": None,
     }
     return DLGM(**{**parts, **kwargs})
 

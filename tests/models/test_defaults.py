@@ -12,6 +12,10 @@ from tfp_flows.models import DLGM
 from tfp_flows.posteriors import FlowPosterior
 
 
+def model_of(own, **kwargs):
+    return digits.model(own, **{"annealing": "auto", **kwargs})
+
+
 def posterior(*flows):
     return FlowPosterior(digits.LATENT_SIZE, list(flows) or None)
 
@@ -26,28 +30,20 @@ FLOWS = {
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_flows_stick_the_landing(name):
-    model = digits.model(posterior(FLOWS[name]()))
+def test_flows_are_annealed_and_stick_the_landing(name):
+    model = model_of(posterior(FLOWS[name]()))
     assert model.gradient_estimator == "sticking_the_landing"
-    several = digits.model(posterior(FLOWS[name]()), num_importance_samples=3)
+    several = model_of(posterior(FLOWS[name]()), num_importance_samples=3)
     assert several.gradient_estimator == "doubly_reparameterized"
-    is_annealed = name in ("iaf", "maf")
-    expected = (
-        schedules.KLAnnealing() if is_annealed else schedules.NoAnnealing()
-    )
-    assert model.annealing == several.annealing == expected
-
-
-def test_one_autoregressive_flow_is_enough():
-    flows = [FLOWS["planar"](), FLOWS["iaf"]()]
-    assert digits.model(posterior(*flows)).annealing == schedules.KLAnnealing()
+    assert model.annealing == schedules.KLAnnealing()
+    assert several.annealing == schedules.NoAnnealing()
 
 
 def test_a_gaussian_sticks_the_landing_too():
-    model = digits.model(posterior())
+    model = model_of(posterior())
     assert model.gradient_estimator == "sticking_the_landing"
     assert model.annealing == schedules.NoAnnealing()
-    several = digits.model(posterior(), num_importance_samples=3)
+    several = model_of(posterior(), num_importance_samples=3)
     assert several.gradient_estimator == "doubly_reparameterized"
 
 
@@ -76,11 +72,11 @@ def test_no_estimator_that_would_be_refused(num_importance_samples):
     model.train_on_batch(digits.images(10))
     assert not own.has_log_prob_gradient
     whole = OwnGradient(digits.LATENT_SIZE, FLOWS["planar"]())
-    assert digits.model(whole).gradient_estimator == "sticking_the_landing"
+    assert model_of(whole).gradient_estimator == "sticking_the_landing"
 
 
 def test_what_is_given_is_taken():
-    model = digits.model(
+    model = model_of(
         posterior(FLOWS["iaf"]()),
         annealing=None,
         gradient_estimator="reparameterized",
@@ -91,7 +87,10 @@ def test_what_is_given_is_taken():
 
 def autoregressive(**kwargs):
     return digits.compiled(
-        posterior=posterior(FLOWS["iaf"]()), run_eagerly=True, **kwargs
+        posterior=posterior(FLOWS["iaf"]()),
+        run_eagerly=True,
+        annealing="auto",
+        **kwargs,
     )
 
 
@@ -111,7 +110,9 @@ def test_auto_anneals_a_sixth_of_the_updates_of_fit():
 
 
 def test_a_schedule_set_between_two_batches_is_followed():
-    model = digits.compiled(posterior=posterior(FLOWS["iaf"]()))
+    model = digits.compiled(
+        posterior=posterior(FLOWS["iaf"]()), annealing="auto"
+    )
     model.train_on_batch(digits.images(10))
     model.annealing = "kl"
     with pytest.raises(ValueError, match=r"`num_steps`.*plan_annealing"):
@@ -152,7 +153,7 @@ OthersFlow.__module__ = "elsewhere"
 
 
 def test_flows_of_others_have_the_plain_gradient():
-    model = digits.model(posterior(FLOWS["planar"](), OthersFlow(2)))
+    model = model_of(posterior(FLOWS["planar"](), OthersFlow(2)))
     assert model.gradient_estimator == "reparameterized"
 
 
@@ -173,12 +174,14 @@ def test_auto_does_not_anneal_data_of_unknown_length():
     assert "steps_per_epoch" in said
     fit(model, 8)  # of known length, of which six updates are over
     assert model.annealing == schedules.KLAnnealing(8)
-    plain = digits.compiled(run_eagerly=True)
+    plain = digits.compiled(
+        posterior=posterior(), annealing="auto", run_eagerly=True
+    )
     assert not warned(plain, unknown)
 
 
 def test_defaults_are_saved(tmp_path):
-    model = digits.model(posterior(FLOWS["iaf"]()))
+    model = model_of(posterior(FLOWS["iaf"]()))
     model.build((None, 8, 8))
     model.save(tmp_path / "model.keras")
     assert model.get_config()["annealing"] == "auto"

@@ -4,7 +4,6 @@ README's section on defaults has the table, of `trainers/sweeps/defaults.py`.
 """
 
 from tfp_flows import schedules
-from tfp_flows.layers.autoregressive_flow import AutoregressiveFlow
 from tfp_flows.posteriors.flow_posterior import FlowPosterior
 from tfp_flows.posteriors.posterior import Posterior
 
@@ -13,11 +12,15 @@ __all__ = ["annealing", "gradient_estimator"]
 _PACKAGE = __name__.partition(".")[0]
 
 
-def annealing(posterior: Posterior) -> schedules.Annealing:
-    """KL annealing over a share of the updates for autoregressive flows."""
-    if isinstance(posterior, FlowPosterior) and any(
-        isinstance(flow, AutoregressiveFlow) for flow in posterior.flows
-    ):
+def annealing(
+    posterior: Posterior, num_importance_samples: int
+) -> schedules.Annealing:
+    """KL annealing over a share of the updates where there is a flow.
+
+    That, and one sample, is what was measured.
+    """
+    has_flow = isinstance(posterior, FlowPosterior) and posterior.flows
+    if has_flow and num_importance_samples == 1:
         return schedules.KLAnnealing()
     return schedules.NoAnnealing()
 

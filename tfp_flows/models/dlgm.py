@@ -127,9 +127,9 @@ class DLGM(LatentVariableModel):
           annealing: "joint" (Rezende & Mohamed 2015: the weight of
             `log p(x, z)`), "kl" (the weight of the KL term), a schedule of
             `tfp_flows.schedules`, or None. Default: "auto", "kl" over the
-            first sixth of the updates of `fit` for autoregressive flows; None
-            for others, outside of `fit` (see `plan_annealing`), and for data
-            sets of unknown length.
+            first sixth of the updates of `fit`; None without a flow, for
+            several samples, outside of `fit` (see `plan_annealing`), and for
+            data sets of unknown length.
           num_importance_samples: S, in training and in `evaluate`.
           gradient_estimator: "reparameterized", "sticking_the_landing" (S = 1)
             or "doubly_reparameterized". Default: "auto", the second, for S > 1

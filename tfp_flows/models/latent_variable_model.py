@@ -119,7 +119,10 @@ class LatentVariableModel(CheckedModel):
 
     @annealing.setter
     def annealing(self, value: str | schedules.Annealing | None) -> None:
-        plan = AnnealingPlan(value, defaults.annealing(self.posterior))
+        default = defaults.annealing(
+            self.posterior, self.num_importance_samples
+        )
+        plan = AnnealingPlan(value, default)
         if self._is_fitting:
             plan.plan(self._fit_updates, self._num_updates())
         self._annealing = plan

@@ -334,8 +334,8 @@ def _annealed(runs: Results) -> str:
         return ""
     return (
         "KL annealed: while training, the weight of the KL divergence rises "
-        f"from 0 to 1 over the first {_joined(lengths)} steps, the default of "
-        "autoregressive flows; their rows without it are of "
+        f"from 0 to 1 over the first {_joined(lengths)} steps, the default "
+        "where there is a flow; rows without it are of "
         "`--config.training.annealing=none`. "
     )
 

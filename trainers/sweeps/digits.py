@@ -45,6 +45,8 @@ class Cell:
         parts = [f"flow={self.flow}", *([variant] if variant else [])]
         config = digits.get_config(",".join(parts))
         config.training.seed = self.seed
+        # By default only flows are annealed; here all else is equal.
+        config.training.annealing = "none"
         return config
 
 

@@ -64,7 +64,7 @@ def test_recipe_modern_has_the_latents_of_the_paper():
     model = build.build_model(config)
     assert model.posterior.latent_size == 40
     assert num_weights(model.encoder) == 784 * 400 + 400 + 401 * 400
-    assert isinstance(model.annealing, schedules.NoAnnealing)
+    assert model.annealing == schedules.KLAnnealing(10_000)
     assert model.posterior.flows[0].effective_context_scale == 1 / 40
     assert model.gradient_estimator == "sticking_the_landing"
     optimizer = build_optimizer(config)
@@ -199,7 +199,8 @@ def test_annealing_has_the_length_that_is_given(name, kind):
 def test_annealing_is_planned_for_the_steps_of_the_config():
     for arg, name, expected in (
         ("flow=iaf,K=1", "auto", schedules.KLAnnealing(50)),
-        ("flow=planar,K=1", "auto", schedules.NoAnnealing()),
+        ("flow=planar,K=1", "auto", schedules.KLAnnealing(50)),
+        ("flow=none", "auto", schedules.NoAnnealing()),
         ("flow=planar,K=1", "kl", schedules.KLAnnealing(50)),
         ("flow=planar,K=1", "joint", schedules.JointAnnealing(10_000)),
     ):

@@ -36,6 +36,7 @@ def test_cell_config_is_that_of_the_command_line():
     config = sweep_digits.Cell("planar", 3).config()
     expected = digits.get_config("flow=planar")
     expected.training.seed = 3
+    expected.training.annealing = "none"
     assert config == expected
     assert config.evaluation.num_elbo_samples >= 64
 
