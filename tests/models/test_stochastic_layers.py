@@ -33,7 +33,7 @@ def build(**kwargs):
         prior=posteriors.FlowPosterior(
             5, layers.PlanarFlow(2, seed=2), name="prior"
         ),
-        **kwargs,
+        **{"annealing": None, **kwargs},
     )
     model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
     return model
