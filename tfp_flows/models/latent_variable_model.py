@@ -159,7 +159,9 @@ class LatentVariableModel(CheckedModel):
     def _num_updates(self) -> int:
         """How many updates there were."""
         optimizer = getattr(self, "optimizer", None)
-        return 0 if optimizer is None else int(optimizer.iterations)
+        if optimizer is None:
+            return 0
+        return int(tf.convert_to_tensor(optimizer.iterations))  # mirrored too
 
     @contextlib.contextmanager
     def _fitting(self, num_batches: int | None) -> Iterator[None]:
