@@ -39,7 +39,7 @@ def defaults(results: Results) -> str:
     datasets = list(dict.fromkeys(run["dataset"] for run in library.values()))
     flows = sorted(
         {_flow(run) for run in library.values()},
-        key=lambda flow: flow != "none",
+        key=lambda flow: (flow != "none", flow),
     )
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for flow in flows:
