@@ -62,7 +62,11 @@ def test_small_sweep_ends_with_a_table(tmp_path, monkeypatch):
     def tiny(cell, variant=None):
         flow = "flow=none" if cell.flow == "none" else "flow=planar,K=2"
         return image_runs.make_config(
-            flow, seed=cell.seed, num_steps=10, validation_steps=0
+            flow,
+            seed=cell.seed,
+            num_steps=10,
+            validation_steps=0,
+            annealing="none",
         )
 
     monkeypatch.setattr(sweep_digits.Cell, "config", tiny)
