@@ -95,6 +95,13 @@ def test_seeds_and_data_sets_are_compared_with_their_own():
     assert found[2][2:] == ["+2.00 ± 0.00 / +2.00 ± 0.00", "-"]
 
 
+def test_flows_stand_in_one_order():
+    names = ["planar", "iaf", "none", "radial", "maf", "conf"]
+    found = rows(defaults.defaults([run([1, 2, 3], name) for name in names]))
+    expected = ["none", "conf", "iaf", "maf", "planar", "radial"]
+    assert [row[0] for row in found[1:]] == expected
+
+
 def test_what_auto_stood_for_is_compared():
     annealed = {"name": "KLAnnealing", "num_steps": 100, "initial": 0.0}
     table = defaults.defaults(
