@@ -22,8 +22,7 @@ __all__ = [
     "check_config",
 ]
 
-_ANNEALINGS: dict[str, Callable[[int | None], schedules.Annealing | str]] = {
-    "auto": lambda _: "auto",
+_ANNEALINGS: dict[str, Callable[[int | None], schedules.Annealing]] = {
     "none": lambda _: schedules.NoAnnealing(),
     "joint": schedules.JointAnnealing,
     "kl": schedules.KLAnnealing,

@@ -243,7 +243,7 @@ def test_annealing_that_outlasts_training_is_named(
         ("posterior.base", "block", "one of diagonal, .*, full; got 'block'"),
         ("posterior.flow", "nice", "one of none, planar, .*; got 'nice'"),
         ("posterior.num_flow_steps", 0, "at least 1; got 0"),
-        ("training.annealing", "cyclic", "one of auto, .*; got 'cyclic'"),
+        ("training.annealing", "cyclic", "one of auto, none, .*; got 'cyclic'"),
         ("training.annealing_steps", 0, "at least 1; got 0"),
         ("training.annealing_steps", 9, "with .* kl or joint, .*; got 9"),
         ("training.gradient_estimator", "score", "one of auto, .* got 'score'"),
