@@ -15,7 +15,6 @@ import argparse
 import dataclasses
 import math
 import os
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -23,10 +22,8 @@ from ml_collections import config_dict
 
 from configs import digits, fashion_mnist, mnist
 from configs.flows import FLOWS
-from trainers.images import build
-from trainers.images import keep as keep_results
-from trainers.runs import command_line, errors
-from trainers.sweeps.run_missing import run_missing
+from trainers.runs import command_line
+from trainers.sweeps.run_images import run_images
 
 __all__ = ["DATASETS", "STEPS", "Cell", "cells", "main"]
 
@@ -179,11 +176,6 @@ def _settings() -> Iterator[dict[str, Any]]:
     yield {**chosen["sylvester_orthogonal"], "scale": "1_sqrtK"}
 
 
-def _keep(workdir: str, results: str, found: Any) -> None:
-    del found  # read again, from the workdir
-    keep_results.keep(workdir, results, figures=())
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line: see the module's docstring."""
     parser = argparse.ArgumentParser(
@@ -198,24 +190,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--variant", choices=("runlocal",), help="tiny runs, to try it out")
     arguments = parser.parse_args(argv)
     command_line.set_up_log()
-    todo = list(cells(arguments.datasets))
-    try:
-        for cell in todo:
-            build.check_config(cell.config(arguments.variant))
-        run_missing(
-            todo,
-            workdir=arguments.workdir,
-            results=arguments.results,
-            variant=arguments.variant,
-            data_dir=arguments.data_dir,
-            keep=_keep,
-        )
-    except (
-        errors.InputError,
-        errors.NonFiniteError,
-        errors.StorageError,
-    ) as error:
-        sys.exit(f"error: {error}")
+    run_images(list(cells(arguments.datasets)), arguments)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,13 @@ alone, interrupted ones are continued.
 import argparse
 import dataclasses
 import itertools
-import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from ml_collections import config_dict
 
 from configs import digits, image_defaults
-from trainers.images import build
-from trainers.images import keep as keep_results
-from trainers.runs import command_line, errors
-from trainers.sweeps.run_missing import run_missing
+from trainers.runs import command_line
+from trainers.sweeps.run_images import run_images
 
 __all__ = ["Cell", "cells", "main"]
 
@@ -56,11 +52,6 @@ def cells(flows: Sequence[str], seeds: Sequence[int]) -> Iterator[Cell]:
         yield Cell(flow, seed)
 
 
-def _keep(workdir: str, results: str, found: Any) -> None:
-    del found  # read again, from the workdir
-    keep_results.keep(workdir, results, figures=())
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line: see the module's docstring."""
     parser = argparse.ArgumentParser(
@@ -80,23 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--variant", choices=("runlocal",), help="tiny runs, to try it out")
     arguments = parser.parse_args(argv)
     command_line.set_up_log()
-    todo = list(cells(arguments.flows, arguments.seeds))
-    try:
-        for cell in todo:
-            build.check_config(cell.config(arguments.variant))
-        run_missing(
-            todo,
-            workdir=arguments.workdir,
-            results=arguments.results,
-            variant=arguments.variant,
-            keep=_keep,
-        )
-    except (
-        errors.InputError,
-        errors.NonFiniteError,
-        errors.StorageError,
-    ) as error:
-        sys.exit(f"error: {error}")
+    run_images(list(cells(arguments.flows, arguments.seeds)), arguments)
 
 
 if __name__ == "__main__":
