@@ -1,5 +1,7 @@
 """Products of matrices and points, and triangular systems."""
 
+import string
+
 import tensorflow as tf
 
 from tfp_flows._tfp import ps
@@ -34,6 +36,10 @@ def times(
     elif is_one(x.shape[:-1]):
         point = tf.reshape(x, [-1])
         y = tf.tensordot(matrix, point, [[-2 if transpose else -1], [0]])
+    elif matrix.shape[:-2].is_fully_defined() and (
+        x.shape[:-1].is_fully_defined()
+    ):
+        return _product_of_known_batches(matrix, x, transpose)
     else:
         # The point is a row, on the left: a float32 matrix `[B, 1, N, D]`
         # there, times a column `[D, 1]`, is wrong or ends the process (a fault
@@ -46,6 +52,39 @@ def times(
         ones = ps.ones([missing], tf.int32)
         y = tf.reshape(y, ps.concat([ones, ps.shape(y)], axis=0))
     return y
+
+
+def _product_of_known_batches(
+    matrix: tf.Tensor, x: tf.Tensor, transpose: bool
+) -> tf.Tensor:
+    """`times`, every axis by its name.
+
+    Nothing is broadcast: tf.matmul sums over axes that it broadcasts by a shape
+    computed in the graph, and XLA compiles no second derivative of that in a
+    loop.
+    """
+    shape = tf.broadcast_static_shape(matrix.shape[:-2], x.shape[:-1])
+    *letters, row, column = string.ascii_letters[: shape.rank + 2]
+    matrix, of_matrix = _named_batch(matrix, 2, letters)
+    x, of_x = _named_batch(x, 1, letters)
+    sides = column + row if transpose else row + column
+    batch = [letter for letter in letters if letter in of_matrix + of_x]
+    y = tf.einsum(
+        f"{of_matrix}{sides},{of_x}{column}->{''.join(batch)}{row}", matrix, x
+    )
+    return tf.reshape(y, [*shape, ps.shape(y)[-1]])
+
+
+def _named_batch(
+    x: tf.Tensor, event_ndims: int, letters: list[str]
+) -> tuple[tf.Tensor, str]:
+    """`x` without batch axes of size one, and the names of the others."""
+    batch = x.shape[:-event_ndims]
+    names = letters[len(letters) - batch.rank :]
+    kept = [i for i, size in enumerate(batch) if size != 1]
+    event = ps.shape(x)[-event_ndims:]
+    x = tf.reshape(x, ps.concat([[batch[i] for i in kept], event], axis=0))
+    return x, "".join(names[i] for i in kept)
 
 
 def solve_triangular(
