@@ -72,7 +72,8 @@ def _says(text, error=ValueError):
     ("flow", "base"),
     [
         *itertools.product(
-            ["none", "mixed"], ["diagonal", "log_diagonal", "low_rank", "full"]
+            ["none", "mixed"],
+            ["diagonal", "log_diagonal", "low_rank", "full", "fixed"],
         ),
         ("catalogue", "diagonal"),
     ],
@@ -81,7 +82,8 @@ def test_log_prob_of_samples_is_that_of_the_distribution(flow, base):
     posterior = _posterior(flow, base)
     context = _context()
     distribution = posterior.distribution(context)
-    assert distribution.batch_shape == [B]
+    is_fixed = (flow, base) == ("none", "fixed")
+    assert distribution.batch_shape == ([] if is_fixed else [B])
     assert distribution.event_shape == [D]
     for sample_shape, leading in (((), []), (4, [4]), ((2, 3), [2, 3])):
         z, log_prob = posterior.sample_and_log_prob(context, sample_shape, 1)
@@ -114,7 +116,7 @@ def _softplus(x):
 
 
 def _covariance(base, parameters):
-    if base == "log_diagonal":
+    if base in ("log_diagonal", "fixed"):
         return np.diag(np.exp(2.0 * parameters["log_scale"].numpy()))
     scale = _softplus(parameters["unconstrained_scale"].numpy())
     if base == "diagonal":
@@ -128,14 +130,16 @@ def _covariance(base, parameters):
 
 
 @pytest.mark.parametrize(
-    "base", ["diagonal", "log_diagonal", "low_rank", "full"]
+    "base", ["diagonal", "log_diagonal", "low_rank", "full", "fixed"]
 )
 def test_bases_against_scipy(base):
     posterior = _posterior("none", base, shape=None)
+    assert bool(posterior.trainable_weights) == (base != "fixed")
     parameters = posterior.parameters()["base"]
     covariance = _covariance(base, parameters)
     gaussian = stats.multivariate_normal(parameters["loc"], covariance)
-    assert np.abs(covariance).min() > 0.01 or "diagonal" in base
+    is_diagonal = "diagonal" in base or base == "fixed"
+    assert np.abs(covariance).min() > 0.01 or is_diagonal
     z, log_prob = posterior.sample_and_log_prob(sample_shape=4000, seed=3)
     np.testing.assert_allclose(log_prob, gaussian.logpdf(z), rtol=1e-9)
     distribution = posterior.distribution()

@@ -180,11 +180,14 @@ def test_base_is_abstract():
 
 def test_no_density_is_said_with_the_bound_to_use():
     posterior = _built("auxiliary")
-    with pytest.raises(
-        NotImplementedError,
-        match="`AuxiliaryPosterior` has no density.*`log_marginal_likelihood`",
-    ):
-        posterior.make_distribution(posterior.parameters(_random(B, C)))
+    context = _random(B, C)
+    for ask in (posterior.distribution, lambda c: posterior.log_prob(X, c)):
+        with pytest.raises(
+            NotImplementedError,
+            match="`AuxiliaryPosterior` has no density.*"
+            "integral over auxiliary variables.*`log_marginal_likelihood`",
+        ):
+            ask(context)
 
 
 # In a model.
@@ -204,16 +207,20 @@ def test_protocol_is_enough_for_a_model(estimator, tmp_path):
     )
     model.build((None, 8, 8))
     before = {w.path: w.numpy() for w in model.trainable_weights}
-    start = model.evaluate(x, verbose=0, return_dict=True)["elbo"]
+    start = model.evaluate(x, verbose=0, return_dict=True)
+    assert {"auxiliary_elbo", "auxiliary_kl"} < set(start)
+    assert not {"elbo", "kl"} & set(start)
+    start = start["auxiliary_elbo"]
     model.fit(x, batch_size=20, epochs=5, verbose=0)
     for weight in model.trainable_weights:
         assert np.any(weight.numpy() != before[weight.path]), weight.path
     terms = model.bounds(x, 50)
-    assert terms["elbo"].mean() > start + 5.0
+    bound = terms["auxiliary_elbo"].mean()
+    assert bound > start + 5.0
     estimate = model.log_marginal_likelihood(
         x, 50, verbose=0, jit_compile=False
     )
-    assert terms["elbo"].mean() < estimate.mean < terms["elbo"].mean() + 5.0
+    assert bound < estimate.mean < bound + 5.0
     assert model.posterior_mean(x).shape == (200, 3)
     assert model.reconstruct(x).shape == model.predict(x, verbose=0).shape
     with pytest.raises(NotImplementedError, match="`AuxiliaryPosterior` has"):

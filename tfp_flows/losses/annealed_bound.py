@@ -1,6 +1,6 @@
 """The bound that a latent variable model is trained on, and its gradient."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -19,31 +19,27 @@ class LogTerms(NamedTuple):
     """Log densities of S samples for B examples, each `[S, B]`, in nats.
 
     `log_posterior` is minus the samples' log weight: log q(z|x), or with
-    auxiliary variables u `log q(z, u|x) - log r(u|z, x)`.
+    auxiliary variables u `log q(z, u|x) - log r(u|z, x)`. `diagnostics` are
+    what the posterior says of the samples, by name.
     """
 
     log_likelihood: tf.Tensor
     log_prior: tf.Tensor
     log_posterior: tf.Tensor
+    diagnostics: Mapping[str, tf.Tensor] = {}
 
     @property
     def log_weights(self) -> tf.Tensor:
         """`log p(x, z) - log_posterior`, not annealed."""
-        return bounds.annealed_log_weights(*self)
+        return bounds.annealed_log_weights(*self[:3])
 
 
 class _Posterior(Protocol):
     """The part of `posteriors.Posterior` that a bound needs."""
 
-    def sample_and_log_weight(
-        self,
-        standard_normal: tf.Tensor,
-        parameters: Any,
-        *,
-        log_joint: Callable[[tf.Tensor], tf.Tensor] | None,
-        score: bool,
-        through: Callable[[tf.Tensor], tf.Tensor],
-    ) -> tuple[tf.Tensor, tf.Tensor]: ...
+    def sample_with_diagnostics(
+        self, standard_normal: tf.Tensor, parameters: Any, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]: ...
 
 
 def annealed_bound(
@@ -82,15 +78,15 @@ def annealed_bound(
     """
     scale = GradientScale()
     is_doubly = estimator == "doubly_reparameterized"
-    z, log_weight = posterior.sample_and_log_weight(
+    z, log_weight, diagnostics = posterior.sample_with_diagnostics(
         standard_normal,
         parameters,
         log_joint=lambda z: tf.add(*log_joint(z)),
         score=estimator == "reparameterized",
         through=scale if is_doubly else tf.identity,
     )
-    terms = LogTerms(*log_joint(z), -log_weight)
-    log_weights = bounds.annealed_log_weights(*terms, annealing=weights)
+    terms = LogTerms(*log_joint(z), -log_weight, diagnostics)
+    log_weights = bounds.annealed_log_weights(*terms[:3], annealing=weights)
     if is_doubly:
         scale.set(doubly_reparameterized_factor(log_weights, weights[2]))
     return bounds.importance_weighted_bound(log_weights), terms

@@ -28,6 +28,10 @@ class SampledModel(Protocol):
     jit_compile: bool
     compiled_functions: dict[Any, Any]
 
+    @property
+    def bound_names(self) -> tuple[str, str]:
+        """Of the bound, and of its KL term."""
+
     def encode(self, x: tf.Tensor) -> Parameters:
         """The posterior's parameters for images `[B, *event_shape]`."""
 
@@ -137,7 +141,7 @@ def bounds(
     jit_compile: bool | str = "auto",
     verbose: str | int = 0,
 ) -> dict[str, np.ndarray]:
-    """The ELBO of every image and its two parts, as means over samples.
+    """The bound of every image and its two parts, as means over samples.
 
     Args:
       model: as of `estimate`; the noise depends on `num_samples`, `seed` and
@@ -150,7 +154,8 @@ def bounds(
       verbose: as of `estimate`. Default: 0, no progress bar.
 
     Returns:
-      `elbo`, `kl` and `reconstruction`, each `[N]`, in nats.
+      The bound, its KL term (by the model's `bound_names`) and
+      "reconstruction", each `[N]`, in nats.
 
     Raises:
       ValueError: a number is not a positive integer, or `seed` is out of range.
@@ -174,9 +179,10 @@ def bounds(
             verbose=verbose,
         )
     )
+    bound_name, kl_name = model.bound_names
     return {
-        "elbo": reconstruction - kl,
-        "kl": kl,
+        bound_name: reconstruction - kl,
+        kl_name: kl,
         "reconstruction": reconstruction,
     }
 

@@ -53,8 +53,20 @@ class LatentVariableModel(CheckedModel):
         self.__dict__["compiled_functions"] = {}
         self._init_checked_inputs()
 
+    @property
+    def bound_names(self) -> tuple[str, str]:
+        """What the bound and its KL term are called, in metrics and `bounds`.
+
+        "elbo" and "kl"; where the posterior has no density, "auxiliary_elbo",
+        a lower bound on the ELBO, and "auxiliary_kl", an upper one on the KL.
+        """
+        if self.posterior.has_density:
+            return "elbo", "kl"
+        return "auxiliary_elbo", "auxiliary_kl"
+
     def _metric_names(self) -> list[str]:
-        names = ["elbo", "kl", "reconstruction"]
+        names = [*self.bound_names, "reconstruction"]
+        names.extend(self.posterior.diagnostic_names)
         if self.num_importance_samples > 1:
             names.append(f"iwae_{self.num_importance_samples}")
         return names
@@ -342,11 +354,16 @@ class LatentVariableModel(CheckedModel):
         batch: replicas.GlobalBatch,
     ) -> dict[str, tf.Tensor]:
         """Adds the global batch on every replica; returns what is logged."""
-        kl = terms.log_posterior - terms.log_prior
+        bound_name, kl_name = self.bound_names
+        per_sample = {
+            bound_name: terms.log_weights,
+            kl_name: terms.log_posterior - terms.log_prior,
+            "reconstruction": terms.log_likelihood,
+            **terms.diagnostics,
+        }
         per_example = {
-            "elbo": losses.elbo(*terms),
-            "kl": tf.reduce_mean(kl, axis=0),
-            "reconstruction": tf.reduce_mean(terms.log_likelihood, axis=0),
+            name: tf.reduce_mean(values, axis=0)
+            for name, values in per_sample.items()
         }
         if self.num_importance_samples > 1:
             per_example[f"iwae_{self.num_importance_samples}"] = (
@@ -391,7 +408,7 @@ class LatentVariableModel(CheckedModel):
     def bounds(
         self, x: Any, num_samples: int, **kwargs: Any
     ) -> dict[str, np.ndarray]:
-        """`elbo`, `kl` and `reconstruction` of each image, in nats.
+        """Bound, KL term and reconstruction of each image, in nats.
 
         See `tfp_flows.models.importance_sampling.bounds`. Two models of one
         seed are compared on the same noise.
@@ -403,7 +420,7 @@ class LatentVariableModel(CheckedModel):
           **kwargs: others of `importance_sampling.bounds`.
 
         Returns:
-          Arrays `[N]`.
+          Arrays `[N]`, by `bound_names` and "reconstruction".
 
         Raises:
           ValueError: the model is not built, it cannot take the images, or an

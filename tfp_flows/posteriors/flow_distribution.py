@@ -72,8 +72,8 @@ class FlowDistribution(keras.layers.Layer):
             Default: None, `q` is Gaussian.
           base: covariance of the Gaussian: "diagonal", "log_diagonal" (the
             same, with the logarithm of the scale for a weight, not its inverse
-            softplus), "low_rank" (diagonal plus a matrix of rank `rank`) or
-            "full".
+            softplus), "low_rank" (diagonal plus a matrix of rank `rank`),
+            "full", or "fixed": `N(0, initial_scale**2 I)`, never trained.
           rank: of "low_rank".
           amortized: whether the Gaussian's parameters depend on a context.
             Default: None, they do if the layer is built with one.

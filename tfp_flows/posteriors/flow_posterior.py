@@ -19,6 +19,8 @@ from tfp_flows.schedules import Annealing
 
 __all__ = ["FlowPosterior"]
 
+_PACKAGE = __name__.partition(".")[0]
+
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class FlowPosterior(FlowDistribution, Posterior):
@@ -169,6 +171,15 @@ class FlowPosterior(FlowDistribution, Posterior):
         called = [self._num_evaluated] if self._has_been_called else []
         return [*super().metrics, *called]
 
+    @property
+    def can_leave_out_score(self) -> bool:
+        """Whether its class and its flows give the gradient that this takes.
+
+        Of flow layers of other packages the inverse may be missing, or have no
+        gradient.
+        """
+        return self.has_log_prob_gradient and all(map(is_own, self.flows))
+
     def sample_and_log_weight(
         self,
         standard_normal: tf.Tensor,
@@ -261,3 +272,8 @@ class FlowPosterior(FlowDistribution, Posterior):
             "prior": prior and keras.saving.deserialize_keras_object(prior),
         }
         return super().from_config({**config, **given})
+
+
+def is_own(flow: FlowLayer) -> bool:
+    """Whether it is a flow layer of this package."""
+    return type(flow).__module__.partition(".")[0] == _PACKAGE

@@ -127,6 +127,17 @@ class LogDiagonalBase(DiagonalBase):
         return tf.exp(parameters["log_scale"])
 
 
+class FixedBase(LogDiagonalBase):
+    """`N(0, initial_scale**2 I)`: nothing of it is trained or amortized."""
+
+    def parameter_specs(self) -> dict[str, ParameterSpec]:
+        """See `GaussianBase`."""
+        return {
+            name: spec._replace(context_initializer=None, trainable=False)
+            for name, spec in super().parameter_specs().items()
+        }
+
+
 class FullBase(GaussianBase):
     """`N(loc, L @ L.T)`, L lower triangular with positive diagonal.
 
@@ -232,7 +243,7 @@ class LowRankBase(GaussianBase):
         )
 
 
-BASES = ("diagonal", "log_diagonal", "low_rank", "full")
+BASES = ("diagonal", "log_diagonal", "low_rank", "full", "fixed")
 
 
 def get(
@@ -249,6 +260,8 @@ def get(
         return LogDiagonalBase(latent_size, initial_scale)
     if base == "full":
         return FullBase(latent_size, initial_scale)
+    if base == "fixed":
+        return FixedBase(latent_size, initial_scale)
     if base == "low_rank":
         if not is_positive_integer(rank) or rank > latent_size:
             raise ValueError(

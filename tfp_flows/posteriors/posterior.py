@@ -1,13 +1,14 @@
 """What a model asks of a posterior: samples, and what they weigh."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.layers import FlowLayer
 from tfp_flows.math import noise
 from tfp_flows.types import TensorLike
 
@@ -35,9 +36,21 @@ class Posterior(keras.layers.Layer, abc.ABC):
 
     A subclass sets `latent_size`, defines `noise_size`, `parameters` and
     `sample_and_log_weight`, and `make_distribution` if its density is known.
+    One that can say how a sample went defines `sample_with_diagnostics` too,
+    and names what it says in `diagnostic_names`: a model's metrics.
     """
 
     latent_size: int
+    flows: Sequence[FlowLayer] = ()
+    diagnostic_names: tuple[str, ...] = ()
+    # What the error says where there is no density.
+    _integrated_out = "auxiliary variables"
+    _bound_on_density = ""
+
+    @property
+    def has_density(self) -> bool:
+        """Whether q(z | context) can be evaluated: `make_distribution` is."""
+        return type(self).make_distribution is not Posterior.make_distribution
 
     @property
     @abc.abstractmethod
@@ -74,6 +87,20 @@ class Posterior(keras.layers.Layer, abc.ABC):
           z, `[S, B, D]`, and log weights `[S, B]`, in nats.
         """
 
+    @property
+    def can_leave_out_score(self) -> bool:
+        """Whether `score=False` works: then models take it by default."""
+        return False
+
+    def sample_with_diagnostics(
+        self, standard_normal: tf.Tensor, parameters: Parameters, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
+        """`sample_and_log_weight`, and `[S, B]` for each `diagnostic_names`."""
+        z, log_weight = self.sample_and_log_weight(
+            standard_normal, parameters, **kwargs
+        )
+        return z, log_weight, {}
+
     def make_distribution(self, parameters: Parameters) -> tfd.Distribution:
         """q(z | context), of parameters as `parameters()` returns them.
 
@@ -83,10 +110,38 @@ class Posterior(keras.layers.Layer, abc.ABC):
         del parameters
         raise NotImplementedError(
             f"`{type(self).__name__}` has no density of z that could be "
-            "evaluated; `sample_and_log_weight` gives log weights, whose "
-            "average with `log p(x, z)` is a bound on `log p(x)`: a DLGM's "
-            "`bounds` and `log_marginal_likelihood`."
+            f"evaluated: it is an integral over {self._integrated_out}. "
+            "`sample_and_log_weight` gives log weights, whose average with "
+            "`log p(x, z)` is a bound on `log p(x)`: a DLGM's `bounds` and "
+            f"`log_marginal_likelihood`{self._bound_on_density}."
         )
+
+    def distribution(
+        self, context: tf.Tensor | None = None
+    ) -> tfd.Distribution:
+        """q(z | context).
+
+        Args:
+          context: `[B, C]`, or None if nothing is amortized.
+
+        Raises:
+          NotImplementedError: its density is not known.
+        """
+        return self.make_distribution(self.parameters(context))
+
+    def log_prob(
+        self, z: tf.Tensor, context: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """`log q(z | context)`, in nats, at any points.
+
+        Args:
+          z: `[..., B, D]`; `[..., D]` where nothing is amortized.
+          context: `[B, C]`, or None if nothing is amortized.
+
+        Raises:
+          NotImplementedError: its density is not known.
+        """
+        return self.distribution(context).log_prob(z)
 
     def noise(
         self,
