@@ -9,13 +9,14 @@ for the annealing of NICE.
         --config=configs/energy_2d.py:target=u1,flow=planar,K=32
 
 The argument: `target=u1|u2|u3|u4`, `flow=planar|radial|nice_ortho|nice_perm`,
-`K=<flow steps>` and `runlocal` (a few hundred steps, under a minute, to see
-that all works).
+`K=<flow steps>`, `posterior=flow|cif|hamiltonian|langevin` (of which the flow
+is a part, see `configs/posteriors.py`) and `runlocal` (a few hundred steps,
+under a minute, to see that all works).
 """
 
 from ml_collections import config_dict
 
-from configs import variants
+from configs import posteriors, variants
 
 TARGETS = ("u1", "u2", "u3", "u4")
 FLOWS = ("planar", "radial", "nice_ortho", "nice_perm")
@@ -25,7 +26,11 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     """Returns the configuration, with the variant that `arg` names."""
     variant = variants.parse_variant(
         arg,
-        choices={"target": TARGETS, "flow": FLOWS},
+        choices={
+            "target": TARGETS,
+            "flow": FLOWS,
+            "posterior": posteriors.POSTERIORS,
+        },
         positive_ints=("K",),
         switches=("runlocal",),
     )
@@ -44,12 +49,16 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     # of Dinh et al. are of relu, here also the cheapest.
     config.posterior.conditioner_hidden_units = (64, 64)
     config.posterior.conditioner_activation = "relu"
+    config.posterior.base = "log_diagonal"  # covariance of q_0
     config.posterior.initial_scale = 1.0  # sd of q_0, learned, at the start
+    posteriors.add_settings(config.posterior, variant.get("posterior", "flow"))
 
     config.training = config_dict.ConfigDict()
     config.training.seed = 0  # of the initial weights and of all noise
     config.training.num_steps = 20_000  # optimizer steps
     config.training.num_samples = 256  # fresh samples a step
+    # reparameterized|sticking_the_landing
+    config.training.gradient_estimator = "reparameterized"
     # Joint annealing, as in the paper; 32 couplings lose a mode of U1 without.
     config.training.annealing_steps = 0
     if config.posterior.flow.startswith("nice"):
@@ -70,6 +79,10 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     config.evaluation = config_dict.ConfigDict()
     config.evaluation.num_samples = 200_000  # s.e. 1e-4 to 2e-2 nats
     config.evaluation.batch_size = 20_000  # samples at once: bounds the memory
+    # Of u, for each z, in the bounds on the density of a CIF.
+    config.evaluation.num_auxiliary_samples = 100
+    config.evaluation.auxiliary_batch_size = 1_000  # z at once in these
+    config.evaluation.num_bins = 100  # of a histogram, along a side
     config.evaluation.grid_size = 300  # pixels along a side of the figure
     config.evaluation.half_width = 5.0  # of the square that figures show
 
@@ -81,5 +94,6 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
         config.training.checkpoint_steps = 250
         config.optimizer.warmup_steps = 50
         config.evaluation.num_samples = 20_000
+        config.evaluation.num_auxiliary_samples = 10
         config.evaluation.grid_size = 100
     return config

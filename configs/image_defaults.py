@@ -20,7 +20,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from configs import flows, variants
+from configs import flows, posteriors, variants
 
 FLOWS = ("none", *flows.FLOWS)
 RECIPES = ("modern", "paper")
@@ -106,9 +106,11 @@ def _modern(dataset: str) -> config_dict.ConfigDict:
 
     config.posterior = config_dict.ConfigDict()
     config.posterior.base = "diagonal"  # covariance of q_0
+    config.posterior.initial_scale = 1.0  # its sd at the start
     config.posterior.flow = "planar"  # see FLOWS
     config.posterior.num_flow_steps = 40  # K; 0 without a flow
     _add_flow_settings(config.posterior)
+    posteriors.add_settings(config.posterior, "flow")
     # Slows the learning of the amortized part of the flow's parameters. None:
     # the library's default, by flow and K, see `layers.FlowLayer`.
     config.posterior.context_scale = config_dict.placeholder(float)

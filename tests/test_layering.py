@@ -31,7 +31,8 @@ POSTERIORS = LAYERS | {
 MODELS = POSTERIORS | {"likelihoods", "models", "targets"}
 # The life of a run, and what all rooms of `trainers` may build on.
 RUNS = {"trainers", "trainers.runs"}
-ROOM = MODELS | RUNS | {"configs", "tfp_flows", "trainers.flows"}
+MAKING = {"trainers.checks", "trainers.flows", "trainers.posterior_layers"}
+ROOM = MODELS | RUNS | MAKING | {"configs", "tfp_flows"}
 ROOMS = {"trainers.energies", "trainers.images", "trainers.posteriors"}
 RUN = ROOM | ROOMS
 RIGHTMOST = RUN | {"testing", "trainers.report", "trainers.run"}
@@ -59,7 +60,10 @@ MAY_IMPORT = {
     "configs": set(),
     "trainers": RUNS,
     "trainers.runs": RUNS,
+    "trainers.checks": MODELS | RUNS | {"configs", "tfp_flows"},
     "trainers.flows": MODELS | {"configs", "tfp_flows", "trainers"},
+    "trainers.posterior_layers": MODELS
+    | {"configs", "tfp_flows", "trainers", "trainers.flows"},
     **dict.fromkeys(ROOMS, ROOM),
     "trainers.report": {"trainers", "configs"},
     "trainers.run": RUN,

@@ -1,18 +1,23 @@
-"""Tests of the two-dimensional energies."""
+"""Tests of the two-dimensional targets."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 
 from tfp_flows import targets
 
-NAMES = ("u1", "u2", "u3", "u4")
+ENERGIES = ("u1", "u2", "u3", "u4")
+MIXTURES = ("mog9", "mog16")
+NAMES = (*ENERGIES, *MIXTURES)
 # ln Z as other people computed it, to four digits.
 PUBLISHED_LOG_NORMALIZERS = {
     "u1": 1.8775,
     "u2": 2.1130,
     "u3": 2.6726,
     "u4": 2.7248,
+    "mog9": 0.0,
+    "mog16": 0.0,
 }
 
 
@@ -55,7 +60,7 @@ def test_log_normalizer_matches_quadrature(name):
     assert abs(log_normalizer - PUBLISHED_LOG_NORMALIZERS[name]) < 1e-3
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENERGIES)
 def test_energy_equals_the_papers_table(name):
     z = np.random.default_rng(1).uniform(-3.0, 3.0, [50, 2])
     expected = -energy_by_hand(name, z[:, 0], z[:, 1])
@@ -63,7 +68,7 @@ def test_energy_equals_the_papers_table(name):
     np.testing.assert_allclose(actual, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENERGIES)
 def test_window_is_added_outside_the_square_only(name):
     target = targets.get(name)
     z = np.array([[4.0, -4.0], [-4.3, 1.0], [4.2, -4.1]])
@@ -72,6 +77,30 @@ def test_window_is_added_outside_the_square_only(name):
     expected = plain - window if name != "u1" else plain
     actual = target.unnormalized_log_prob(tf.constant(z))
     np.testing.assert_allclose(actual, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("name", "num_modes"), [("mog9", 9), ("mog16", 16)])
+def test_mixture_is_that_of_equal_gaussians_at_its_modes(name, num_modes):
+    target = targets.get(name)
+    modes = np.array(target.modes)
+    assert modes.shape == (num_modes, 2)
+    side = np.sqrt(num_modes)
+    lattice = np.linspace(-(side - 1), side - 1, int(side))
+    expected = {(x, y) for x in lattice for y in lattice}
+    assert set(map(tuple, modes)) == expected
+    z = np.random.default_rng(1).normal(scale=2.0, size=[50, 2])
+    density = np.mean(
+        [stats.multivariate_normal(m, 0.25**2).pdf(z) for m in modes], axis=0
+    )
+    np.testing.assert_allclose(
+        target.log_prob(tf.constant(z)), np.log(density), rtol=1e-12
+    )
+    assert target.mode_scale == 0.25
+
+
+@pytest.mark.parametrize("name", ENERGIES)
+def test_energies_have_no_list_of_modes(name):
+    assert targets.get(name).modes == ()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -133,7 +162,7 @@ def test_names_lists_what_get_knows():
 
 def test_unknown_name_is_refused_with_the_list_of_the_known():
     with pytest.raises(
-        ValueError, match="must be one of u1, u2, u3, u4; got 'u5'"
+        ValueError, match="must be one of u1, u2, .*, mog16; got 'u5'"
     ):
         targets.get("u5")
 

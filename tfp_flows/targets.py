@@ -1,7 +1,7 @@
-"""Four two-dimensional energies that flows are fitted to, with their ln Z.
+"""Two-dimensional densities that flows are fitted to, with their ln Z.
 
-The densities are proportional to `exp(-U(z))`, with the `U` of Rezende and
-Mohamed (2015), Table 1:
+Four are proportional to `exp(-U(z))`, with the `U` of Rezende and Mohamed
+(2015), Table 1:
 
 * `u1`: a ring of radius 2, cut into two half moons;
 * `u2`: a sine wave;
@@ -19,12 +19,25 @@ zero inside the square `[-4, 4]**2` and a narrow Gaussian edge around it. It is
 no part of the paper. `log_normalizer` is ln Z of the density as it stands here,
 window included, so `KL(q || p) = E_q[ln q - ln p~] + ln Z` is exact.
 
+Two are equal mixtures of Gaussians of standard deviation 1/4 on a square
+lattice of spacing 2, those of Caterini et al. (2021), and normalised (ln Z is
+0):
+
+* `mog9`: 3 by 3 modes, from -2 to 2;
+* `mog16`: 4 by 4 modes, from -3 to 3.
+
+A perfect fit to all but m of n modes has a divergence of `ln(n / (n - m))`.
+
 References:
 1. D. J. Rezende and S. Mohamed. Variational Inference with Normalizing Flows.
    ICML 2015. https://arxiv.org/abs/1505.05770
+2. A. L. Caterini, R. Cornish, D. Sejdinovic and A. Doucet. Variational
+   Inference with Continuously-Indexed Normalizing Flows. UAI 2021.
+   https://arxiv.org/abs/2007.05426
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 
@@ -36,6 +49,9 @@ __all__ = ["Target", "get", "names"]
 
 _WINDOW_HALF_WIDTH = 4.0
 _WINDOW_SCALE = 0.1
+_MODE_SCALE = 0.25
+
+Modes = tuple[tuple[float, float], ...]
 
 
 def _gaussian(x: tf.Tensor, scale: float) -> tf.Tensor:
@@ -121,6 +137,8 @@ class Target:
       log_density: `-U(z)` before any window, `[..., 2]` to `[...]`.
       log_normalizer: ln of the integral of `exp(unnormalized_log_prob(z))`.
       windowed: whether the window of the module's docstring is added.
+      modes: the means of a mixture's components; none for the energies.
+      mode_scale: their standard deviation; None for the energies.
     """
 
     name: str
@@ -129,6 +147,8 @@ class Target:
     )
     log_normalizer: float
     windowed: bool
+    modes: Modes = ()
+    mode_scale: float | None = None
 
     @property
     def event_shape(self) -> tf.TensorShape:
@@ -162,6 +182,20 @@ class Target:
         return self.unnormalized_log_prob(z) - self.log_normalizer
 
 
+def _mixture(name: str, modes_per_side: int) -> Target:
+    """Equal Gaussians on a square lattice of spacing 2 around the origin."""
+    side = [2.0 * i - (modes_per_side - 1) for i in range(modes_per_side)]
+    modes = tuple(itertools.product(side, side))
+    log_constant = math.log(len(modes) * 2.0 * math.pi * _MODE_SCALE**2)
+
+    def log_density(z: tf.Tensor) -> tf.Tensor:
+        difference = z[..., tf.newaxis, :] - tf.constant(modes, z.dtype)
+        bumps = tf.reduce_sum(_gaussian(difference, _MODE_SCALE), axis=-1)
+        return tf.reduce_logsumexp(bumps, axis=-1) - log_constant
+
+    return Target(name, log_density, 0.0, False, modes, _MODE_SCALE)
+
+
 # ln Z by Gauss-Legendre quadrature in float64, converged to all digits shown
 # (tests/test_targets.py computes them again).
 _TARGETS = {
@@ -171,6 +205,8 @@ _TARGETS = {
         Target("u2", _log_u2, 2.11294134117260, windowed=True),
         Target("u3", _log_u3, 2.67255712909208, windowed=True),
         Target("u4", _log_u4, 2.72469445187324, windowed=True),
+        _mixture("mog9", 3),
+        _mixture("mog16", 4),
     )
 }
 

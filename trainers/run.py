@@ -20,6 +20,7 @@ _MODES = ("train", "eval", "train_and_eval")
 
 _EXPERIMENTS = {
     "energy": energies.EXPERIMENT,
+    "mixture": energies.EXPERIMENT,
     "dlgm": images.EXPERIMENT,
 }
 
@@ -39,7 +40,7 @@ def train_and_evaluate(
       workdir: directory of the run: new, empty, or of the same config.
       strategy: where to run: a strategy, or the name of one of
         `trainers/runs/strategy.py`; None for the current default. The
-        experiments with two-dimensional targets take strategies of one replica.
+        experiments without images take strategies of one replica.
       mode: "train", "eval" (of the best or newest weights) or
         "train_and_eval".
       data_dir: folder of TFDS data, for data sets that are not embedded.
@@ -63,13 +64,13 @@ def train_and_evaluate(
             f"`model.name` must be one of {', '.join(_EXPERIMENTS)}; "
             f"got {config.model.name!r}."
         )
+    experiment = _EXPERIMENTS[config.model.name]
     if strategy is None:
         strategy = tf.distribute.get_strategy()
     elif isinstance(strategy, str):
-        if config.model.name == "energy" and strategy == "auto":
+        if strategy == "auto" and not experiment.takes_replicas:
             strategy = "default"  # all it can use
         strategy = strategies.make(strategy)
-    experiment = _EXPERIMENTS[config.model.name]
     make_run = experiment.prepare(config, strategy, data_dir)
     workdirs.prepare(workdir, config, provenance.describe_start())
     with signals.Termination() as termination:

@@ -38,6 +38,7 @@ def test_run_leaves_the_files_of_a_run(finished, tiny_config):
         "tensorboard",
         "metrics.jsonl",
         "results.json",
+        "histogram.npz",
         "figures",
     }
     assert (finished / "figures" / "density.png").stat().st_size > 10_000
@@ -191,9 +192,9 @@ def test_every_key_of_the_config_is_read(tmp_path, tiny_config, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({"model.name": "vae"}, {}, "`model.name` must be one of energy, dlgm"),
+        ({"model.name": "vae"}, {}, "`model.name` must be one of energy, mix"),
         ({}, {"mode": "play"}, "`mode` must be one of train, eval, .*'play'"),
-        ({"posterior.num_flow_steps": 0}, {}, "must be positive; got 0"),
+        ({"posterior.num_flow_steps": 0}, {}, "must be at least 1; got 0"),
     ],
 )
 def test_refusals_leave_no_workdir(

@@ -1,4 +1,4 @@
-"""Free energy and exact KL of a fitted flow on fresh samples."""
+"""Free energy and divergence of a fit, on fresh samples."""
 
 import math
 from typing import Any
@@ -6,37 +6,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainers.energies import planar
 from trainers.energies.fit import EnergyRun
 from trainers.runs import provenance
 from trainers.runs import workdir as workdirs
 
-__all__ = ["density_grid", "evaluate"]
-
-
-def density_grid(run: EnergyRun) -> tuple[np.ndarray, np.ndarray]:
-    """The target and the fit on a grid of points that no sampler has made.
-
-    Args:
-      run: trained or restored.
-
-    Returns:
-      Two arrays `[G, G]` of densities, `z_2` along the rows from below and
-      `z_1` along the columns.
-    """
-    settings = run.config.evaluation
-    size, half_width = settings.grid_size, settings.half_width
-    # The middles of the pixels.
-    axis = half_width * ((2 * np.arange(size) + 1) / size - 1)
-    z = np.stack(np.meshgrid(axis, axis), axis=-1).astype(np.float32)
-    points = tf.reshape(tf.constant(z), [-1, 2])
-    return (
-        np.exp(run.model.target.log_prob(z)),
-        np.exp(run.model.log_prob(points)).reshape(size, size),
-    )
+__all__ = ["evaluate"]
 
 
 def _fresh_terms(run: EnergyRun) -> tuple[np.ndarray, np.ndarray]:
-    """Samples and their ln q - ln p~, in as many batches as it takes."""
+    """Samples and their free energies, in as many batches as it takes."""
     settings = run.config.evaluation
     num_batches = math.ceil(settings.num_samples / settings.batch_size)
     batches = [
@@ -50,36 +29,48 @@ def _fresh_terms(run: EnergyRun) -> tuple[np.ndarray, np.ndarray]:
     return samples, terms
 
 
+def _standard_error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / math.sqrt(len(values)))
+
+
 def evaluate(run: EnergyRun, workdir: str) -> dict[str, Any]:
     """Evaluates the fit as it stands.
 
     Args:
       run: trained or restored.
-      workdir: its directory, for the times in metrics.jsonl.
+      workdir: its directory, for the times in metrics.jsonl; gets the histogram
+        of the samples of a fit in the plane.
 
     Returns:
-      What results.json holds. Energies and divergences are in nats.
+      What results.json holds. Energies and divergences are in nats. Where the
+      posterior has no density, `auxiliary_kl` is an upper bound on the
+      divergence; of a CIF, `kl_upper` and `kl_lower` are closer ones.
+
+    Raises:
+      StorageError: the histogram could not be written.
     """
-    config = run.config
+    config, target = run.config, run.model.target
+    has_density = run.model.posterior.has_density
     samples, terms = _fresh_terms(run)
     log = workdirs.MetricsLog(workdir)
-    half_width = config.evaluation.half_width
-    _, density = density_grid(run)
-    pixel = (2 * half_width / config.evaluation.grid_size) ** 2
-    return {
+    results = {
         "experiment": config.model.name,
-        "target": run.model.target.name,
+        "target": target.name,
+        "posterior": config.posterior.name,
         "flow": config.posterior.flow,
         "num_flow_steps": config.posterior.num_flow_steps,
         "seed": config.training.seed,
         "free_energy": terms.mean(),
-        "kl": terms.mean() + run.model.target.log_normalizer,
-        "standard_error": terms.std(ddof=1) / math.sqrt(len(terms)),
-        "log_normalizer": run.model.target.log_normalizer,
-        "share_outside": float((abs(samples) > half_width).any(-1).mean()),
-        "half_width": half_width,
-        # Integral of exp(log_prob) over the square, by the figure's pixels.
-        "density_inside": float(density.sum(dtype=np.float64) * pixel),
+        "kl" if has_density else "auxiliary_kl": terms.mean()
+        + target.log_normalizer,
+        "standard_error": _standard_error(terms),
+        "log_normalizer": target.log_normalizer,
+    }
+    if target.event_shape == [2]:
+        results |= planar.describe(run, samples)
+        planar.save_histogram(workdir, run, samples)
+    return {
+        **results,
         "num_samples": len(terms),
         "num_steps": run.step,
         "num_parameters": run.num_parameters,

@@ -1,4 +1,4 @@
-"""Fits to two-dimensional targets, from the config to a picture."""
+"""Fits to targets of known normaliser, from the config to a picture."""
 
 import functools
 import os
@@ -8,13 +8,32 @@ from typing import Any
 import tensorflow as tf
 from ml_collections import config_dict
 
-from trainers.energies import figures
-from trainers.energies.evaluate import density_grid, evaluate
-from trainers.energies.fit import EnergyRun, check_config
+from tfp_flows import targets
+from trainers.energies import figures, planar
+from trainers.energies.check import check_config
+from trainers.energies.evaluate import evaluate
+from trainers.energies.fit import EnergyRun, Target
 from trainers.runs import errors, experiment
 from trainers.runs import workdir as workdirs
 
-__all__ = ["EXPERIMENT"]
+__all__ = ["EXPERIMENT", "checked_target"]
+
+
+def checked_target(
+    config: config_dict.ConfigDict, data_dir: str | None = None
+) -> Target:
+    """The target of a config, all of which is checked.
+
+    Raises:
+      InputError: if the config cannot be used.
+    """
+    del data_dir
+    try:
+        target = targets.get(config.data.target)
+    except ValueError as error:
+        raise errors.InputError(str(error)) from error
+    check_config(config, target.event_shape[0])
+    return target
 
 
 def prepare(
@@ -27,14 +46,13 @@ def prepare(
     Raises:
       InputError: if the config or the strategy cannot be used.
     """
-    del data_dir
     if strategy.num_replicas_in_sync != 1:
         raise errors.InputError(
             f"`strategy` must have one replica for the experiment "
             f"{config.model.name}; got {strategy.num_replicas_in_sync}."
         )
-    check_config(config)
-    return functools.partial(EnergyRun, config, strategy)
+    target = checked_target(config, data_dir)
+    return functools.partial(EnergyRun, config, target, strategy)
 
 
 def draw(
@@ -48,9 +66,12 @@ def draw(
       results: as `evaluate` returns them.
       workdir: of the run.
     """
+    target, density = planar.density_grid(run)
+    if density is None:
+        density = planar.read_histogram(workdir)
     figures.save_fit(
         os.path.join(directory, "density.png"),
-        densities=density_grid(run),
+        densities=(target, density),
         results=results,
         metrics=workdirs.MetricsLog(workdir).read(),
     )
@@ -63,12 +84,15 @@ def summary(results: Mapping[str, Any], directory: str) -> str:
       results: as `evaluate` returns them.
       directory: where the picture is.
     """
+    name = figures.kl_name(results)
     return (
         f"{results['target']}, nats: free energy "
-        f"{results['free_energy']:.4f}, KL {results['kl']:.4f} +- "
-        f"{results['standard_error']:.4f}; picture in "
+        f"{results['free_energy']:.4f}, {figures.WORDS[name]} "
+        f"{results[name]:.4f} +- {results['standard_error']:.4f}; picture in "
         f"{os.path.join(directory, 'density.png')}"
     )
 
 
-EXPERIMENT = experiment.Experiment(prepare, evaluate, draw, summary)
+EXPERIMENT = experiment.Experiment(
+    prepare, evaluate, draw, summary, takes_replicas=False
+)

@@ -9,10 +9,18 @@ from matplotlib import figure
 
 from trainers.runs import figures
 
-__all__ = ["save_energies", "save_fit"]
+__all__ = ["WORDS", "kl_name", "save_energies", "save_fit", "save_mixtures"]
+
+# What readers are told of what results call so.
+WORDS = {"kl": "KL", "auxiliary_kl": "KL bound"}
 
 _COLOURS = "magma"
 _LINE = "#7b2382"
+
+
+def kl_name(results: Mapping[str, Any]) -> str:
+    """What results call the divergence, or the bound that there is on it."""
+    return "kl" if "kl" in results else "auxiliary_kl"
 
 
 def _draw_density(
@@ -75,9 +83,10 @@ def save_fit(
         axes.set_xlabel("$z_1$")
     target_axes.set_ylabel("$z_2$")
     target_axes.set_title(f"target {results['target'].upper()}")
+    name = kl_name(results)
     fit_axes.set_title(
-        f"{results['flow']}, K = {results['num_flow_steps']}: "
-        f"KL = {results['kl']:.4f} $\\pm$ {results['standard_error']:.4f}"
+        f"{results['flow']}, K = {results['num_flow_steps']}: {WORDS[name]} "
+        f"= {results[name]:.4f} $\\pm$ {results['standard_error']:.4f}"
     )
     _draw_learning_curve(curve_axes, metrics, results["log_normalizer"])
     curve_axes.set_title(
@@ -114,3 +123,35 @@ def save_energies(
             axes.set_yticks([])
         row_axes[0].set_ylabel(name.upper(), fontsize=11)
     figures.save(fig, path, dpi=90)
+
+
+def save_mixtures(
+    path: str,
+    *,
+    rows: Mapping[str, Sequence[tuple[str, np.ndarray]]],
+    half_width: float,
+    modes: Sequence[tuple[float, float]],
+) -> None:
+    """Samples of fits to one mixture, whose modes are marked.
+
+    Args:
+      path: where to write the PNG file.
+      rows: (title, density) pairs by any names. Their one colour scale ends
+        at three times the target's highest density.
+      half_width: of the square that the densities cover.
+      modes: the means of the mixture's components.
+    """
+    num_columns = len(next(iter(rows.values())))
+    fig = figure.Figure(
+        figsize=(2.9 * num_columns, 3.1 * len(rows)), layout="constrained"
+    )
+    grid = fig.subplots(len(rows), num_columns, squeeze=False)
+    highest = 3.0 / (len(modes) * 2.0 * np.pi * 0.25**2)
+    for row_axes, row in zip(grid, rows.values(), strict=True):
+        for axes, (title, density) in zip(row_axes, row, strict=True):
+            _draw_density(axes, density, half_width, highest)
+            axes.plot(*zip(*modes, strict=True), "+", color="white", ms=3)
+            axes.set_title(title, fontsize=8)
+            axes.set_xticks([])
+            axes.set_yticks([])
+    figures.save(fig, path, dpi=80)

@@ -1,85 +1,59 @@
-"""A flow fitted to a two-dimensional target by minimising the free energy."""
+"""A posterior fitted to a target by minimising the free energy."""
 
 import functools
+from collections.abc import Callable
+from typing import Protocol
 
 import keras
 import tensorflow as tf
 from ml_collections import config_dict
 
-from configs.flows import FLOWS
-from tfp_flows import posteriors, schedules, targets
+from tfp_flows import losses, schedules
 from tfp_flows.math import noise
-from trainers import flows
-from trainers.runs import errors, loop
+from trainers import posterior_layers
 from trainers.runs.training_run import TrainingRun
 
-__all__ = ["EnergyModel", "EnergyRun", "check_config"]
-
-_POSITIVE = (
-    "posterior.num_flow_steps",
-    "posterior.initial_scale",
-    "training.num_samples",
-    "optimizer.learning_rate",
-    "evaluation.num_samples",
-    "evaluation.batch_size",
-    "evaluation.grid_size",
-    "evaluation.half_width",
-)
-_NOT_NEGATIVE = (
-    "training.seed",
-    "training.annealing_steps",
-    "optimizer.warmup_steps",
-    "optimizer.final_fraction",
-    "optimizer.global_clipnorm",
-)
+__all__ = ["EnergyModel", "EnergyRun", "Target"]
 
 
-def check_config(config: config_dict.ConfigDict) -> None:
-    """Refuses a config that cannot be run.
+class Target(Protocol):
+    """A density known up to its normaliser, and with it."""
 
-    Args:
-      config: as made by `configs/energy_2d.py`.
+    @property
+    def name(self) -> str:
+        """By which results know it."""
 
-    Raises:
-      InputError: naming the first key whose value breaks its rule.
-    """
-    try:
-        targets.get(config.data.target)
-    except ValueError as error:
-        raise errors.InputError(str(error)) from error
-    if config.posterior.flow not in FLOWS:
-        raise errors.InputError(
-            f"`flow` must be one of {', '.join(FLOWS)}; "
-            f"got {config.posterior.flow!r}."
-        )
-    loop.check_config(config)
-    for key in (*_POSITIVE, *_NOT_NEGATIVE):
-        group, name = key.split(".")
-        value = config[group][name]
-        if key in _POSITIVE and not value > 0:
-            raise errors.InputError(f"`{key}` must be positive; got {value}.")
-        if key in _NOT_NEGATIVE and not value >= 0:
-            raise errors.InputError(
-                f"`{key}` must not be negative; got {value}."
-            )
+    @property
+    def event_shape(self) -> tf.TensorShape:
+        """Shape of one point, `[D]`."""
+
+    @property
+    def log_normalizer(self) -> float:
+        """Log of the integral of `exp(unnormalized_log_prob(z))`."""
+
+    def unnormalized_log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        """`[..., D]` to `[...]`, in nats."""
 
 
 class EnergyModel(keras.Model):
     """A posterior without a context, and the density that it is fitted to."""
 
-    def __init__(self, config: config_dict.ConfigDict) -> None:
+    def __init__(self, config: config_dict.ConfigDict, target: Target) -> None:
         """Makes the weights, which the config's seed decides.
+
+        To that end the global random generators of Python, NumPy and TensorFlow
+        are seeded.
 
         Args:
           config: as made by `configs/energy_2d.py`.
+          target: what to fit.
         """
         super().__init__(name="energy")
-        self.target = targets.get(config.data.target)
-        self.posterior = posteriors.FlowPosterior(
-            self.target.event_shape[0],
-            flow=flows.make_flow(config.posterior, seed=config.training.seed),
-            base="log_diagonal",
-            initial_scale=config.posterior.initial_scale,
+        self.target = target
+        seed = config.training.seed
+        keras.utils.set_random_seed(seed)
+        self.posterior = posterior_layers.make_posterior(
+            config.posterior, target.event_shape[0], seed=seed
         )
         self.posterior.build()
         steps = config.training.annealing_steps
@@ -89,11 +63,15 @@ class EnergyModel(keras.Model):
             else schedules.NoAnnealing()
         )
         self.built = True
-        self._seed = config.training.seed
+        self._seed = seed
+        self._estimator = config.training.gradient_estimator
         self._num_samples = config.training.num_samples
         self._batch_size = config.evaluation.batch_size
         names = ("free_energy", "gradient_norm")
-        self._means = [keras.metrics.Mean(name) for name in names]
+        self._means = [
+            keras.metrics.Mean(name)
+            for name in (*names, *self.posterior.diagnostic_names)
+        ]
         compiled = functools.partial(
             tf.function, jit_compile=config.training.jit_compile
         )
@@ -109,46 +87,63 @@ class EnergyModel(keras.Model):
         """One update, on noise that the step's number decides."""
         step = tf.convert_to_tensor(self.optimizer.iterations)
         variables = self.trainable_variables
-        weights = self.annealing.weights(step)
         with tf.GradientTape() as tape:
-            log_prob, target_log_prob = self._terms(
-                self._num_samples, step, "training"
-            )[1:]
-            loss = tf.reduce_mean(
-                weights.posterior * log_prob
-                - weights.likelihood * target_log_prob
+            bound, terms = losses.annealed_bound(
+                self.posterior,
+                self.posterior.parameters(),
+                self._log_joint,
+                self._noise(self._num_samples, step, "training"),
+                self.annealing.weights(step),
+                self._estimator,
             )
+            loss = -tf.reduce_mean(bound)
         gradients = tape.gradient(loss, [v.value for v in variables])
         self.optimizer.apply(gradients, variables)
-        free_energy = tf.reduce_mean(log_prob - target_log_prob)
-        values = (free_energy, tf.linalg.global_norm(gradients))
-        for mean, value in zip(self._means, values, strict=True):
-            mean.update_state(value)
+        values = {
+            "free_energy": -terms.log_weights,
+            "gradient_norm": tf.linalg.global_norm(gradients),
+            **terms.diagnostics,
+        }
+        for mean in self._means:
+            mean.update_state(tf.reduce_mean(values[mean.name]))
         return {mean.name: mean.result() for mean in self._means}
 
-    def _terms(
+    def _log_joint(self, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The target as the likelihood of a model whose prior is constant."""
+        log_prob = self.target.unnormalized_log_prob(z)
+        return log_prob, tf.zeros_like(log_prob)
+
+    def _noise(
         self, num_samples: int, step: tf.Tensor, purpose: str
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Samples z `[N, 2]`, their ln q and their ln p~."""
-        standard_normal = noise.normal(
-            [num_samples, self.posterior.noise_size],
+    ) -> tf.Tensor:
+        """One sample, `[1, N, noise_size]`, for each of N rows."""
+        return noise.normal(
+            [1, num_samples, self.posterior.noise_size],
             seed=self._seed,
             step=tf.cast(step, tf.int64),
             purpose=purpose,
         )
-        z, log_prob = self.posterior.push_forward(
-            standard_normal, self.posterior.parameters()
+
+    def terms(
+        self, num_samples: int, step: tf.Tensor, purpose: str
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Samples z `[N, D]`, minus their log weights, and their ln p~."""
+        z, log_weight = self.posterior.sample_and_log_weight(
+            self._noise(num_samples, step, purpose),
+            self.posterior.parameters(),
+            log_joint=self.target.unnormalized_log_prob,
         )
-        return z, log_prob, self.target.unnormalized_log_prob(z)
+        z = z[0]
+        return z, -log_weight[0], self.target.unnormalized_log_prob(z)
 
     def _free_energy_terms(
         self, index: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Samples of evaluation batch `index` and their ln q - ln p~."""
-        z, log_prob, target_log_prob = self._terms(
+        """Samples of evaluation batch `index`, and their free energies."""
+        z, log_posterior, log_target = self.terms(
             self._batch_size, index, "evaluation"
         )
-        return z, log_prob - target_log_prob
+        return z, log_posterior - log_target
 
     def _log_prob(self, z: tf.Tensor) -> tf.Tensor:
         """Log density of any points, through the inverse of the flow."""
@@ -164,22 +159,22 @@ class EnergyRun(TrainingRun):
     def __init__(
         self,
         config: config_dict.ConfigDict,
+        target: Target,
         strategy: tf.distribute.Strategy | None = None,
     ) -> None:
         """Makes everything as at the first step.
 
         Args:
           config: as made by `configs/energy_2d.py`, checked.
+          target: what to fit.
           strategy: where to compute. Default: the current one.
         """
-        super().__init__(
-            config, strategy or tf.distribute.get_strategy(), EnergyModel
-        )
+        make: Callable[[config_dict.ConfigDict], EnergyModel]
+        make = functools.partial(EnergyModel, target=target)
+        super().__init__(config, strategy or tf.distribute.get_strategy(), make)
 
     @property
     def description(self) -> str:
         """What is trained on what, for the log."""
-        settings = self.config.posterior
-        return f"{self.model.target.name}: " + flows.in_words(
-            settings.flow, settings.num_flow_steps
-        )
+        words = posterior_layers.in_words(self.config.posterior)
+        return f"{self.model.target.name}: {words}"

@@ -2,19 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
 
 import keras
 from absl import logging
 from ml_collections import config_dict
 
-from configs.flows import AUTOREGRESSIVE, COUPLINGS, FLOWS
 from tfp_flows import layers, losses, models, posteriors, schedules
-from tfp_flows.math.networks import ACTIVATIONS
-from tfp_flows.posteriors.gaussian_bases import BASES
-from trainers import flows
+from trainers import checks, flows, posterior_layers
 from trainers.images.sources import IMAGE_SETS
-from trainers.runs import errors
 
 __all__ = [
     "build_annealing",
@@ -34,7 +29,6 @@ _CHOICES = {
     # Training, validation and test images are all made binary.
     "model.likelihood": ("bernoulli",),
     "model.activation": _ACTIVATIONS,
-    "posterior.base": BASES,
     "training.gradient_estimator": ("auto", *losses.GRADIENT_ESTIMATORS),
     "training.annealing": ("auto", *_ANNEALINGS),
     "optimizer.name": ("adam", "rmsprop"),
@@ -59,13 +53,6 @@ _NOT_NEGATIVE = (
     "optimizer.global_clipnorm",
     "optimizer.weight_decay",
 )
-# The least integers of the posterior's flow and of the prior's.
-_LEAST = {
-    "num_orthogonal_columns": 1,
-    "num_householder_reflections": 1,
-    "num_bins": 2,
-    "num_sigmoids": 1,
-}
 
 
 def check_config(config: config_dict.ConfigDict) -> None:
@@ -78,42 +65,40 @@ def check_config(config: config_dict.ConfigDict) -> None:
       InputError: naming the first key whose value breaks its rule.
     """
     for key, known in _CHOICES.items():
-        if _get(config, key) not in known:
-            _refuse(config, key, f"be one of {', '.join(known)}")
-    for key in _POSITIVE_INTEGERS:
-        if not _is_open(config, key) and not _get(config, key) >= 1:
-            _refuse(config, key, "be at least 1")
-    for key in _POSITIVE:
-        if not _is_open(config, key) and not 0 < _get(config, key) < math.inf:
-            _refuse(config, key, "be positive and finite")
+        checks.one_of(config, key, known)
+    checks.at_least(
+        config,
+        1,
+        *(key for key in _POSITIVE_INTEGERS if not _is_open(config, key)),
+    )
+    checks.positive(
+        config, *(key for key in _POSITIVE if not _is_open(config, key))
+    )
     if config.training.annealing == "auto" and not _is_open(
         config, "training.annealing_steps"
     ):
-        _refuse(
+        checks.refuse(
             config,
             "training.annealing_steps",
             "be given with `training.annealing` kl or joint, as auto has a "
             "length of its own",
         )
-    for key in _FRACTIONS:
-        if not 0 <= _get(config, key) < 1:
-            _refuse(config, key, "be in [0, 1)")
-    for key in _NOT_NEGATIVE:
-        if not 0 <= _get(config, key) < math.inf:
-            _refuse(config, key, "not be negative, and finite")
+    checks.require(config, _FRACTIONS, lambda v: 0 <= v < 1, "be in [0, 1)")
+    checks.not_negative(config, *_NOT_NEGATIVE)
     if config.training.seed >= 2**31:
-        _refuse(config, "training.seed", "be less than 2**31")
-    for group in ("posterior", "prior"):
-        _check_flow(config, group)
+        checks.refuse(config, "training.seed", "be less than 2**31")
+    latent_size = config.model.latent_size * config.model.num_stochastic_layers
+    checks.check_posterior(config, latent_size)
+    checks.check_flow(config, "prior", latent_size)
     window = config.model.maxout_window
     for key in ("model.hidden_units", "model.stochastic_hidden_units"):
-        units = _get(config, key)
+        units = checks.get(config, key)
         if not units or any(n < 1 for n in units):
-            _refuse(config, key, "hold integers that are at least 1")
+            checks.refuse(config, key, "hold integers that are at least 1")
         if config.model.activation == "maxout" and any(
             n % window for n in units
         ):
-            _refuse(
+            checks.refuse(
                 config,
                 key,
                 f"hold multiples of `model.maxout_window`, {window}",
@@ -122,7 +107,7 @@ def check_config(config: config_dict.ConfigDict) -> None:
         config.training.gradient_estimator == "sticking_the_landing"
         and config.training.num_importance_samples > 1
     ):
-        _refuse(
+        checks.refuse(
             config,
             "training.gradient_estimator",
             "be doubly_reparameterized or reparameterized for several "
@@ -130,60 +115,8 @@ def check_config(config: config_dict.ConfigDict) -> None:
         )
 
 
-def _check_flow(config: config_dict.ConfigDict, group: str) -> None:
-    """Refuses settings of which no flow over the latents can be made."""
-    settings = config[group]
-    known = {
-        "flow": ("none", *FLOWS),
-        "conditioner_activation": tuple(ACTIVATIONS),
-    }
-    for name, values in known.items():
-        if settings[name] not in values:
-            _refuse(config, f"{group}.{name}", f"be one of {', '.join(values)}")
-    for name, least in _LEAST.items():
-        if not settings[name] >= least:
-            _refuse(config, f"{group}.{name}", f"be at least {least}")
-    if not 0 < settings.tail_bound < math.inf:
-        _refuse(config, f"{group}.tail_bound", "be positive and finite")
-    if settings.flow == "none":
-        if settings.num_flow_steps != 0:
-            _refuse(config, f"{group}.num_flow_steps", "be 0 without a flow")
-    elif settings.num_flow_steps < 1:
-        _refuse(config, f"{group}.num_flow_steps", "be at least 1")
-    latent_size = config.model.latent_size * config.model.num_stochastic_layers
-    if settings.flow in COUPLINGS and latent_size < 2:
-        _refuse(config, "model.latent_size", "be at least 2 for a coupling")
-    if (
-        settings.flow == "sylvester_orthogonal"
-        and settings.num_orthogonal_columns > latent_size
-    ):
-        _refuse(
-            config,
-            f"{group}.num_orthogonal_columns",
-            f"be at most the number of latents, {latent_size}",
-        )
-    units = settings.conditioner_hidden_units
-    least = latent_size if settings.flow in AUTOREGRESSIVE else 1
-    if any(n < least for n in units):
-        what = ", the number of latents" if least > 1 else ""
-        _refuse(
-            config,
-            f"{group}.conditioner_hidden_units",
-            f"hold integers that are at least {least}{what}",
-        )
-
-
-def _get(config: config_dict.ConfigDict, key: str) -> Any:
-    group, name = key.split(".")
-    return config[group][name]
-
-
 def _is_open(config: config_dict.ConfigDict, key: str) -> bool:
-    return key in _MAY_BE_NONE and _get(config, key) is None
-
-
-def _refuse(config: config_dict.ConfigDict, key: str, rule: str) -> NoReturn:
-    raise errors.InputError(f"`{key}` must {rule}; got {_get(config, key)!r}.")
+    return key in _MAY_BE_NONE and checks.get(config, key) is None
 
 
 def build_model(config: config_dict.ConfigDict) -> models.DLGM:
@@ -206,12 +139,10 @@ def build_model(config: config_dict.ConfigDict) -> models.DLGM:
     num_layers = config.model.num_stochastic_layers
     model = models.DLGM(
         encoder=_mlp(config, config.model.hidden_units, name="encoder"),
-        posterior=posteriors.FlowPosterior(
+        posterior=posterior_layers.make_posterior(
+            config.posterior,
             latent_size * num_layers,
-            flow=flows.make_flow(
-                config.posterior, context_scale=config.posterior.context_scale
-            ),
-            base=config.posterior.base,
+            context_scale=config.posterior.context_scale,
         ),
         decoder=_mlp(
             config,

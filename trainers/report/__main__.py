@@ -25,6 +25,7 @@ from trainers.report import (
     energies,
     flows,
     images,
+    mog,
     posteriors,
 )
 
@@ -59,6 +60,7 @@ def read_results(directory: pathlib.Path) -> list[dict[str, Any]]:
 _TABLES: dict[str, Callable[[Results], str]] = {
     "catalogue": flows.catalogue,
     "energies": energies.energies,
+    "mixtures": mog.mixtures,
     "digits": images.digits,
     "mnist": images.mnist,
     "defaults": defaults.defaults,

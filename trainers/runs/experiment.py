@@ -9,7 +9,9 @@ __all__ = ["Experiment"]
 
 
 class Experiment(NamedTuple):
-    """Four functions; the training between them is that of `loop`.
+    """Four functions, and whether a run takes strategies of several replicas.
+
+    The training between them is that of `loop`.
 
     `prepare(config, strategy, data_dir)` checks all of them, reads the data and
     returns a function that makes the run. `evaluate(run, workdir)` returns what
@@ -21,3 +23,4 @@ class Experiment(NamedTuple):
     evaluate: Callable[..., dict[str, Any]]
     draw: Callable[..., None]
     summary: Callable[..., str]
+    takes_replicas: bool = True

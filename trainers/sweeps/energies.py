@@ -23,9 +23,9 @@ from absl import logging
 from ml_collections import config_dict
 
 from configs import energy_2d
-from trainers.energies import figures
-from trainers.energies.evaluate import density_grid
-from trainers.energies.fit import EnergyRun, check_config
+from trainers.energies import experiment, figures
+from trainers.energies.fit import EnergyRun
+from trainers.energies.planar import density_grid
 from trainers.runs import command_line, errors
 from trainers.runs import workdir as workdirs
 from trainers.sweeps.run_missing import run_missing
@@ -122,7 +122,8 @@ def draw_energies(
     half_width = 0.0
     for (target, length), group in groups.items():
         cell, kl = _median_run(results, group)
-        run = EnergyRun(cell.config(variant))
+        config = cell.config(variant)
+        run = EnergyRun(config, experiment.checked_target(config))
         try:
             is_there = run.restore(os.path.join(workdir, cell.path))
         except errors.InputError as error:
@@ -176,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     try:
         for cell in todo:
-            check_config(cell.config(arguments.variant))
+            experiment.checked_target(cell.config(arguments.variant))
         run_missing(todo, **places)
         for flow in arguments.flows:
             path = os.path.join(arguments.results, figure_name(flow))

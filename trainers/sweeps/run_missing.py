@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import keras
 import tensorflow as tf
@@ -12,7 +12,7 @@ from ml_collections import config_dict
 from trainers import run
 from trainers.runs import workdir as workdirs
 
-__all__ = ["Cell", "run_missing"]
+__all__ = ["Cell", "part_of", "run_missing"]
 
 
 class Cell(Protocol):
@@ -26,10 +26,31 @@ class Cell(Protocol):
         """Its configuration; `variant` may be "runlocal"."""
 
 
+AnyCell = TypeVar("AnyCell", bound=Cell)
+
+
 def _keep_results_json(workdir: str, results: str, found: Any) -> None:
     del workdir
     tf.io.gfile.makedirs(results)
     workdirs.write_json(os.path.join(results, "results.json"), found)
+
+
+def part_of(todo: Sequence[AnyCell], part: str | None) -> list[AnyCell]:
+    """The share of one of several processes: every n-th run.
+
+    Args:
+      todo: all runs.
+      part: "i/n", the i-th of n, counted from 1; None for all.
+
+    Raises:
+      ValueError: `part` is something else.
+    """
+    if not part:
+        return list(todo)
+    i, _, n = part.partition("/")
+    if not (i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
+        raise ValueError(f"`part` must be i/n, 1 <= i <= n; got {part!r}.")
+    return list(todo[int(i) - 1 :: int(n)])
 
 
 def run_missing(

@@ -5,43 +5,61 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.energies.fit import EnergyModel, EnergyRun, check_config
+from tfp_flows import targets
+from trainers.energies.experiment import checked_target
+from trainers.energies.fit import EnergyModel, EnergyRun
 from trainers.runs import errors, optimizers, train_steps
+
+
+def make_model(config):
+    return EnergyModel(config, targets.get(config.data.target))
+
+
+def make_run(config):
+    return EnergyRun(config, targets.get(config.data.target))
 
 
 @pytest.fixture(scope="module")
 def model(tiny_config):
-    return EnergyModel(tiny_config(jit_compile=False))
+    return make_model(tiny_config(jit_compile=False))
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("data.target", "u9", "`target` must be one of u1, u2, u3, u4; got"),
+        ("data.target", "u9", "`target` must be one of u1, .*; got 'u9'"),
         (
             "posterior.flow",
             "nice",
-            "`flow` must be one of planar, radial, .*; got",
+            "`posterior.flow` must be one of none, planar, .*; got 'nice'",
         ),
-        ("posterior.num_flow_steps", 0, "must be positive; got 0"),
-        ("posterior.initial_scale", -1.0, "must be positive; got -1.0"),
+        ("posterior.num_flow_steps", 0, "must be at least 1; got 0"),
+        ("posterior.initial_scale", -1.0, "must be positive .*; got -1.0"),
+        ("posterior.name", "vae", "one of flow, cif, .*; got 'vae'"),
+        ("posterior.base", "round", "one of diagonal, .*; got 'round'"),
+        ("posterior.persistence", 1.5, "must be from 0 to 1; got 1.5"),
+        ("training.gradient_estimator", "x", "one of repara.*; got 'x'"),
         ("training.num_steps", 0, "`training.num_steps` must be at least 1"),
-        ("training.seed", -1, "must not be negative; got -1"),
+        ("training.seed", -1, "must not be negative, .*; got -1"),
         ("training.log_steps", 0, "must be at least 1; got 0"),
-        ("optimizer.global_clipnorm", -1.0, "must not be negative; got -1.0"),
+        (
+            "optimizer.global_clipnorm",
+            -1.0,
+            "must not be negative, .*; got -1.0",
+        ),
     ],
 )
 def test_bad_value_in_a_config_is_refused(tiny_config, key, value, message):
     config = tiny_config()
-    check_config(config)
+    checked_target(config)
     group, name = key.split(".")
     config[group][name] = value
     with pytest.raises(errors.InputError, match=message):
-        check_config(config)
+        checked_target(config)
 
 
 def test_weights_are_those_of_base_and_flow(tiny_config):
-    run = EnergyRun(tiny_config("flow=planar,K=2", jit_compile=False))
+    run = make_run(tiny_config("flow=planar,K=2", jit_compile=False))
     # loc and scale; u, w and b of each planar step.
     assert run.num_parameters == 2 + 2 + 2 * (2 + 2 + 1)
 
@@ -49,21 +67,21 @@ def test_weights_are_those_of_base_and_flow(tiny_config):
 def test_base_has_the_initial_scale(tiny_config):
     config = tiny_config("flow=planar,K=2")
     config.posterior.initial_scale = 0.25
-    base = EnergyModel(config).posterior.distribution().distribution
+    base = make_model(config).posterior.distribution().distribution
     np.testing.assert_allclose(base.loc, [0.0, 0.0])
     np.testing.assert_allclose(base.stddev(), [0.25, 0.25], rtol=1e-6)
 
 
 def test_samples_depend_on_seed_step_and_purpose_only(tiny_config, model):
     def samples(model, step=3, purpose="training"):
-        return model._terms(8, tf.constant(step), purpose)[0]
+        return model.terms(8, tf.constant(step), purpose)[0]
 
-    again = EnergyModel(tiny_config(jit_compile=False))
+    again = make_model(tiny_config(jit_compile=False))
     np.testing.assert_array_equal(samples(model), samples(again))
     for other in (
         samples(model, step=4),
         samples(model, purpose="evaluation"),
-        samples(EnergyModel(tiny_config(seed=1))),
+        samples(make_model(tiny_config(seed=1))),
     ):
         assert not np.any(np.equal(samples(model), other))
 
@@ -71,11 +89,11 @@ def test_samples_depend_on_seed_step_and_purpose_only(tiny_config, model):
 @pytest.mark.parametrize("flow", ["planar", "radial"])
 def test_log_prob_agrees_with_the_sampling_direction(tiny_config, flow):
     config = tiny_config(f"flow={flow},K=3", jit_compile=False)
-    model = EnergyModel(config)
+    model = make_model(config)
     for weight in model.trainable_weights:
         shift = np.random.default_rng(1).normal(size=weight.shape)
         weight.assign_add(0.3 * shift)
-    z, log_prob, _ = model._terms(100, tf.constant(0), "test")
+    z, log_prob, _ = model.terms(100, tf.constant(0), "test")
     # Through NumPy: no cache can hand back what the forward pass knew.
     actual = model.log_prob(tf.constant(z.numpy()))
     np.testing.assert_allclose(actual, log_prob, atol=1e-4)
@@ -99,7 +117,7 @@ def take(run, *counts):
 
 def test_calls_of_several_steps_equal_single_ones(tiny_config):
     config = tiny_config(jit_compile=False)
-    whole, parts = EnergyRun(config), EnergyRun(config)
+    whole, parts = make_run(config), make_run(config)
     assert take(whole, 10) == take(parts, 1, 6, 3)
     assert whole.step == parts.step == 10
     for left, right in zip(
@@ -112,10 +130,10 @@ def test_a_step_follows_the_gradient_of_the_free_energy(tiny_config):
     """Those of an independent computation, at the first, annealed step."""
     config = tiny_config(jit_compile=False, annealing_steps=50)
     config.posterior.flow = "none"
-    run = EnergyRun(config)
+    run = make_run(config)
     run.model.compile(keras.optimizers.SGD(1.0))
     loc, log_scale = (v.numpy() for v in run.model.trainable_variables)
-    e = run.model._terms(64, tf.constant(0), "training")[0]  # scale 1, loc 0
+    e = run.model.terms(64, tf.constant(0), "training")[0]  # scale 1, loc 0
     with tf.GradientTape() as tape:
         u, v = tf.zeros([2]), tf.constant(log_scale)
         tape.watch([u, v])
@@ -131,7 +149,7 @@ def test_a_step_follows_the_gradient_of_the_free_energy(tiny_config):
 
 
 def test_first_non_finite_step_stops_the_run(tiny_config):
-    run = EnergyRun(tiny_config(jit_compile=False))
+    run = make_run(tiny_config(jit_compile=False))
     target = run.model.target.unnormalized_log_prob
 
     class Broken:

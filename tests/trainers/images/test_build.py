@@ -240,7 +240,11 @@ def test_annealing_that_outlasts_training_is_named(
         ("model.num_stochastic_layers", 0, "at least 1; got 0"),
         ("model.hidden_units", (), r"integers .*; got \(\)"),
         ("model.hidden_units", (30, -1), r"integers .*; got \(30, -1\)"),
-        ("posterior.base", "block", "one of diagonal, .*, full; got 'block'"),
+        (
+            "posterior.base",
+            "block",
+            "one of diagonal, .*, full, .*; got 'block'",
+        ),
         ("posterior.flow", "nice", "one of none, planar, .*; got 'nice'"),
         ("posterior.num_flow_steps", 0, "at least 1; got 0"),
         ("training.annealing", "cyclic", "one of auto, none, .*; got 'cyclic'"),
