@@ -108,9 +108,9 @@ def test_bounds_bracket_the_known_marginal(order):
 
 def test_weights_are_those_of_importance_sampling():
     """`E[exp(log p + log_weight)] = Z`, whatever M."""
-    target = tfd.MultivariateNormalDiag([0.5], [0.8])
+    target = tfd.MultivariateNormalDiag([0.5], [0.5])
     for m in (0, 3):
-        z, log_weight = one_layer(reverse=(0.4, 0.4)).sample_and_log_weight(
+        z, log_weight = one_layer(reverse=(0.42, -1.3)).sample_and_log_weight(
             100_000, 1, m
         )
         log_p = target.log_prob(tf.cast(z, tf.float32)).numpy()
