@@ -41,7 +41,12 @@ REGISTERED = {
     ),
     "losses": ("NegativeLogLikelihood",),
     "models": ("BernoulliMADE", "DLGM"),
-    "posteriors": ("FlowDistribution", "FlowPosterior"),
+    "posteriors": (
+        "FlowDistribution",
+        "FlowPosterior",
+        "HamiltonianPosterior",
+        "LangevinPosterior",
+    ),
     "schedules": ("JointAnnealing", "KLAnnealing", "NoAnnealing"),
 }
 
