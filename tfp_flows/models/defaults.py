@@ -16,7 +16,7 @@ def annealing(
 
     That, and one sample, is what was measured.
     """
-    if posterior.flows and num_importance_samples == 1:
+    if posterior.has_flow and num_importance_samples == 1:
         return schedules.KLAnnealing()
     return schedules.NoAnnealing()
 

@@ -24,6 +24,7 @@ from tfp_flows.posteriors import (
     FlowDistribution,
     FlowPosterior,
     Posterior,
+    has_piecewise_linear_activation,
     priors,
 )
 
@@ -177,6 +178,14 @@ class DLGM(LatentVariableModel):
         self.event_shape = resolve_event_shape(event_shape, encoder)
         self.seed = int(seed)
         self._init_latent_variable_model(annealing)
+        if posterior.follows_log_joint and any(
+            map(has_piecewise_linear_activation, self._generative_layers)
+        ):
+            self._said.no_second_derivatives(type(posterior).__name__)
+
+    @property
+    def _generative_layers(self) -> list[keras.layers.Layer]:
+        return [self.decoder, *self.stochastic_layers]
 
     # Building and configuration.
 

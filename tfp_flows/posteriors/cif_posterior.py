@@ -268,6 +268,11 @@ class CIFPosterior(Posterior):
         """Whether all its flows are of this package."""
         return all(map(is_own, self.flows))
 
+    @property
+    def has_flow(self) -> bool:
+        """It has."""
+        return True
+
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Makes the weights for contexts of shape `input_shape`, or for none.
 

@@ -180,6 +180,11 @@ class FlowPosterior(FlowDistribution, Posterior):
         """
         return self.has_log_prob_gradient and all(map(is_own, self.flows))
 
+    @property
+    def has_flow(self) -> bool:
+        """Whether there is one."""
+        return bool(self.flows)
+
     def sample_and_log_weight(
         self,
         standard_normal: tf.Tensor,

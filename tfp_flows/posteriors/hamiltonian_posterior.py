@@ -83,6 +83,8 @@ class HamiltonianPosterior(Posterior):
     """
 
     diagnostic_names = ("energy_error", "non_finite")
+    follows_log_joint = True
+    _integrated_out = "the momenta of its dynamics"
 
     def __init__(
         self,
@@ -148,6 +150,16 @@ class HamiltonianPosterior(Posterior):
         self.learn_step_sizes = learn_step_sizes
         if num_bridges and betas != "ones":
             self._warn_of_sequential_inverse()
+
+    @property
+    def has_flow(self) -> bool:
+        """Whether the base has one."""
+        return self.base.has_flow
+
+    @property
+    def can_leave_out_score(self) -> bool:
+        """Whether the base can."""
+        return self.base.can_leave_out_score
 
     @property
     def noise_size(self) -> int:
@@ -345,7 +357,7 @@ class LangevinPosterior(HamiltonianPosterior):
     def __init__(
         self, base: Posterior, num_bridges: int, **kwargs: Any
     ) -> None:
-        fixed = {"persistence": 0.0, "num_leapfrog_steps": 1}
+        fixed: dict[str, Any] = {"persistence": 0.0, "num_leapfrog_steps": 1}
         for name, value in fixed.items():
             if kwargs.pop(name, value) != value:
                 raise ValueError(
@@ -356,9 +368,7 @@ class LangevinPosterior(HamiltonianPosterior):
 
 
 def _check_base(base: Any) -> None:
-    if not isinstance(base, Posterior) or (
-        type(base).make_distribution is Posterior.make_distribution
-    ):
+    if not (isinstance(base, Posterior) and base.has_density):
         raise TypeError(
             "`base` must be a posterior whose density is known at any point, "
             f"as that of a `FlowPosterior` is; got {base!r}."

@@ -1,14 +1,13 @@
 """What a model asks of a posterior: samples, and what they weigh."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.layers import FlowLayer
 from tfp_flows.math import noise
 from tfp_flows.types import TensorLike
 
@@ -41,8 +40,9 @@ class Posterior(keras.layers.Layer, abc.ABC):
     """
 
     latent_size: int
-    flows: Sequence[FlowLayer] = ()
     diagnostic_names: tuple[str, ...] = ()
+    # Whether samples follow the gradient of `log p(x, z)`.
+    follows_log_joint: bool = False
     # What the error says where there is no density.
     _integrated_out = "auxiliary variables"
     _bound_on_density = ""
@@ -92,12 +92,27 @@ class Posterior(keras.layers.Layer, abc.ABC):
         """Whether `score=False` works: then models take it by default."""
         return False
 
+    @property
+    def has_flow(self) -> bool:
+        """Whether it is more than a Gaussian: then models anneal by default."""
+        return False
+
     def sample_with_diagnostics(
-        self, standard_normal: tf.Tensor, parameters: Parameters, **kwargs: Any
+        self,
+        standard_normal: tf.Tensor,
+        parameters: Parameters,
+        *,
+        log_joint: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        score: bool = True,
+        through: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
     ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
         """`sample_and_log_weight`, and `[S, B]` for each `diagnostic_names`."""
         z, log_weight = self.sample_and_log_weight(
-            standard_normal, parameters, **kwargs
+            standard_normal,
+            parameters,
+            log_joint=log_joint,
+            score=score,
+            through=through,
         )
         return z, log_weight, {}
 
