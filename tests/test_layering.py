@@ -21,7 +21,7 @@ OURS = (*FOLDERS, "tests")
 
 FOUNDATION = {"_arguments", "_tfp", "math", "replicas", "types"}
 LEFT_OF_LAYERS = FOUNDATION | {"bijectors"}
-LAYERS = LEFT_OF_LAYERS | {"_backend", "layers"}
+LAYERS = LEFT_OF_LAYERS | {"_backend", "auxiliary", "layers"}
 POSTERIORS = LAYERS | {
     "_count_metric",
     "losses",
@@ -48,6 +48,7 @@ MAY_IMPORT = {
     "replicas": FOUNDATION,
     "types": FOUNDATION,
     "bijectors": FOUNDATION,
+    "auxiliary": LEFT_OF_LAYERS,
     "likelihoods": LEFT_OF_LAYERS,
     "losses": LEFT_OF_LAYERS | {"_backend", "likelihoods"},
     "schedules": LEFT_OF_LAYERS | {"_backend"},
@@ -71,7 +72,7 @@ MAY_IMPORT = {
     "benchmarks": RIGHTMOST,
     "colab": RIGHTMOST,
 }
-NO_KERAS = FOUNDATION | {"bijectors", "likelihoods", "targets", "testing"}
+NO_KERAS = LEFT_OF_LAYERS | {"auxiliary", "likelihoods", "targets", "testing"}
 # The one place where the kit may import Keras: to see its variables refused.
 KERAS_CHECK = ("testing", "check_keras_variables")
 PRIVATE = ("tensorflow.python", "tensorflow_probability.python")

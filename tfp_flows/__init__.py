@@ -1,8 +1,8 @@
 """Normalizing flows that are native to TensorFlow Probability and to Keras 3.
 
-The sub-packages are imported on first use, so that `bijectors`, `likelihoods`,
-`math`, `replicas`, `targets` and `testing` need no Keras 3 and work whatever
-its backend.
+The sub-packages are imported on first use, so that `auxiliary`, `bijectors`,
+`likelihoods`, `math`, `replicas`, `targets` and `testing` need no Keras 3 and
+work whatever its backend.
 Keras finds the classes of saved models without that: `import tfp_flows` is all
 that `keras.saving.load_model` needs.
 """
@@ -15,6 +15,7 @@ from tfp_flows._keras_objects import register_with_keras
 
 if TYPE_CHECKING:
     from tfp_flows import (
+        auxiliary,
         bijectors,
         layers,
         likelihoods,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "auxiliary",
     "bijectors",
     "layers",
     "likelihoods",

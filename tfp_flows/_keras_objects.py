@@ -41,7 +41,7 @@ REGISTERED = {
     ),
     "losses": ("NegativeLogLikelihood",),
     "models": ("BernoulliMADE", "DLGM"),
-    "posteriors": ("FlowDistribution", "FlowPosterior"),
+    "posteriors": ("CIFPosterior", "FlowDistribution", "FlowPosterior"),
     "schedules": ("JointAnnealing", "KLAnnealing", "NoAnnealing"),
 }
 

@@ -37,6 +37,7 @@ class MLP(keras.layers.Layer):
         maxout_window: int = 4,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        output_kernel_initializer: Any = None,
         **kwargs: Any,
     ) -> None:
         """Constructs the layer.
@@ -50,6 +51,8 @@ class MLP(keras.layers.Layer):
             `hidden_units`. Only for `activation="maxout"`.
           kernel_initializer: of the weights.
           bias_initializer: of the biases.
+          output_kernel_initializer: of the weights of the last, linear layer.
+            Default: None, `kernel_initializer`.
           **kwargs: those of `keras.layers.Layer`.
 
         Raises:
@@ -70,14 +73,20 @@ class MLP(keras.layers.Layer):
         self.maxout_window = maxout_window
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.output_kernel_initializer = keras.initializers.get(
+            output_kernel_initializer
+        )
         self.hidden_layers = [
             self._hidden_layer(units, f"hidden_{i}")
             for i, units in enumerate(self.hidden_units)
         ]
         self.output_layer = None
         if self._event_shape is not None:
+            settings = self._shared("output")
+            if self.output_kernel_initializer is not None:
+                settings["kernel_initializer"] = self.output_kernel_initializer
             self.output_layer = keras.layers.Dense(
-                math.prod(self._event_shape), **self._shared("output")
+                math.prod(self._event_shape), **settings
             )
 
     @property
@@ -159,6 +168,11 @@ class MLP(keras.layers.Layer):
             "bias_initializer": keras.initializers.serialize(
                 self.bias_initializer
             ),
+            "output_kernel_initializer": keras.initializers.serialize(
+                self.output_kernel_initializer
+            )
+            if self.output_kernel_initializer
+            else None,
         }
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfp_flows._tfp import ps
+from tfp_flows.math.stable import log_mean_exp
 from tfp_flows.types import TensorLike
 
 __all__ = [
@@ -27,15 +27,6 @@ __all__ = [
 ]
 
 _NO_ANNEALING = (1.0, 1.0, 1.0)
-
-
-def log_mean_exp(log_weights: TensorLike, axis: int = 0) -> tf.Tensor:
-    """`log(mean(exp(log_weights)))` over one axis, without overflow."""
-    log_weights = tf.convert_to_tensor(log_weights)
-    num_samples = tf.cast(ps.shape(log_weights)[axis], log_weights.dtype)
-    return tf.reduce_logsumexp(log_weights, axis=axis) - tf.math.log(
-        num_samples
-    )
 
 
 def annealed_log_weights(

@@ -64,7 +64,7 @@ def _product_of_known_batches(
     loop.
     """
     shape = tf.broadcast_static_shape(matrix.shape[:-2], x.shape[:-1])
-    *letters, row, column = string.ascii_letters[: shape.rank + 2]
+    *letters, row, column = list(string.ascii_letters[: shape.rank + 2])
     matrix, of_matrix = _named_batch(matrix, 2, letters)
     x, of_x = _named_batch(x, 1, letters)
     sides = column + row if transpose else row + column

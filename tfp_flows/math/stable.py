@@ -5,7 +5,17 @@ import math
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["inverse_slope", "log1p_from_total", "norm", "sech_squared"]
+from tfp_flows._tfp import ps
+from tfp_flows.types import TensorLike
+
+__all__ = [
+    "inverse_slope",
+    "log1p_from_total",
+    "log_mean_exp",
+    "norm",
+    "sech_squared",
+    "standard_normal_log_prob",
+]
 
 
 def sech_squared(s: tf.Tensor) -> tf.Tensor:
@@ -33,6 +43,18 @@ def inverse_slope(log_slope: tf.Tensor) -> tf.Tensor:
     """`exp(-log_slope)`, finite also on what is flat to all digits."""
     limit = 0.5 * math.log(np.finfo(log_slope.dtype.as_numpy_dtype).max)
     return tf.exp(tf.minimum(-log_slope, limit))
+
+
+def log_mean_exp(values: TensorLike, axis: int = 0) -> tf.Tensor:
+    """`log(mean(exp(values)))` over one axis, without overflow."""
+    values = tf.convert_to_tensor(values)
+    count = tf.cast(ps.shape(values)[axis], values.dtype)
+    return tf.reduce_logsumexp(values, axis=axis) - tf.math.log(count)
+
+
+def standard_normal_log_prob(x: tf.Tensor) -> tf.Tensor:
+    """`log N(x; 0, I)` in nats, `[...]`, of vectors `[..., D]`."""
+    return -0.5 * tf.reduce_sum(x * x + math.log(2.0 * math.pi), axis=-1)
 
 
 def norm(x: tf.Tensor) -> tf.Tensor:

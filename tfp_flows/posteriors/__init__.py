@@ -4,10 +4,11 @@ from tfp_flows._backend import require_tensorflow_backend
 
 require_tensorflow_backend("tfp_flows.posteriors")
 
+from tfp_flows.posteriors.cif_posterior import CIFPosterior  # noqa: E402
 from tfp_flows.posteriors.flow_distribution import (  # noqa: E402
     FlowDistribution,
 )
 from tfp_flows.posteriors.flow_posterior import FlowPosterior  # noqa: E402
 from tfp_flows.posteriors.posterior import Posterior  # noqa: E402
 
-__all__ = ["FlowDistribution", "FlowPosterior", "Posterior"]
+__all__ = ["CIFPosterior", "FlowDistribution", "FlowPosterior", "Posterior"]

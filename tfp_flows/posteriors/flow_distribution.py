@@ -54,6 +54,8 @@ class FlowDistribution(keras.layers.Layer):
            Normalizing Flows. ICML 2015. https://arxiv.org/abs/1505.05770
     """
 
+    flows: Sequence[FlowLayer]
+
     def __init__(
         self,
         latent_size: int,
@@ -95,13 +97,7 @@ class FlowDistribution(keras.layers.Layer):
         super().__init__(**kwargs)
         check_precision(self)
         self.latent_size = latent_size
-        self.flows = _list_of_flows(flow)
-        for layer in self.flows:
-            if layer.variable_dtype != self.variable_dtype:
-                raise ValueError(
-                    "`flow` must hold layers of the posterior's dtype, "
-                    f"{self.variable_dtype}; got {layer.variable_dtype}."
-                )
+        self.flows = list_of_flows(flow, self.variable_dtype)
         self.base = base
         self.rank = rank
         self.amortized = amortized
@@ -364,9 +360,10 @@ def _check_rank(context: tf.Tensor) -> None:
         )
 
 
-def _list_of_flows(
-    flow: FlowLayer | Sequence[FlowLayer] | None,
+def list_of_flows(
+    flow: FlowLayer | Sequence[FlowLayer] | None, dtype: str
 ) -> list[FlowLayer]:
+    """The layers; raises unless they are flow layers of that dtype."""
     if flow is None:
         return []
     flows = [flow] if isinstance(flow, FlowLayer) else flow
@@ -377,6 +374,12 @@ def _list_of_flows(
             "`flow` must be a flow layer (e.g. `PlanarFlow`) or a list of "
             f"them; got {flow!r}."
         )
+    for layer in flows:
+        if layer.variable_dtype != dtype:
+            raise ValueError(
+                f"`flow` must hold layers of the posterior's dtype, {dtype}; "
+                f"got {layer.variable_dtype}."
+            )
     return list(flows)
 
 

@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows._arguments import is_positive_integer
 from tfp_flows.layers.parameter_head import ParameterSpec
-from tfp_flows.math import linear
+from tfp_flows.math import linear, stable
 from tfp_flows.math.constraints import positive
 
 __all__ = ["BASES", "GaussianBase", "get"]
@@ -83,12 +83,6 @@ def _small_kernel() -> keras.initializers.Initializer:
     )
 
 
-def _standard_normal_log_prob(noise: tf.Tensor) -> tf.Tensor:
-    return -0.5 * tf.reduce_sum(
-        noise * noise + math.log(2.0 * math.pi), axis=-1
-    )
-
-
 class DiagonalBase(GaussianBase):
     """`N(loc, diag(scale**2))`, `scale = softplus(unconstrained_scale)`."""
 
@@ -100,7 +94,7 @@ class DiagonalBase(GaussianBase):
         log_det = tf.reduce_sum(tf.math.log(scale), axis=-1)
         return (
             parameters["loc"] + scale * noise,
-            _standard_normal_log_prob(noise) - log_det,
+            stable.standard_normal_log_prob(noise) - log_det,
         )
 
     def distribution(self, parameters: Parameters) -> tfd.Distribution:
@@ -164,7 +158,7 @@ class FullBase(GaussianBase):
         )
         return (
             parameters["loc"] + linear.times(scale_tril, noise),
-            _standard_normal_log_prob(noise) - log_det,
+            stable.standard_normal_log_prob(noise) - log_det,
         )
 
     def distribution(self, parameters: Parameters) -> tfd.Distribution:

@@ -1,10 +1,11 @@
 """The prior p(z) of a variational model: a layer, or standard normal."""
 
-import math
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from tfp_flows.math import stable
 
 __all__ = ["check_prior", "log_prior"]
 
@@ -32,7 +33,7 @@ def log_prior(prior: Any, z: tf.Tensor) -> tf.Tensor:
       ValueError: the prior is over other than D latents.
     """
     if prior is None:
-        return -0.5 * tf.reduce_sum(z * z + math.log(2.0 * math.pi), axis=-1)
+        return stable.standard_normal_log_prob(z)
     distribution = prior.distribution()
     if not distribution.event_shape.is_compatible_with(z.shape[-1:]):
         raise ValueError(

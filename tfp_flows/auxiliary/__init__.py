@@ -1,0 +1,6 @@
+"""Samples with log weights, over tensors and callables; no Keras."""
+
+from tfp_flows.auxiliary.continuously_indexed import ContinuouslyIndexedFlow
+from tfp_flows.auxiliary.indexed_step import IndexedStep
+
+__all__ = ["ContinuouslyIndexedFlow", "IndexedStep"]
