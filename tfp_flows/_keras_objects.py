@@ -41,7 +41,13 @@ REGISTERED = {
     ),
     "losses": ("NegativeLogLikelihood",),
     "models": ("BernoulliMADE", "DLGM"),
-    "posteriors": ("CIFPosterior", "FlowDistribution", "FlowPosterior"),
+    "posteriors": (
+        "CIFPosterior",
+        "FlowDistribution",
+        "FlowPosterior",
+        "HamiltonianPosterior",
+        "LangevinPosterior",
+    ),
     "schedules": ("JointAnnealing", "KLAnnealing", "NoAnnealing"),
 }
 

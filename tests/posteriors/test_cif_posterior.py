@@ -9,10 +9,12 @@ from tests.distributed import mirrored_strategy, on_two_cpus
 from tests.layers.flows import LAYERS
 from tests.models import digits
 from tfp_flows import layers
+from tfp_flows.auxiliary import ContinuouslyIndexedFlow
 from tfp_flows.losses import annealed_bound
 from tfp_flows.posteriors import CIFPosterior, FlowPosterior
 
 B, C, D, M, S = 3, 4, 2, 2, 5
+NUM_INDICES = 8  # of two planar layers with two steps each, two a step
 FLOAT64 = {"dtype": "float64"}
 KEY = {"seed": 0, "step": 0, "purpose": "test"}
 CONTEXT = np.random.default_rng(0).normal(size=(B, C))
@@ -23,7 +25,7 @@ FLOWS = {
 
 
 def cif(flow="planar", shape=(None, C), scale=0.1, **kwargs):
-    """One with two steps, and the weights of a trained one."""
+    """One with two flow layers, and the weights of a trained one."""
     keras.utils.set_random_seed(0)
     posterior = CIFPosterior(
         D, [FLOWS[flow](i) for i in range(2)], 2, **FLOAT64, **kwargs
@@ -73,7 +75,7 @@ def test_joint_density_is_that_of_the_noise_by_its_jacobian(order):
     flow = posterior.indexed_flow(posterior.parameters(CONTEXT))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(noise)
-        base_noise, own, _ = posterior._split(noise)
+        base_noise, own, _ = posterior._split(flow, noise)
         z, paths = flow.forward(
             *posterior.base.push_forward(
                 base_noise, posterior.base.parameters(CONTEXT)
@@ -99,9 +101,9 @@ def test_joint_density_is_that_of_the_noise_by_its_jacobian(order):
 def test_more_auxiliary_samples_leave_samples_and_raise_the_bound():
     bounds, z = [], []
     for num_auxiliary_samples in (0, 1, 4, 16):
-        posterior = cif(num_auxiliary_samples=num_auxiliary_samples, scale=0.3)
+        posterior = cif(num_auxiliary_samples=num_auxiliary_samples, scale=0.05)
         rows = posterior.noise(1, 20_000, **KEY)
-        first = posterior.base.noise_size + 4
+        first = D + NUM_INDICES
         rows = tf.concat([BASE_NOISE, rows[..., first:]], axis=-1)
         drawn, log_weight = posterior.sample_and_log_weight(
             rows, posterior.parameters(CONTEXT[:1])
@@ -113,7 +115,7 @@ def test_more_auxiliary_samples_leave_samples_and_raise_the_bound():
     assert np.all(np.diff(bounds) > 0)
     # A density on given points, from below, that grows as well.
     exact = -log_weight
-    posterior = cif(scale=0.3)
+    posterior = cif(scale=0.05)
     below = [
         np.mean(posterior.log_prob_lower_bound(z[0], CONTEXT[:1], m, seed=1))
         for m in (1, 4, 16)
@@ -122,7 +124,7 @@ def test_more_auxiliary_samples_leave_samples_and_raise_the_bound():
     assert below[-1] < np.mean(exact)
 
 
-BASE_NOISE = np.random.default_rng(7).normal(size=(20_000, 1, D + 4))
+BASE_NOISE = np.random.default_rng(7).normal(size=(20_000, 1, D + NUM_INDICES))
 
 
 # Gradients.
@@ -249,7 +251,7 @@ def given_networks():
     return {
         "scale_and_shift_network": keras.layers.Dense(2 * D, "tanh", **FLOAT64),
         "auxiliary_network": [
-            layers.MLP((3,), 4, name=f"own_{i}", **FLOAT64) for i in range(2)
+            layers.MLP((3,), 4, name=f"own_{i}", **FLOAT64) for i in range(4)
         ],
         "reverse_network": keras.Sequential(
             [
@@ -257,8 +259,70 @@ def given_networks():
                 keras.layers.Dense(4, **FLOAT64),
             ]
         ),
-        "reverse_context_size": 0,
     }
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_rolled_steps_are_those_one_by_one(order, inverted):
+    keras.utils.set_random_seed(0)
+    flow = layers.RealNVPFlow(3, (6,), inverted=inverted, seed=0, **FLOAT64)
+    posterior = CIFPosterior(D, flow, 2, order=order, **FLOAT64)
+    posterior.build((None, C))
+    rng = np.random.default_rng(1)
+    for weight in posterior.trainable_weights:
+        weight.assign_add(0.2 * rng.normal(size=weight.shape))
+    parameters = posterior.parameters(CONTEXT)
+    rolled = posterior.indexed_flow(parameters)
+    (scan,) = rolled.steps
+    order = [number for number, _, _ in scan.unrolled()]
+    assert order == ([2, 1, 0] if inverted else [0, 1, 2])
+    one_by_one = ContinuouslyIndexedFlow(
+        rolled.base_distribution,
+        [scan.make_step(member, own) for _, member, own in scan.unrolled()],
+    )
+    noise = tf.constant(rng.normal(size=(S, B, D + 6)))
+    z, indices = tf.split(noise, [D, 6], axis=-1)
+    log_prob = tf.reduce_sum(z, axis=-1)
+    pieces = tf.split(indices, 3, axis=-1)
+    in_order = [pieces[k] for k in order]
+    for name, arguments in (
+        ("forward", (z, log_prob)),
+        ("inverse", (z,)),
+        ("draw_indices", (z,)),
+        ("push_gradient", (z, z)),
+    ):
+        found = getattr(rolled, name)(*arguments, [indices])
+        expected = getattr(one_by_one, name)(*arguments, in_order)
+        found, expected = (
+            tf.nest.flatten(values) for values in (found, expected)
+        )
+        # The indices come in other pieces.
+        first = 0 if name in ("inverse", "draw_indices") else 1
+        own = expected[first : first + 3]
+        sorted_by_number = [own[order.index(k)] for k in range(3)]
+        joined = tf.concat(sorted_by_number, axis=-1)
+        expected[first : first + 3] = [joined]
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(
+                one, other, rtol=1e-10, atol=1e-10, err_msg=name
+            )
+
+
+def test_layer_may_have_one_index():
+    flow = layers.PlanarFlow(4, seed=0, **FLOAT64)
+    every_step = CIFPosterior(D, flow, 2, **FLOAT64)
+    one = CIFPosterior(D, flow, 2, index_every="layer", **FLOAT64)
+    scaled = layers.NICEFlow(4, (6,), scaling=True, **FLOAT64)
+    always_one = CIFPosterior(D, scaled, 2, **FLOAT64)
+    sizes = [p.noise_size for p in (every_step, one, always_one)]
+    assert sizes == [D + 8, D + 2, D + 2]
+    for posterior in (one, always_one):
+        posterior.build((None, C))
+        _, log_weight = posterior.sample_and_log_weight(
+            posterior.noise(B, S, **KEY), posterior.parameters(CONTEXT)
+        )
+        assert np.all(np.isfinite(log_weight))
 
 
 @pytest.mark.parametrize("given", [False, True])
@@ -286,9 +350,12 @@ def test_config_makes_the_same_posterior(given):
 
 def test_networks_of_steps_start_with_numbers_of_their_own():
     posterior = cif(scale=0.0, **given_networks())
-    for networks in (posterior._scale_and_shift, posterior._reverse):
-        first, second = (network.get_weights()[0] for network in networks)
-        assert np.all(first != second)
+    for name in ("scale_and_shift", "reverse"):
+        first, *others = (
+            layer.get_weights()[0] for layer in posterior._given[name].layers
+        )
+        assert len(others) == 3
+        assert all(np.all(first != other) for other in others)
 
 
 def test_model_trains_saves_and_refuses_a_density(tmp_path):
@@ -322,12 +389,14 @@ def on_replicas(num_replicas):
     )
     with strategy.scope():
         keras.utils.set_random_seed(0)
-        flow = [layers.PlanarFlow(2, seed=i, **FLOAT64) for i in range(2)]
+        flow = layers.PlanarFlow(2, seed=0, **FLOAT64)
         model = digits.compiled(
+            encoder=layers.MLP([16], **FLOAT64),
             posterior=CIFPosterior(
                 3, flow, 2, num_auxiliary_samples=1, **FLOAT64
             ),
-            dtype="float64",
+            decoder=layers.MLP([16], output_size=64, **FLOAT64),
+            **FLOAT64,
         )
         model.build((None, 8, 8))
     history = model.fit(x, batch_size=10, epochs=1, verbose=0).history
@@ -394,7 +463,8 @@ def test_density_is_trained_by_its_lower_bound():
         ({"flow": []}, ValueError, "`flow` must hold at least one"),
         ({"flow": ["planar"]}, TypeError, "`flow` must be a flow layer"),
         ({"num_auxiliary_samples": -1}, ValueError, "integer >= 0; got -1"),
-        ({"reverse_context_size": 1.5}, ValueError, "integer >= 0; got 1.5"),
+        ({"index_every": "flow"}, ValueError, "`index_every` must be 'step'"),
+        ({"activation": "sine"}, ValueError, "`activation` must be one of"),
         ({"hidden_units": (0,)}, ValueError, "`hidden_units` must be a seq"),
         (
             {"reverse_network": "mlp"},
@@ -404,7 +474,7 @@ def test_density_is_trained_by_its_lower_bound():
         (
             {"auxiliary_network": [keras.layers.Dense(2)] * 2},
             ValueError,
-            "`auxiliary_network` must have one layer for each of the 1 steps",
+            "`auxiliary_network` must have one layer for each of the 1 ind",
         ),
     ],
 )
@@ -423,7 +493,7 @@ def test_bad_arguments(arguments, error, message):
     [
         ("scale_and_shift_network", r"\[N, 4\].* of \[N, 2\]"),
         ("auxiliary_network", r"\[N, 4\].* of \[N, 2\]"),
-        ("reverse_network", r"\[N, 4\].* of \[N, 34\]"),
+        ("reverse_network", r"\[N, 4\].* of \[N, 6\]"),
     ],
 )
 def test_wrong_network_outputs(name, sizes):

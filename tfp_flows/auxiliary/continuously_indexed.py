@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows._arguments import as_integer, as_positive_integer
 from tfp_flows._tfp import ps
+from tfp_flows.auxiliary.indexed_scan import IndexedScan
 from tfp_flows.auxiliary.indexed_step import IndexedStep, check_order
 from tfp_flows.math import stable
 
@@ -94,7 +95,7 @@ class ContinuouslyIndexedFlow:
     def __init__(
         self,
         base_distribution: tfd.Distribution,
-        steps: Sequence[IndexedStep],
+        steps: Sequence[IndexedStep | IndexedScan],
     ) -> None:
         """Constructs the flow.
 
@@ -114,6 +115,8 @@ class ContinuouslyIndexedFlow:
             )
         steps = list(steps)
         for step in steps:
+            if isinstance(step, IndexedScan):
+                continue  # made by the library
             if not isinstance(step, IndexedStep):
                 raise TypeError(
                     f"`steps` must hold `IndexedStep`s; got {step!r}."
@@ -124,6 +127,11 @@ class ContinuouslyIndexedFlow:
         self.steps = steps
 
     # The joint of z and u.
+
+    def split(self, indices: tf.Tensor) -> Indices:
+        """Those of each step, `[..., m_l]`, of all behind each other."""
+        sizes = [step.auxiliary_size for step in self.steps]
+        return tuple(tf.split(indices, sizes, axis=-1))
 
     def forward(
         self, z: tf.Tensor, log_prob: tf.Tensor, noise: Sequence[tf.Tensor]
@@ -318,15 +326,15 @@ class ContinuouslyIndexedFlow:
     def _noise(self, z: tf.Tensor, num_draws: int, seed: Any) -> Indices:
         """Standard normal `[M, ..., m_l]` for each step."""
         shape = ps.concat([[num_draws], ps.shape(z)[:-1]], axis=0)
-        sizes = [step.auxiliary_size for step in self.steps]
+        size = sum(step.auxiliary_size for step in self.steps)
         seed = tfp.random.sanitize_seed(seed, salt="ContinuouslyIndexedFlow")
         noise = tf.random.stateless_normal(
-            ps.concat([shape, [sum(sizes)]], axis=0),
+            ps.concat([shape, [size]], axis=0),
             seed,
             dtype=z.dtype,
             alg="philox",
         )
-        return tuple(tf.split(noise, sizes, axis=-1))
+        return self.split(noise)
 
 
 def log_mean_ratio(own: Paths, further: Paths) -> tf.Tensor:

@@ -1,6 +1,6 @@
 """One step of a continuously-indexed flow, in all its directions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -11,9 +11,10 @@ from tfp_flows.bijectors import (
     forward_and_log_det,
     inverse_and_log_det,
 )
+from tfp_flows.bijectors._scan_members import Members
 from tfp_flows.math import stable
 
-__all__ = ["ORDERS", "IndexedStep", "check_order"]
+__all__ = ["ORDERS", "IndexedStep", "Member", "check_order"]
 
 tfb = tfp.bijectors
 
@@ -30,6 +31,27 @@ def check_order(order: str) -> None:
             f"`order` must be one of {', '.join(map(repr, ORDERS))}; got "
             f"{order!r}."
         )
+
+
+class Member(NamedTuple):
+    """One of the members of a `Scan`, for the slices of their tensors."""
+
+    members: Members
+    slices: Sequence[tf.Tensor]
+
+    def forward(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The image, and the log-det."""
+        return self.members.forward(x, self.slices)
+
+    def inverse(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The point whose image it is, and the log-det."""
+        return self.members.inverse(y, self.slices)
+
+    def push(
+        self, x: tf.Tensor, gradient: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The image, and the gradient of the density there."""
+        return self.members.push(x, gradient, self.slices)
 
 
 class IndexedStep(NamedTuple):
@@ -54,7 +76,7 @@ class IndexedStep(NamedTuple):
         that of the paper's formulas.
     """
 
-    bijector: tfb.Bijector
+    bijector: tfb.Bijector | Member
     scale_and_shift: _Network
     auxiliary: _Network
     reverse: _Network
@@ -72,9 +94,9 @@ class IndexedStep(NamedTuple):
         u, log_q = _draw(self.auxiliary(w), noise)
         if self.order == "before":
             place, affine_log_det = self._affine(w, u)
-            z, log_det = forward_and_log_det(self.bijector, place)
+            z, log_det = self._forward(place)
         else:
-            moved, log_det = forward_and_log_det(self.bijector, w)
+            moved, log_det = self._forward(w)
             z, affine_log_det = self._affine(moved, u)
             place = z
         log_r = _log_prob(self.reverse(place), u)
@@ -127,9 +149,9 @@ class IndexedStep(NamedTuple):
         if self.order == "before":
             place, _ = self._affine(w, u)
             gradient, more = self._push_through_affine(place, u, gradient)
-            z, gradient = density_gradients.push(self.bijector, place, gradient)
+            z, gradient = self._push(place, gradient)
         else:
-            moved, gradient = density_gradients.push(self.bijector, w, gradient)
+            moved, gradient = self._push(w, gradient)
             z, _ = self._affine(moved, u)
             gradient, more = self._push_through_affine(z, u, gradient)
         return tuple(map(tf.stop_gradient, (z, gradient, of_u + more)))
@@ -145,12 +167,29 @@ class IndexedStep(NamedTuple):
             total = tf.reduce_sum(gradient * x, axis=-1) + log_det
         return tape.gradient(total, (y, u), unconnected_gradients=_ZERO)
 
+    def _forward(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if isinstance(self.bijector, Member):
+            return self.bijector.forward(x)
+        return forward_and_log_det(self.bijector, x)
+
+    def _inverse(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if isinstance(self.bijector, Member):
+            return self.bijector.inverse(y)
+        return inverse_and_log_det(self.bijector, y)
+
+    def _push(
+        self, x: tf.Tensor, gradient: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        if isinstance(self.bijector, Member):
+            return self.bijector.push(x, gradient)
+        return density_gradients.push(self.bijector, x, gradient)
+
     def _place(self, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """What r looks at, and the log-det of the way there from z."""
         # Not the tensor for which the bijector's cache has an answer.
         z = tf.identity(z)
         if self.order == "before":
-            return inverse_and_log_det(self.bijector, z)
+            return self._inverse(z)
         return z, tf.zeros(tf.shape(z)[:-1], z.dtype)
 
     def _rest_of_inverse(
@@ -160,7 +199,7 @@ class IndexedStep(NamedTuple):
         log_det += affine_log_det
         if self.order == "before":
             return w, log_det
-        w, more = inverse_and_log_det(self.bijector, w)
+        w, more = self._inverse(w)
         return w, log_det + more
 
     def _affine(

@@ -113,6 +113,11 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
     def _default_context_scale(self) -> float:
         return 1.0 / self.num_flow_steps
 
+    @property
+    def is_scan(self) -> bool:
+        """Whether the bijector is a `Scan` of the steps, or its inverse."""
+        return type(self)._composed is FlowLayer._composed
+
     @abc.abstractmethod
     def _parameter_specs(self, event_size: int) -> dict[str, ParameterSpec]:
         """Event shape and initializers of each parameter of one step."""

@@ -101,6 +101,11 @@ class NICEFlow(CouplingFlow):
             parameters |= self._scaling.parameters(context)
         return parameters
 
+    @property
+    def is_scan(self) -> bool:
+        """Whether no scaling stands behind the steps."""
+        return not self.scaling
+
     def _composed(self, parameters: dict[str, tf.Tensor]) -> tfb.Bijector:
         parameters = dict(parameters)
         log_scale = parameters.pop("log_scale", None)

@@ -69,6 +69,8 @@ def iterate(
     step: Callable[..., tuple[tf.Tensor, ...]],
     states: tuple[tf.Tensor, ...],
     stacked: Sequence[tf.Tensor],
+    *,
+    reverse: bool = False,
 ) -> tuple[tf.Tensor, ...]:
     """`states = step(*states, parameters)` for every member in turn.
 
@@ -78,8 +80,9 @@ def iterate(
       step: of one member; keeps the shapes and dtypes of the states.
       states: the first ones.
       stacked: the members' parameters, each `[K, ...]`.
+      reverse: start with member K - 1.
     """
-    loop = _Loop(step, _num_members(stacked), (), reverse=False)
+    loop = _Loop(step, _num_members(stacked), (), reverse)
     states, stacked = tf.nest.map_structure(
         tf.stop_gradient, (states, tuple(stacked))
     )
@@ -115,7 +118,8 @@ class _Loop(NamedTuple):
             i: tf.Tensor, x: tf.Tensor, total: tf.Tensor
         ) -> tuple[list[tf.Tensor], tf.Tensor, list[tf.Tensor]]:
             y, log_det = self._apply(x, self._member(stacked, i))
-            return [y, total + log_det], i, [x] if keep_states else []
+            total = _in_shape_of(total + log_det, total)
+            return [y, total], i, [x] if keep_states else []
 
         total = tf.zeros(self.log_det_shape, x.dtype)
         like = [(x.dtype, x.shape)] if keep_states else []

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows._arguments import (
     as_integer,
@@ -18,7 +19,8 @@ from tfp_flows.auxiliary.continuously_indexed import (
     Paths,
     log_mean_ratio,
 )
-from tfp_flows.auxiliary.indexed_step import IndexedStep, check_order
+from tfp_flows.auxiliary.indexed_scan import IndexedScan
+from tfp_flows.auxiliary.indexed_step import IndexedStep, Member, check_order
 from tfp_flows.layers import FlowLayer
 from tfp_flows.layers.flow_layer import last_axis
 from tfp_flows.losses import gradient_estimators
@@ -28,22 +30,22 @@ from tfp_flows.posteriors.flow_distribution import (
     list_of_flows,
 )
 from tfp_flows.posteriors.flow_posterior import is_own
-from tfp_flows.posteriors.index_networks import (
-    IndexNetwork,
-    build_network,
-    make_networks,
-)
+from tfp_flows.posteriors.index_networks import GivenNetworks, StackedNetworks
 from tfp_flows.posteriors.posterior import Parameters, Posterior
 from tfp_flows.types import TensorLike
 
 __all__ = ["CIFPosterior"]
+
+tfb = tfp.bijectors
+
+_NETWORKS = ("scale_and_shift", "auxiliary", "reverse")
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class CIFPosterior(Posterior):
     """A posterior whose flow is indexed by continuous auxiliary variables.
 
-    Each layer of `flow` is the bijector g_l of one step,
+    Each flow step of each layer of `flow` is the bijector g_l of one step,
 
         u_l ~ q(u_l | z_(l-1)),   z_l = G_l(z_(l-1); u_l),   l = 1, ..., L
 
@@ -117,9 +119,9 @@ class CIFPosterior(Posterior):
         amortized: bool | None = None,
         initial_scale: float = 1.0,
         num_auxiliary_samples: int = 0,
+        index_every: str = "step",
         hidden_units: Sequence[int] = (10, 10),
         activation: str = "tanh",
-        reverse_context_size: int = 32,
         scale_and_shift_network: Any = None,
         auxiliary_network: Any = None,
         reverse_network: Any = None,
@@ -130,8 +132,7 @@ class CIFPosterior(Posterior):
 
         Args:
           latent_size: D.
-          flow: a flow layer, or a list of them, the first one to apply first:
-            the g of each step, which may have any number of flow steps itself.
+          flow: a flow layer, or a list of them, the first one to apply first.
           auxiliary_size: m, how many numbers u_l has.
           order: "before" (the affine map stands before g, as in the published
             runs: what it moves may first be brought to where a spline is not
@@ -141,17 +142,19 @@ class CIFPosterior(Posterior):
           amortized: whether anything depends on a context.
           initial_scale: standard deviation of z_0 at the start.
           num_auxiliary_samples: M, in training and in evaluation. Default: 0.
+          index_every: "step" (each step of a flow layer is a g with an index)
+            or "layer" (all steps of a layer are one g, as those always are
+            that are not its whole bijector: `FlowLayer.is_scan`).
           hidden_units: of the networks of each step where none are given.
-          activation: in these.
-          reverse_context_size: to how many features a dense layer, one for all
-            steps, maps the context for r; 0: r is given the context itself.
+          activation: in these, that of `MLPConditioner`.
           scale_and_shift_network: from u, `[N, m]`, to s and t, `[N, 2 D]`. A
-            Keras layer, made anew for each step by its config, a list with one
-            for each, or None.
+            Keras layer, made anew for each index by its config, a list with one
+            for each, or None. The steps are not rolled into one loop then, and
+            take the longer to compile the more there are.
           auxiliary_network: of q, from z_(l-1), `[N, D]`, to loc and log scale
             of u, `[N, 2 m]`.
           reverse_network: of r, from `[N, D]` (see `IndexedStep`) and, behind
-            it, the context's features to loc and log scale of u, `[N, 2 m]`.
+            it, the context `[N, C]`, to loc and log scale of u, `[N, 2 m]`.
           identity_start: whether the networks' last layers start at zero where
             none are given: s = t = 0 and r = q, so that the posterior starts as
             that of its flows alone. Default: False, as in the published runs.
@@ -167,10 +170,11 @@ class CIFPosterior(Posterior):
         num_auxiliary_samples = as_integer(
             "num_auxiliary_samples", num_auxiliary_samples, 0
         )
-        reverse_context_size = as_integer(
-            "reverse_context_size", reverse_context_size, 0
-        )
         check_order(order)
+        if index_every not in ("step", "layer"):
+            raise ValueError(
+                f"`index_every` must be 'step' or 'layer'; got {index_every!r}."
+            )
         hidden_units = check_positive_integers("hidden_units", hidden_units)
         super().__init__(**kwargs)
         check_precision(self)
@@ -180,7 +184,7 @@ class CIFPosterior(Posterior):
         self.num_auxiliary_samples = num_auxiliary_samples
         self.hidden_units = hidden_units
         self.activation = activation
-        self.reverse_context_size = reverse_context_size
+        self.index_every = index_every
         self.identity_start = identity_start
         self.flows = list_of_flows(flow, self.variable_dtype)
         if not self.flows:
@@ -198,31 +202,53 @@ class CIFPosterior(Posterior):
             dtype=self.dtype_policy,
             name="base",
         )
-        given = {
-            "scale_and_shift_network": (
-                scale_and_shift_network,
-                2 * latent_size,
-            ),
-            "auxiliary_network": (auxiliary_network, 2 * auxiliary_size),
-            "reverse_network": (reverse_network, 2 * auxiliary_size),
+        sizes = {
+            "scale_and_shift": (auxiliary_size, latent_size),
+            "auxiliary": (latent_size, auxiliary_size),
+            "reverse": (latent_size, auxiliary_size),
         }
-        self._scale_and_shift, self._auxiliary, self._reverse = (
-            make_networks(
-                argument,
-                network,
-                len(self.flows),
-                default={
-                    "hidden_units": hidden_units,
-                    "output_size": size,
-                    "activation": activation,
-                    "output_kernel_initializer": "zeros"
-                    if identity_start
-                    else None,
-                },
-                dtype=self.dtype_policy,
+        given = {
+            "scale_and_shift": scale_and_shift_network,
+            "auxiliary": auxiliary_network,
+            "reverse": reverse_network,
+        }
+        self._given = {
+            name: GivenNetworks.of(
+                f"{name}_network", network, sum(self._num_indices)
             )
-            for argument, (network, size) in given.items()
-        )
+            for name, network in given.items()
+            if network is not None
+        }
+        self._sizes = sizes
+        self._given_layers = [
+            layer
+            for networks in self._given.values()
+            for layer in networks.layers
+        ]
+        self._stacked = [
+            StackedNetworks(
+                count,
+                *sizes[name],
+                hidden_units=hidden_units,
+                activation=activation,
+                starts_at_zero=identity_start,
+                dtype=self.dtype_policy,
+                name=f"{name}_{i}",
+            )
+            for i, count in enumerate(self._num_indices)
+            for name in _NETWORKS
+            if name not in self._given
+        ]
+
+    @property
+    def _num_indices(self) -> list[int]:
+        """Of each flow layer."""
+        return [
+            flow.num_flow_steps
+            if self.index_every == "step" and flow.is_scan
+            else 1
+            for flow in self.flows
+        ]
 
     @property
     def noise_size(self) -> int:
@@ -235,7 +261,7 @@ class CIFPosterior(Posterior):
 
     @property
     def _indices_size(self) -> int:
-        return len(self.flows) * self.auxiliary_size
+        return sum(self._num_indices) * self.auxiliary_size
 
     @property
     def can_leave_out_score(self) -> bool:
@@ -255,30 +281,16 @@ class CIFPosterior(Posterior):
         for flow in self.flows:
             if not flow.built:
                 flow.build((None, self.latent_size), input_shape)
-        num_features = 0
-        self._reverse_context = None
+        for networks in self._stacked:
+            is_reverse = networks.name.startswith("reverse")
+            networks.build(input_shape if is_reverse else None)
+        size = 0
         if input_shape is not None:
             size = last_axis("input_shape", input_shape)
-            num_features = self.reverse_context_size or size
-        if input_shape is not None and self.reverse_context_size:
-            self._reverse_context = keras.layers.Dense(
-                num_features,
-                activation=self.activation,
-                dtype=self.dtype_policy,
-                name="reverse_context",
-            )
-            self._reverse_context.build(input_shape)
-        size, units = self.latent_size, self.auxiliary_size
-        for step in zip(
-            self._scale_and_shift, self._auxiliary, self._reverse, strict=True
-        ):
-            shapes = (
-                ("scale_and_shift_network", units, 2 * size),
-                ("auxiliary_network", size, 2 * units),
-                ("reverse_network", size + num_features, 2 * units),
-            )
-            for network, (argument, *sizes) in zip(step, shapes, strict=True):
-                build_network(argument, network, *sizes)
+        for name, given in self._given.items():
+            inputs, outputs = self._sizes[name]
+            inputs += size if name == "reverse" else 0
+            given.build(f"{name}_network", inputs, 2 * outputs)
         self._is_amortized = input_shape is not None
         self.built = True
 
@@ -296,15 +308,20 @@ class CIFPosterior(Posterior):
                 f"`{self.name}` must be built before it is used; call "
                 "`build((None, C))`, or `build()` where there is no context."
             )
+        if not self._is_amortized:
+            context = None
+        names = [name for name in _NETWORKS if name not in self._given]
+        stacked = iter(self._stacked)
         parameters = {
             "base": self.base.parameters(context),
             "flows": [flow.parameters(context) for flow in self.flows],
+            "networks": [
+                {name: next(stacked).parameters(context) for name in names}
+                for _ in self.flows
+            ],
         }
-        if self._is_amortized:
-            features = tf.cast(context, self.compute_dtype)
-            if self._reverse_context is not None:
-                features = self._reverse_context(features)
-            parameters["reverse_context"] = features
+        if self._is_amortized and "reverse" in self._given:
+            parameters["context"] = tf.convert_to_tensor(context)
         return parameters
 
     def indexed_flow(self, parameters: Parameters) -> ContinuouslyIndexedFlow:
@@ -313,29 +330,69 @@ class CIFPosterior(Posterior):
         Args:
           parameters: as `parameters(context)` returns them.
         """
-        features = parameters.get("reverse_context")
-        steps = [
-            IndexedStep(
-                flow.make_bijector(flow_parameters),
-                IndexNetwork(scale_and_shift),
-                IndexNetwork(auxiliary),
-                IndexNetwork(reverse, features),
-                self.auxiliary_size,
-                self.order,
-            )
-            for flow, flow_parameters, scale_and_shift, auxiliary, reverse in (
-                zip(
-                    self.flows,
-                    parameters["flows"],
-                    self._scale_and_shift,
-                    self._auxiliary,
-                    self._reverse,
-                    strict=True,
-                )
-            )
-        ]
+        context = parameters.get("context")
+        steps: list[IndexedStep | IndexedScan] = []
+        first = 0
+        for flow, of_flow, stacked, count in zip(
+            self.flows,
+            parameters["flows"],
+            parameters["networks"],
+            self._num_indices,
+            strict=True,
+        ):
+            bijector = flow.make_bijector(of_flow)
+            is_scan = self.index_every == "step" and flow.is_scan
+            if is_scan and not self._given:
+                steps.append(self._scan(bijector, stacked))
+            elif is_scan:
+                for k, member, slices in self._scan(
+                    bijector, stacked
+                ).unrolled():
+                    own = tf.nest.pack_sequence_as(stacked, slices)
+                    steps.append(self._step(member, own, first + k, context))
+            else:
+                slices = tf.nest.map_structure(lambda t: t[0], stacked)
+                steps.append(self._step(bijector, slices, first, context))
+            first += count
         base = self.base.make_distribution(parameters["base"])
         return ContinuouslyIndexedFlow(base, steps)
+
+    def _scan(self, bijector: tfb.Bijector, stacked: Parameters) -> IndexedScan:
+        tensors = tf.nest.flatten(stacked)
+
+        def make_step(
+            member: Member, slices: Sequence[tf.Tensor]
+        ) -> IndexedStep:
+            return self._step(member, tf.nest.pack_sequence_as(stacked, slices))
+
+        return IndexedScan.of(bijector, make_step, tensors, self.auxiliary_size)
+
+    def _step(
+        self,
+        bijector: tfb.Bijector | Member,
+        slices: Parameters,
+        number: int = 0,
+        context: tf.Tensor | None = None,
+    ) -> IndexedStep:
+        """One step: its map, and the slices of its networks' weights."""
+        networks: dict[str, Any] = {}
+        for name in _NETWORKS:
+            if name in self._given:
+                networks[name] = functools.partial(
+                    self._given[name].apply,
+                    number,
+                    context=context if name == "reverse" else None,
+                )
+            else:
+                networks[name] = functools.partial(
+                    self._stacked[0].apply, slices=slices[name]
+                )
+        return IndexedStep(
+            bijector,
+            **networks,
+            auxiliary_size=self.auxiliary_size,
+            order=self.order,
+        )
 
     def sample_and_log_weight(
         self,
@@ -348,8 +405,10 @@ class CIFPosterior(Posterior):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """See `Posterior`; the log weight is that of M further draws."""
         del log_joint
-        base_noise, own_noise, further_noise = self._split(standard_normal)
         flow = self.indexed_flow(parameters)
+        base_noise, own_noise, further_noise = self._split(
+            flow, standard_normal
+        )
         z_0, log_prob = self.base.push_forward(base_noise, parameters["base"])
         z, own = flow.forward(z_0, log_prob, own_noise)
         made_of = own.indices
@@ -422,35 +481,27 @@ class CIFPosterior(Posterior):
         drawn = tf.ensure_shape(
             drawn, [num_samples, *z.shape[:-1], self._indices_size]
         )
-        paths = flow.draw_indices(z, tf.split(drawn, len(self.flows), axis=-1))
+        paths = flow.draw_indices(z, flow.split(drawn))
         return stable.log_mean_exp(paths.log_q - paths.log_r)
 
     def _split(
-        self, standard_normal: tf.Tensor
-    ) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
-        """Noise of z_0, of each u_l and, `[M, ..., m]`, of further ones."""
+        self, flow: ContinuouslyIndexedFlow, standard_normal: tf.Tensor
+    ) -> tuple[tf.Tensor, Sequence[tf.Tensor], Sequence[tf.Tensor]]:
+        """Noise of z_0, of each u and, `[M, ..., m]`, of further ones."""
         size, num_further = self._indices_size, self.num_auxiliary_samples
         of_base, own, further = tf.split(
             standard_normal,
             [self.base.noise_size, size, num_further * size],
             axis=-1,
         )
-        split = functools.partial(
-            tf.split, num_or_size_splits=len(self.flows), axis=-1
-        )
         if not num_further:
-            return of_base, split(own), []
+            return of_base, flow.split(own), []
         draws = tf.split(further, num_further, axis=-1)
-        return of_base, split(own), split(tf.stack(draws))
+        return of_base, flow.split(own), flow.split(tf.stack(draws))
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs."""
         serialize = keras.saving.serialize_keras_object
-        networks = {
-            "scale_and_shift_network": self._scale_and_shift,
-            "auxiliary_network": self._auxiliary,
-            "reverse_network": self._reverse,
-        }
         return {
             **super().get_config(),
             "latent_size": self.latent_size,
@@ -464,11 +515,11 @@ class CIFPosterior(Posterior):
             "num_auxiliary_samples": self.num_auxiliary_samples,
             "hidden_units": self.hidden_units,
             "activation": self.activation,
-            "reverse_context_size": self.reverse_context_size,
+            "index_every": self.index_every,
             "identity_start": self.identity_start,
             **{
-                name: [serialize(network) for network in each]
-                for name, each in networks.items()
+                f"{name}_network": [serialize(v) for v in networks.layers]
+                for name, networks in self._given.items()
             },
         }
 
