@@ -11,9 +11,7 @@ __all__ = ["in_words", "make_flow", "make_prior_flow"]
 
 
 def make_flow(
-    settings: config_dict.ConfigDict,
-    num_flow_steps: int | None = None,
-    **shared: Any,
+    settings: config_dict.ConfigDict, **shared: Any
 ) -> layers.FlowLayer | None:
     """The flow layer that a config's group `posterior` describes.
 
@@ -21,7 +19,6 @@ def make_flow(
       settings: `flow`, a name in `configs.flows.FLOWS` or "none",
         `num_flow_steps`, the sizes that the flow needs, and `mixing`, if it is
         not the layer's default.
-      num_flow_steps: of the layer. Default: None, that of the settings.
       **shared: arguments of `FlowLayer`, such as `seed`.
     """
     if settings.flow == "none":
@@ -31,10 +28,7 @@ def make_flow(
     if settings.get("mixing") is not None:
         sizes["mixing"] = settings.mixing
     make = getattr(layers, flow.layer)
-    length = (
-        settings.num_flow_steps if num_flow_steps is None else num_flow_steps
-    )
-    return make(length, **flow.settings, **sizes, **shared)
+    return make(settings.num_flow_steps, **flow.settings, **sizes, **shared)
 
 
 def make_prior_flow(

@@ -4,14 +4,10 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from configs.flows import FLOWS
-from tfp_flows import layers, posteriors
+from tfp_flows import posteriors
 from trainers import flows
 
 __all__ = ["in_words", "make_posterior"]
-
-# Flows and posteriors of one run draw their initial weights from other seeds.
-_SEED_STRIDE = 1_000
 
 
 def make_posterior(
@@ -34,20 +30,19 @@ def make_posterior(
         "base": settings.base,
         "initial_scale": settings.initial_scale,
     }
-    shared: dict[str, Any] = {"seed": seed, "context_scale": context_scale}
+    flow = flows.make_flow(settings, seed=seed, context_scale=context_scale)
     if settings.name == "cif":
+        assert flow is not None  # see `trainers.checks.check_posterior`
         return posteriors.CIFPosterior(
             latent_size,
-            flow=_single_steps(settings, **shared),
+            flow=flow,
             auxiliary_size=settings.auxiliary_size,
             order=settings.order,
             hidden_units=tuple(settings.auxiliary_hidden_units),
             activation=settings.auxiliary_activation,
             **gaussian,
         )
-    base = posteriors.FlowPosterior(
-        latent_size, flow=flows.make_flow(settings, **shared), **gaussian
-    )
+    base = posteriors.FlowPosterior(latent_size, flow=flow, **gaussian)
     if settings.name == "flow":
         return base
     annealed: dict[str, Any] = {
@@ -63,31 +58,6 @@ def make_posterior(
         persistence=settings.persistence,
         **annealed,
     )
-
-
-def _single_steps(
-    settings: config_dict.ConfigDict,
-    seed: int | None,
-    context_scale: float | None,
-) -> list[layers.FlowLayer]:
-    """The steps of a flow as layers of one each, between which u may enter."""
-    length = settings.num_flow_steps
-    if (
-        context_scale is None
-        and length
-        and FLOWS[settings.flow].kind == "direct"
-    ):
-        context_scale = 1.0 / length  # the default of one layer of them all
-    made = (
-        flows.make_flow(
-            settings,
-            num_flow_steps=1,
-            seed=None if seed is None else seed + _SEED_STRIDE * i,
-            context_scale=context_scale,
-        )
-        for i in range(length)
-    )
-    return [layer for layer in made if layer is not None]
 
 
 def in_words(settings: config_dict.ConfigDict) -> str:

@@ -178,12 +178,17 @@ class Recorder:
 
 
 def test_every_key_of_the_config_is_read(tmp_path, tiny_config, monkeypatch):
-    monkeypatch.setattr(experiment, "check_config", lambda _: None)
+    monkeypatch.setattr(experiment, "check_config", lambda *_: None)
     config = tiny_config(num_steps=20, jit_compile=False)
     seen = set()
-    for flow in ("planar", "nice_perm"):  # which has a network
-        config.posterior.flow = flow
-        run.train_and_evaluate(Recorder(config, seen), str(tmp_path / flow))
+    # One has a network; the others are of all kinds that have settings.
+    for name, flow in (
+        ("flow", "nice_perm"),
+        ("cif", "planar"),
+        ("hamiltonian", "planar"),
+    ):
+        config.posterior.update(name=name, flow=flow, num_bridges=2)
+        run.train_and_evaluate(Recorder(config, seen), str(tmp_path / name))
     assert seen == {
         f"{group}.{name}" for group in config for name in config[group]
     }

@@ -1,6 +1,7 @@
 """Free energy and divergence of a fit, on fresh samples."""
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,19 +15,35 @@ from trainers.runs import workdir as workdirs
 __all__ = ["evaluate"]
 
 
-def _fresh_terms(run: EnergyRun) -> tuple[np.ndarray, np.ndarray]:
-    """Samples and their free energies, in as many batches as it takes."""
-    settings = run.config.evaluation
-    num_batches = math.ceil(settings.num_samples / settings.batch_size)
+def _batches(
+    of_batch: Callable[[tf.Tensor], Sequence[tf.Tensor]],
+    num_samples: int,
+    batch_size: int,
+) -> Iterator[np.ndarray]:
+    """What a function says of samples, in as many batches as it takes."""
     batches = [
-        run.model.free_energy_terms(tf.constant(index))
-        for index in range(num_batches)
+        of_batch(tf.constant(index))
+        for index in range(math.ceil(num_samples / batch_size))
     ]
-    samples, terms = (
-        np.concatenate(parts)[: settings.num_samples].astype(np.float64)
-        for parts in zip(*batches, strict=True)
+    for parts in zip(*batches, strict=True):
+        yield np.concatenate(parts)[:num_samples].astype(np.float64)
+
+
+def _kl_bounds(run: EnergyRun) -> dict[str, Any]:
+    """What brackets the divergence of a CIF."""
+    settings = run.config.evaluation
+    found: dict[str, Any] = {
+        "num_auxiliary_samples": settings.num_auxiliary_samples
+    }
+    bounds = _batches(
+        run.model.kl_bounds,
+        settings.num_samples,
+        settings.auxiliary_batch_size,
     )
-    return samples, terms
+    for name, terms in zip(("kl_upper", "kl_lower"), bounds, strict=True):
+        found[name] = terms.mean() + run.model.target.log_normalizer
+        found[f"{name}_standard_error"] = _standard_error(terms)
+    return found
 
 
 def _standard_error(values: np.ndarray) -> float:
@@ -51,7 +68,10 @@ def evaluate(run: EnergyRun, workdir: str) -> dict[str, Any]:
     """
     config, target = run.config, run.model.target
     has_density = run.model.posterior.has_density
-    samples, terms = _fresh_terms(run)
+    settings = config.evaluation
+    samples, terms = _batches(
+        run.model.free_energy_terms, settings.num_samples, settings.batch_size
+    )
     log = workdirs.MetricsLog(workdir)
     results = {
         "experiment": config.model.name,
@@ -66,6 +86,8 @@ def evaluate(run: EnergyRun, workdir: str) -> dict[str, Any]:
         "standard_error": _standard_error(terms),
         "log_normalizer": target.log_normalizer,
     }
+    if config.posterior.name == "cif":
+        results |= _kl_bounds(run)
     if target.event_shape == [2]:
         results |= planar.describe(run, samples)
         planar.save_histogram(workdir, run, samples)

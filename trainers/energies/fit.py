@@ -1,6 +1,7 @@
 """A posterior fitted to a target by minimising the free energy."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -66,7 +67,7 @@ class EnergyModel(keras.Model):
         self._seed = seed
         self._estimator = config.training.gradient_estimator
         self._num_samples = config.training.num_samples
-        self._batch_size = config.evaluation.batch_size
+        self._evaluation = config.evaluation
         names = ("free_energy", "gradient_norm")
         self._means = [
             keras.metrics.Mean(name)
@@ -77,6 +78,7 @@ class EnergyModel(keras.Model):
         )
         self.free_energy_terms = compiled(self._free_energy_terms)
         self.log_prob = compiled(self._log_prob)
+        self.kl_bounds = compiled(self._kl_bounds)
 
     @property
     def metrics(self) -> list[keras.Metric]:
@@ -141,9 +143,28 @@ class EnergyModel(keras.Model):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Samples of evaluation batch `index`, and their free energies."""
         z, log_posterior, log_target = self.terms(
-            self._batch_size, index, "evaluation"
+            self._evaluation.batch_size, index, "evaluation"
         )
         return z, log_posterior - log_target
+
+    def _kl_bounds(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Of samples of a CIF, whose means bracket the free energy of q(z).
+
+        `log q(z)` is over-estimated with the indices that made z among those
+        that it is averaged over, and under-estimated without.
+        """
+        settings = self._evaluation
+        num_draws = settings.num_auxiliary_samples
+        z, of_own, log_target = self.terms(
+            settings.auxiliary_batch_size, index, "bounds"
+        )
+        lower = self.posterior.log_prob_lower_bound(
+            z, num_samples=num_draws, seed=self._seed, step=index
+        )
+        upper = tf.reduce_logsumexp(
+            tf.stack([of_own, lower + math.log(num_draws)]), axis=0
+        ) - math.log(num_draws + 1)
+        return upper - log_target, lower - log_target
 
     def _log_prob(self, z: tf.Tensor) -> tf.Tensor:
         """Log density of any points, through the inverse of the flow."""
