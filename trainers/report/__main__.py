@@ -66,6 +66,7 @@ _TABLES: dict[str, Callable[[Results], str]] = {
     "defaults": defaults.defaults,
     "posteriors": posteriors.posteriors,
     "neutra": posteriors.neutra,
+    "cif": benchmarks.cif,
     "long_flow": benchmarks.long_flow,
     "flow_costs": flows.flow_costs,
     "gradient_estimators": benchmarks.gradient_estimators,

@@ -6,6 +6,7 @@ from typing import Any
 
 __all__ = [
     "NOT_MEASURED",
+    "cif",
     "gradient_estimators",
     "long_flow",
     "machine",
@@ -38,6 +39,36 @@ def machine(run: dict[str, Any]) -> str:
 def _median(case: dict[str, Any], key: str, digits: int) -> str:
     summary = case[key]
     return f"{summary['median']:.{digits}f}" if summary else case["status"]
+
+
+def cif(results: Sequence[dict[str, Any]]) -> str:
+    """The table of `benchmarks/cif.py`."""
+    run = newest(results, "cif")
+    if run is None:
+        return NOT_MEASURED
+    short, long = run["settings"]["lengths"][0], run["settings"]["lengths"][-1]
+    length = run["settings"]["steps_at"]
+    lines = [
+        f"| posterior | step, ms (K = {length}) | to `flow` | quartiles | "
+        f"first step, s, K = {short} | K = {long} | ratio |",
+        "| --- |" + " ---: |" * 6,
+    ]
+    for case in run["cases"]:
+        ratio, first = case["ratio_to_flow"], case["first_step_seconds"]
+        cells = [
+            f"`{case['variant']}`",
+            _median(case, "step_milliseconds", 1),
+            f"{ratio['median']:.2f}",
+            f"{ratio['q1']:.2f} to {ratio['q3']:.2f}",
+            f"{first[str(short)]:.1f}",
+            f"{first[str(long)]:.1f}",
+            f"{case['ratio_of_first_steps']:.2f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    rounds = run["settings"]["num_rounds"]
+    return "\n".join(
+        [*lines, "", f"Medians of {rounds} interleaved rounds. {machine(run)}"]
+    )
 
 
 def long_flow(results: Sequence[dict[str, Any]]) -> str:
