@@ -48,7 +48,7 @@ def fold(
                 step, kept, bars, used, variables, num_steps
             )
             gradients = [*of_state, *of_used]
-            return (gradients, of_variables) if variables else gradients
+            return (gradients, list(of_variables)) if variables else gradients
 
         return after, gradient
 
