@@ -94,8 +94,8 @@ class HamiltonianPosterior(Posterior):
         persistence: float = 0.9,
         tempering: str = "none",
         betas: str = "learned",
-        initial_step_size: float = 0.1,
-        largest_step_size: float = 0.5,
+        initial_step_size: float = 0.05,
+        largest_step_size: float = 0.25,
         learn_step_sizes: bool = True,
         **kwargs: Any,
     ) -> None:

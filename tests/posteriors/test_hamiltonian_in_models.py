@@ -1,0 +1,92 @@
+"""A DLGM whose posterior follows the gradient of the model itself."""
+
+import keras
+import numpy as np
+import pytest
+
+from tests.distributed import mirrored_strategy, on_two_cpus
+from tests.models import digits
+from tfp_flows.layers import MLP
+from tfp_flows.posteriors import FlowPosterior, HamiltonianPosterior
+
+N = 9  # batches of 4, 4 and 1: the last leaves a replica without examples
+
+
+def _model(dtype="float64", num_bridges=3, **kwargs):
+    posterior = HamiltonianPosterior(
+        FlowPosterior(3, dtype=dtype), num_bridges, initial_step_size=0.1
+    )
+    keras.utils.set_random_seed(0)
+    parts = {
+        "encoder": MLP([8], dtype=dtype),
+        "decoder": MLP([8], 64, activation="softplus", dtype=dtype),
+        "dtype": dtype,
+    }
+    return digits.compiled(posterior=posterior, **parts, **kwargs)
+
+
+def _train(jit_compile=False):
+    model = _model(jit_compile=jit_compile)
+    history = model.fit(
+        digits.images(N),
+        batch_size=4,
+        epochs=2,
+        shuffle=False,
+        verbose=0,
+        validation_data=digits.images(5),
+    ).history
+    return history, {w.path: w.numpy() for w in model.trainable_weights}
+
+
+def _train_on_two():
+    with mirrored_strategy().scope():
+        return _train()
+
+
+def _check_equal(found, expected):
+    for some, others in zip(found, expected, strict=True):
+        assert some.keys() == others.keys()
+        for name, value in some.items():
+            np.testing.assert_allclose(
+                value, others[name], rtol=1e-7, atol=1e-9, err_msg=name
+            )
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_two_replicas_train_as_one():
+    _check_equal(on_two_cpus(_train_on_two), _train())
+
+
+@pytest.mark.slow
+def test_xla_trains_as_a_graph_does():
+    _check_equal(_train(jit_compile=True), _train())
+
+
+def test_training_moves_all_weights_and_raises_the_bound(tmp_path):
+    x = digits.images(60)
+    model = _model("float32")
+    model.build((None, 8, 8))
+    before = {w.path: w.numpy() for w in model.trainable_weights}
+    start = model.evaluate(x, verbose=0, return_dict=True)["elbo"]
+    model.fit(x, batch_size=20, epochs=10, verbose=0)
+    for weight in model.trainable_weights:
+        assert np.any(weight.numpy() != before[weight.path]), weight.path
+    elbo = model.evaluate(x, verbose=0, return_dict=True)["elbo"]
+    assert elbo > start + 5.0
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    again = loaded.evaluate(x, verbose=0, return_dict=True)["elbo"]
+    np.testing.assert_allclose(again, elbo, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_bridges_tighten_the_bound_of_a_model():
+    """At one and the same decoder, and base."""
+    x = digits.images(60)
+    bounds = []
+    for num_bridges in (0, 8):
+        model = _model("float32", num_bridges)
+        model.build((None, 8, 8))
+        bounds.append(model.bounds(x, 50)["elbo"].mean())
+    assert bounds[1] > bounds[0] + 0.02
