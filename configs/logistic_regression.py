@@ -57,7 +57,7 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
 
     config.training = config_dict.ConfigDict()
     config.training.seed = 0  # of the initial weights and of all noise
-    config.training.num_steps = 10_000  # optimizer steps
+    config.training.num_steps = 5_000  # optimizer steps
     config.training.num_samples = 64  # fresh samples a step
     # Of the steps, in which q_0 alone is fitted; then everything is.
     config.training.base_share = 0.25

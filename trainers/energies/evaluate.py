@@ -99,6 +99,10 @@ def evaluate(run: EnergyRun, workdir: str) -> dict[str, Any]:
     if planar.is_planar(target):
         results |= planar.describe(run, samples)
         planar.save_histogram(workdir, run, samples)
+    else:
+        results["curve"] = [
+            [line["step"], line["free_energy"]] for line in log.read()
+        ]
     return {
         **results,
         "num_samples": len(terms),
