@@ -21,6 +21,7 @@ _MODES = ("train", "eval", "train_and_eval")
 _EXPERIMENTS = {
     "energy": energies.EXPERIMENT,
     "mixture": energies.EXPERIMENT,
+    "logistic_regression": energies.EXPERIMENT,
     "dlgm": images.EXPERIMENT,
 }
 
@@ -43,7 +44,8 @@ def train_and_evaluate(
         experiments without images take strategies of one replica.
       mode: "train", "eval" (of the best or newest weights) or
         "train_and_eval".
-      data_dir: folder of TFDS data, for data sets that are not embedded.
+      data_dir: folder of TFDS data, for data sets that are not embedded; for
+        logistic regressions, with uci or beside it.
 
     Returns:
       What results.json holds; None for the mode "train".

@@ -50,6 +50,11 @@ def _standard_error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
+def _log_mean_exp(values: np.ndarray) -> float:
+    highest = values.max()
+    return float(highest + np.log(np.exp(values - highest).mean()))
+
+
 def evaluate(run: EnergyRun, workdir: str) -> dict[str, Any]:
     """Evaluates the fit as it stands.
 
@@ -85,12 +90,19 @@ def evaluate(run: EnergyRun, workdir: str) -> dict[str, Any]:
         + target.log_normalizer,
         "standard_error": _standard_error(terms),
         "log_normalizer": target.log_normalizer,
+        "log_normalizer_estimate": _log_mean_exp(-terms),
     }
+    if config.posterior.name in ("hamiltonian", "langevin"):
+        results["num_bridges"] = config.posterior.num_bridges
     if config.posterior.name == "cif":
         results |= _kl_bounds(run)
-    if target.event_shape == [2]:
+    if planar.is_planar(target):
         results |= planar.describe(run, samples)
         planar.save_histogram(workdir, run, samples)
+    else:
+        results["curve"] = [
+            [line["step"], line["free_energy"]] for line in log.read()
+        ]
     return {
         **results,
         "num_samples": len(terms),

@@ -9,7 +9,7 @@ import tensorflow as tf
 from ml_collections import config_dict
 
 from tfp_flows import targets
-from trainers.energies import figures, planar
+from trainers.energies import figures, logistic_regression, planar
 from trainers.energies.check import check_config
 from trainers.energies.evaluate import evaluate
 from trainers.energies.fit import EnergyRun, Target
@@ -27,11 +27,14 @@ def checked_target(
     Raises:
       InputError: if the config cannot be used.
     """
-    del data_dir
-    try:
-        target = targets.get(config.data.target)
-    except ValueError as error:
-        raise errors.InputError(str(error)) from error
+    target: Target
+    if config.model.name == "logistic_regression":
+        target = logistic_regression.load(config.data.target, data_dir)
+    else:
+        try:
+            target = targets.get(config.data.target)
+        except ValueError as error:
+            raise errors.InputError(str(error)) from error
     check_config(config, target.event_shape[0])
     return target
 
@@ -58,7 +61,7 @@ def prepare(
 def draw(
     run: EnergyRun, directory: str, results: Mapping[str, Any], workdir: str
 ) -> None:
-    """Target, density behind the flow and learning curve, as one picture.
+    """One picture: the learning curve, in the plane beside the densities.
 
     Args:
       run: as it was evaluated.
@@ -66,15 +69,21 @@ def draw(
       results: as `evaluate` returns them.
       workdir: of the run.
     """
+    path = os.path.join(directory, _picture(results))
+    metrics = workdirs.MetricsLog(workdir).read()
+    if not planar.is_planar(run.model.target):
+        figures.save_curve(path, results=results, metrics=metrics)
+        return
     target, density = planar.density_grid(run)
     if density is None:
         density = planar.read_histogram(workdir)
     figures.save_fit(
-        os.path.join(directory, "density.png"),
-        densities=(target, density),
-        results=results,
-        metrics=workdirs.MetricsLog(workdir).read(),
+        path, densities=(target, density), results=results, metrics=metrics
     )
+
+
+def _picture(results: Mapping[str, Any]) -> str:
+    return "density.png" if "half_width" in results else "learning_curve.png"
 
 
 def summary(results: Mapping[str, Any], directory: str) -> str:
@@ -89,7 +98,7 @@ def summary(results: Mapping[str, Any], directory: str) -> str:
         f"{results['target']}, nats: free energy "
         f"{results['free_energy']:.4f}, {figures.WORDS[name]} "
         f"{results[name]:.4f} +- {results['standard_error']:.4f}; picture in "
-        f"{os.path.join(directory, 'density.png')}"
+        f"{os.path.join(directory, _picture(results))}"
     )
 
 

@@ -9,7 +9,14 @@ from matplotlib import figure
 
 from trainers.runs import figures
 
-__all__ = ["WORDS", "kl_name", "save_energies", "save_fit", "save_mixtures"]
+__all__ = [
+    "WORDS",
+    "kl_name",
+    "save_curve",
+    "save_energies",
+    "save_fit",
+    "save_mixtures",
+]
 
 # What readers are told of what results call so.
 WORDS = {"kl": "KL", "auxiliary_kl": "KL bound"}
@@ -91,6 +98,30 @@ def save_fit(
     _draw_learning_curve(curve_axes, metrics, results["log_normalizer"])
     curve_axes.set_title(
         f"{results['num_parameters']} parameters, seed {results['seed']}"
+    )
+    figures.save(fig, path, dpi=130)
+
+
+def save_curve(
+    path: str,
+    *,
+    results: Mapping[str, Any],
+    metrics: Sequence[Mapping[str, Any]],
+) -> None:
+    """The learning curve of a fit.
+
+    Args:
+      path: where to write the PNG file.
+      results: as in results.json.
+      metrics: the lines of metrics.jsonl.
+    """
+    fig = figure.Figure(figsize=(5.0, 3.7), layout="constrained")
+    axes = fig.subplots()
+    _draw_learning_curve(axes, metrics, results["log_normalizer"])
+    name = kl_name(results)
+    axes.set_title(
+        f"{results['target']}, {results['posterior']}: {WORDS[name]} = "
+        f"{results[name]:.3f} $\\pm$ {results['standard_error']:.3f}"
     )
     figures.save(fig, path, dpi=130)
 

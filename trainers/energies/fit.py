@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from ml_collections import config_dict
 
-from tfp_flows import losses, schedules
+from tfp_flows import losses, posteriors, schedules
 from tfp_flows.math import noise
 from trainers import posterior_layers
 from trainers.runs.training_run import TrainingRun
@@ -65,6 +65,11 @@ class EnergyModel(keras.Model):
         )
         self.built = True
         self._seed = seed
+        # In which the base of the bridges is fitted alone.
+        self._base_steps = 0
+        if isinstance(self.posterior, posteriors.HamiltonianPosterior):
+            share = config.training.get("base_share") or 0.0
+            self._base_steps = round(share * config.training.num_steps)
         self._estimator = config.training.gradient_estimator
         self._num_samples = config.training.num_samples
         self._evaluation = config.evaluation
@@ -88,27 +93,51 @@ class EnergyModel(keras.Model):
     def train_step(self) -> dict[str, tf.Tensor]:
         """One update, on noise that the step's number decides."""
         step = tf.convert_to_tensor(self.optimizer.iterations)
-        variables = self.trainable_variables
+        if self._base_steps:
+            gradients, values = tf.cond(
+                step < self._base_steps,
+                lambda: self._gradients(self.posterior.base, step),
+                lambda: self._gradients(self.posterior, step),
+            )
+        else:
+            gradients, values = self._gradients(self.posterior, step)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        for mean, value in zip(self._means, values, strict=True):
+            mean.update_state(value)
+        return {mean.name: mean.result() for mean in self._means}
+
+    def _gradients(
+        self, posterior: posteriors.Posterior, step: tf.Tensor
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Those of the free energy of the posterior, or of its base alone.
+
+        Returns:
+          A gradient for each variable, and a value for each metric; zeros where
+          the base has none.
+        """
         with tf.GradientTape() as tape:
             bound, terms = losses.annealed_bound(
-                self.posterior,
-                self.posterior.parameters(),
+                posterior,
+                posterior.parameters(),
                 self._log_joint,
-                self._noise(self._num_samples, step, "training"),
+                self._noise(posterior, self._num_samples, step, "training"),
                 self.annealing.weights(step),
                 self._estimator,
             )
             loss = -tf.reduce_mean(bound)
-        gradients = tape.gradient(loss, [v.value for v in variables])
-        self.optimizer.apply(gradients, variables)
+        gradients = tape.gradient(
+            loss,
+            [v.value for v in self.trainable_variables],
+            unconnected_gradients="zero",
+        )
         values = {
             "free_energy": -terms.log_weights,
             "gradient_norm": tf.linalg.global_norm(gradients),
             **terms.diagnostics,
         }
-        for mean in self._means:
-            mean.update_state(tf.reduce_mean(values[mean.name]))
-        return {mean.name: mean.result() for mean in self._means}
+        return gradients, [
+            tf.reduce_mean(values.get(mean.name, 0.0)) for mean in self._means
+        ]
 
     def _log_joint(self, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The target as the likelihood of a model whose prior is constant."""
@@ -116,11 +145,15 @@ class EnergyModel(keras.Model):
         return log_prob, tf.zeros_like(log_prob)
 
     def _noise(
-        self, num_samples: int, step: tf.Tensor, purpose: str
+        self,
+        posterior: posteriors.Posterior,
+        num_samples: int,
+        step: tf.Tensor,
+        purpose: str,
     ) -> tf.Tensor:
         """One sample, `[1, N, noise_size]`, for each of N rows."""
         return noise.normal(
-            [1, num_samples, self.posterior.noise_size],
+            [1, num_samples, posterior.noise_size],
             seed=self._seed,
             step=tf.cast(step, tf.int64),
             purpose=purpose,
@@ -131,7 +164,7 @@ class EnergyModel(keras.Model):
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Samples z `[N, D]`, minus their log weights, and their ln p~."""
         z, log_weight = self.posterior.sample_and_log_weight(
-            self._noise(num_samples, step, purpose),
+            self._noise(self.posterior, num_samples, step, purpose),
             self.posterior.parameters(),
             log_joint=self.target.unnormalized_log_prob,
         )

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import targets
-from trainers.energies.fit import EnergyRun
+from trainers.energies.fit import EnergyRun, Target
 from trainers.runs import workdir as workdirs
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "describe",
     "describe_modes",
     "histogram",
+    "is_planar",
     "read_histogram",
     "save_histogram",
 ]
@@ -24,6 +25,11 @@ __all__ = [
 # within so many standard deviations.
 _LEAST_PART = 0.5
 _NEAR = 3.0
+
+
+def is_planar(target: Target) -> bool:
+    """Whether a target can be shown as a picture."""
+    return target.event_shape == [2]
 
 
 def density_grid(run: EnergyRun) -> tuple[np.ndarray, np.ndarray | None]:

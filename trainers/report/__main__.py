@@ -25,6 +25,7 @@ from trainers.report import (
     energies,
     flows,
     images,
+    logistic_regression,
     mog,
     posteriors,
 )
@@ -65,6 +66,7 @@ _TABLES: dict[str, Callable[[Results], str]] = {
     "mnist": images.mnist,
     "defaults": defaults.defaults,
     "posteriors": posteriors.posteriors,
+    "bridges": logistic_regression.bridges,
     "neutra": posteriors.neutra,
     "cif": benchmarks.cif,
     "long_flow": benchmarks.long_flow,

@@ -1,7 +1,6 @@
 """The table of README.md on the mixtures of Gaussians."""
 
 import collections
-import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -13,20 +12,11 @@ __all__ = ["mixtures"]
 Results = Sequence[dict[str, Any]]
 
 
-def _over_seeds(values: Sequence[float]) -> str:
-    """Mean and its standard error, which takes two seeds."""
-    mean = f"{statistics.mean(values):.3f}"
-    if len(values) < 2:
-        return mean
-    error = statistics.stdev(values) / math.sqrt(len(values))
-    return f"{mean} ± {error:.3f}"
-
-
 def _divergence(runs: Results) -> str:
     """Exact, or between the means of two bounds."""
     names = ["kl"] if "kl" in runs[0] else ["kl_lower", "kl_upper"]
     return " to ".join(
-        _over_seeds([run[name] for run in runs]) for name in names
+        text.mean_and_error([run[name] for run in runs]) for name in names
     )
 
 

@@ -1,14 +1,25 @@
 """What the tables of README.md share: cells, and where runs were made."""
 
+import math
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["joined", "provenance", "table"]
+__all__ = ["joined", "mean_and_error", "provenance", "table"]
 
 
 def joined(values: Iterable[Any]) -> str:
     """The different values, sorted, with commas."""
     return ", ".join(str(value) for value in sorted(set(values)))
+
+
+def mean_and_error(values: Sequence[float]) -> str:
+    """The mean over seeds and its standard error, which takes two."""
+    mean = f"{statistics.mean(values):.3f}"
+    if len(values) < 2:
+        return mean
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    return f"{mean} ± {error:.3f}"
 
 
 def table(
