@@ -207,7 +207,6 @@ class EnergyModel(keras.Model):
 class EnergyRun(TrainingRun):
     """An `EnergyModel` in training; all its noise is drawn in the steps."""
 
-    watched = "free_energy"
     num_digits = 4
 
     def __init__(
@@ -226,6 +225,11 @@ class EnergyRun(TrainingRun):
         make: Callable[[config_dict.ConfigDict], EnergyModel]
         make = functools.partial(EnergyModel, target=target)
         super().__init__(config, strategy or tf.distribute.get_strategy(), make)
+
+    @property
+    def watched(self) -> str:
+        """The free energy."""
+        return "free_energy"
 
     @property
     def description(self) -> str:

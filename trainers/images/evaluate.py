@@ -13,6 +13,7 @@ from absl import logging
 from ml_collections import config_dict
 
 from tfp_flows import models
+from trainers import posterior_layers
 from trainers.images import data
 from trainers.images.train import ImageRun
 from trainers.runs import errors, provenance
@@ -37,6 +38,11 @@ def check_config(config: config_dict.ConfigDict) -> None:
     Raises:
       InputError: naming the first key whose value breaks its rule.
     """
+    if config.evaluation.fewer_importance_samples < 0:
+        raise errors.InputError(
+            "`evaluation.fewer_importance_samples` must be at least 0; got "
+            f"{config.evaluation.fewer_importance_samples}."
+        )
     for name in _POSITIVE:
         value = config.evaluation[name]
         if value < 1:
@@ -78,6 +84,29 @@ def _chosen(model: models.DLGM) -> dict[str, Any]:
     }
 
 
+def _importance_sampled(
+    run: ImageRun, images: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Estimates of log p(x) and their errors, for one number S or for two."""
+    settings = run.config.evaluation
+    found = {}
+    for num_samples in (
+        settings.fewer_importance_samples,
+        settings.num_importance_samples,
+    ):
+        if num_samples:
+            result = run.model.log_marginal_likelihood(
+                images,
+                num_samples,
+                batch_size=settings.batch_size,
+                verbose=int(sys.stderr.isatty()),
+            )
+            name = f"iwae_{num_samples}"
+            found[name] = result.estimates
+            found[f"{name}_standard_error"] = result.standard_errors
+    return found
+
+
 def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
     """Evaluates the best weights, or the newest where none were validated.
 
@@ -94,11 +123,14 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
     """
     config, settings = run.config, run.config.evaluation
     num_steps, is_finished = run.step, run.is_finished
+    bound = run.watched
     evaluated_step, weights = num_steps, "newest"
     if int(run.progress.best_step):
         with run.strategy.scope():
             evaluated_step = run.open_best_weights(workdir).restore()
         weights = "best validation ELBO"
+        if bound != "elbo":
+            weights += ", or rather the bound on it"
     x = data.evaluation_images(run.splits, config, "test")
     logging.info(
         "Evaluating the %s weights, of step %s, on %s test images.",
@@ -109,26 +141,16 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
     bounds = run.model.bounds(
         x, settings.num_elbo_samples, batch_size=settings.batch_size
     )
-    log_marginal = run.model.log_marginal_likelihood(
-        x[: settings.num_images],
-        settings.num_importance_samples,
-        batch_size=settings.batch_size,
-        verbose=int(sys.stderr.isatty()),
-    )
-    iwae = f"iwae_{settings.num_importance_samples}"
-    _save_per_image(
-        workdir,
-        {
-            **bounds,
-            iwae: log_marginal.estimates,
-            f"{iwae}_standard_error": log_marginal.standard_errors,
-        },
-    )
+    estimates = _importance_sampled(run, x[: settings.num_images])
+    _save_per_image(workdir, {**bounds, **estimates})
     log = workdirs.MetricsLog(workdir)
     is_cut = run.last_step < config.training.num_steps
     results = {
         "experiment": config.model.name,
         "dataset": config.data.dataset,
+        "posterior": config.posterior.name,
+        "posterior_in_words": posterior_layers.in_words(config.posterior),
+        "bound": bound,
         "flow": config.posterior.flow,
         "num_flow_steps": config.posterior.num_flow_steps,
         "prior": config.prior.flow,
@@ -138,14 +160,15 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
         "seed": config.training.seed,
         **_chosen(run.model),
     }
-    for name, values in bounds.items():
-        results |= _mean_and_error(name, values)
+    for name, values in (bounds | estimates).items():
+        if not name.endswith("_standard_error"):
+            results |= _mean_and_error(name, values)
     return {
         **results,
-        **_mean_and_error(iwae, log_marginal.estimates),
         "num_elbo_samples": settings.num_elbo_samples,
         "num_importance_samples": settings.num_importance_samples,
-        "num_iwae_images": len(log_marginal.estimates),
+        "fewer_importance_samples": settings.fewer_importance_samples,
+        "num_iwae_images": len(x[: settings.num_images]),
         "protocol": data.protocol(run.splits, config),
         "num_steps": num_steps,
         "num_planned_steps": config.training.num_steps,
@@ -153,7 +176,7 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
         "stopped_early": run.stopped_early,
         "evaluated_weights": weights,
         "evaluated_step": evaluated_step,
-        "best_validation_elbo": float(run.progress.best_elbo)
+        f"best_validation_{bound}": float(run.progress.best_elbo)
         if int(run.progress.best_step)
         else None,
         "num_parameters": run.num_parameters,

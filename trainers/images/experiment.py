@@ -71,7 +71,8 @@ def summary(results: Mapping[str, Any], directory: str) -> str:
 
     iwae = f"iwae_{results['num_importance_samples']}"
     return (
-        f"{results['dataset']}, test, nats per image: {shown('elbo')}, "
+        f"{results['dataset']}, test, nats per image: "
+        f"{shown(results['bound'])}, "
         f"{shown(iwae)}; pictures in {directory}"
     )
 

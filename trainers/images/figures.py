@@ -60,13 +60,16 @@ def _traversals(model: models.DLGM, x: np.ndarray) -> np.ndarray:
 
 
 def _save_learning_curve(
-    path: str, metrics: Sequence[Mapping[str, Any]], title: str
+    path: str, metrics: Sequence[Mapping[str, Any]], bound: str, title: str
 ) -> None:
+    keys = (bound, f"val_{bound}")
     fig = figure.Figure(figsize=(5.5, 3.7), layout="constrained")
     axes = fig.subplots()
-    for key, label, colour in (
-        ("elbo", "training", _TRAINING),
-        ("val_elbo", "validation", _VALIDATION),
+    for key, label, colour in zip(
+        keys,
+        ("training", "validation"),
+        (_TRAINING, _VALIDATION),
+        strict=True,
     ):
         lines = [line for line in metrics if key in line]
         axes.plot(
@@ -81,14 +84,15 @@ def _save_learning_curve(
     late = [
         line[key]
         for line in metrics[len(metrics) // 10 :]
-        for key in ("elbo", "val_elbo")
+        for key in keys
         if key in line
     ]
     if late:
         margin = 0.1 * (max(late) - min(late)) + 1e-3
         axes.set_ylim(min(late) - margin, max(late) + margin)
     axes.set_xlabel("optimizer step")
-    axes.set_ylabel("ELBO, nats per image")
+    words = "ELBO" if bound == "elbo" else "bound on the ELBO"
+    axes.set_ylabel(f"{words}, nats per image")
     axes.set_title(title, fontsize=9)
     axes.grid(True, which="both", linewidth=0.3, alpha=0.5)
     axes.spines[["top", "right"]].set_visible(False)
@@ -113,9 +117,8 @@ def save_all(
       results: as in results.json.
       metrics: the lines of metrics.jsonl.
     """
-    name = f"{results['dataset']}, posterior with " + flows.in_words(
-        results["flow"], results["num_flow_steps"]
-    )
+    name = f"{results['dataset']}, posterior with "
+    name += results["posterior_in_words"]
     if results["prior"] != "none":
         name += ", prior with " + flows.in_words(
             results["prior"], results["num_prior_steps"]
@@ -151,4 +154,6 @@ def save_all(
         _traversals(model, images[:500]),
         f"the most used latents from -2.5 to 2.5: {name}",
     )
-    _save_learning_curve(path("learning_curve"), metrics, name)
+    _save_learning_curve(
+        path("learning_curve"), metrics, results["bound"], name
+    )

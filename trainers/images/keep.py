@@ -43,15 +43,18 @@ def keep(workdir: str, results: str, figures: Sequence[str] = FIGURES) -> None:
     """
     try:
         found = workdirs.read_json(os.path.join(workdir, "results.json"))
-        iwae = f"iwae_{found['num_importance_samples']}"
+        names = [found.get("bound", "elbo")]
+        names += [
+            f"iwae_{found[key]}"
+            for key in ("num_importance_samples", "fewer_importance_samples")
+            if found.get(key)
+        ]
         path = os.path.join(workdir, "per_image.npz")
         with (
             tf.io.gfile.GFile(path, "rb") as file,
             np.load(io.BytesIO(file.read())) as arrays,
         ):
-            bounds = {
-                name: arrays[name].astype(np.float32) for name in ("elbo", iwae)
-            }
+            bounds = {name: arrays[name].astype(np.float32) for name in names}
         pictures = {}
         for name in figures:
             path = os.path.join(workdir, "figures", f"{name}.png")

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 from ml_collections import config_dict
 
-from trainers import flows
+from trainers import flows, posterior_layers
 from trainers.images import build, data, sources
 from trainers.runs import errors, loop
 from trainers.runs.training_run import TrainingRun
@@ -52,7 +52,6 @@ def check_config(config: config_dict.ConfigDict) -> None:
 class ImageRun(TrainingRun):
     """A DLGM, and the images that it is trained and validated on."""
 
-    watched = "elbo"
     num_digits = 2
 
     def __init__(
@@ -75,12 +74,17 @@ class ImageRun(TrainingRun):
         )
 
     @property
+    def watched(self) -> str:
+        """The ELBO, or the bound on it where the posterior has no density."""
+        return self.model.bound_names[0]
+
+    @property
     def description(self) -> str:
         """What is trained on what, for the log."""
         posterior, prior = self.config.posterior, self.config.prior
         return (
             f"{self.config.data.dataset}: posterior with "
-            f"{flows.in_words(posterior.flow, posterior.num_flow_steps)}, "
+            f"{posterior_layers.in_words(posterior)}, "
             f"prior with {flows.in_words(prior.flow, prior.num_flow_steps)}"
         )
 

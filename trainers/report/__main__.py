@@ -21,6 +21,7 @@ import numpy as np
 
 from trainers.report import (
     benchmarks,
+    cif,
     defaults,
     energies,
     flows,
@@ -64,6 +65,7 @@ _TABLES: dict[str, Callable[[Results], str]] = {
     "mixtures": mog.mixtures,
     "digits": images.digits,
     "mnist": images.mnist,
+    "cif_images": cif.cif_images,
     "defaults": defaults.defaults,
     "posteriors": posteriors.posteriors,
     "bridges": logistic_regression.bridges,

@@ -9,7 +9,7 @@ import numpy as np
 
 from trainers.report import text
 
-__all__ = ["digits", "mnist"]
+__all__ = ["digits", "mnist", "protocols"]
 
 Results = Sequence[dict[str, Any]]
 
@@ -76,8 +76,16 @@ def _experiment(run: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
+def _bound(run: dict[str, Any]) -> str:
+    """What the run calls its ELBO, or the bound on it."""
+    return run.get("bound", "elbo")
+
+
 def _posterior(run: dict[str, Any]) -> tuple[str, int]:
-    return run["flow"], run["num_flow_steps"]
+    flow = run["flow"]
+    if run.get("posterior", "flow") != "flow":
+        flow = run["posterior_in_words"]
+    return flow, run["num_flow_steps"]
 
 
 def _prior(run: dict[str, Any]) -> tuple[str, int]:
@@ -112,7 +120,7 @@ def _differences(runs: Results) -> list[_Difference]:
                             of,
                             without,
                             with_flow,
-                            _minus(b["elbo"], a["elbo"]),
+                            _minus(b[_bound(with_flow)], a[_bound(without)]),
                             _minus(b[iwae], a[iwae]),
                         )
                     )
@@ -164,7 +172,8 @@ def _flow(run: dict[str, Any]) -> str:
 
 
 def _name(flow: str, num_steps: int) -> str:
-    return "none" if flow == "none" else f"{flow}, K = {num_steps}"
+    is_in_words = flow == "none" or " " in flow
+    return flow if is_in_words else f"{flow}, K = {num_steps}"
 
 
 def _runs(results: Results) -> list[dict[str, Any]]:
@@ -175,7 +184,7 @@ def _runs(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def _protocols(runs: Results) -> str:
+def protocols(runs: Results) -> str:
     """Sizes of the splits and how images became binary."""
     texts = []
     for run in runs:
@@ -232,8 +241,8 @@ def digits(results: Results) -> str:
                 [
                     flow,
                     pair.with_flow["seed"],
-                    _measured(pair.without, "elbo"),
-                    _measured(pair.with_flow, "elbo"),
+                    _measured(pair.without, _bound(pair.without)),
+                    _measured(pair.with_flow, _bound(pair.with_flow)),
                     _mean(pair.elbo),
                     _measured(pair.without, iwae),
                     _measured(pair.with_flow, iwae),
@@ -252,7 +261,7 @@ def digits(results: Results) -> str:
         "paired: same test images, same noise, same seed. In the rows `all` "
         "the first ± is the standard error over the images of the mean of the "
         "seeds, the one in brackets that over the seeds. "
-        f"{_protocols(runs)} {text.provenance(runs)}"
+        f"{protocols(runs)} {text.provenance(runs)}"
     )
     return "\n".join([*text.table(header, rows, 1), "", caption])
 
@@ -260,13 +269,13 @@ def digits(results: Results) -> str:
 def _overall(group: Sequence[_Difference]) -> list[str]:
     """Cells of the row `all`: both errors of the mean over the seeds."""
     cells = []
-    for name in ("elbo", _iwae(group[0].without)):
+    for name in ("elbo", "iwae"):
+        key = _bound if name == "elbo" else _iwae
         for side in ("without", "with_flow"):
-            values = [getattr(pair, side)[name] for pair in group]
+            of_side = [getattr(pair, side) for pair in group]
+            values = [run[key(run)] for run in of_side]
             cells.append(f"{np.mean(values):.2f}")
-        differences = np.stack(
-            [pair.elbo if name == "elbo" else pair.iwae for pair in group]
-        )
+        differences = np.stack([getattr(pair, name) for pair in group])
         means = differences.mean(axis=1)
         over_seeds = means.std(ddof=1) / math.sqrt(len(means))
         cells.append(
@@ -284,7 +293,11 @@ def mnist(results: Results) -> str:
     Returns:
       Markdown tables and their captions.
     """
-    runs = [run for run in _runs(results) if run["dataset"] != "digits"]
+    runs = [
+        run
+        for run in _runs(results)
+        if run["dataset"] != "digits" and run["recipe"] != "cif"
+    ]
     if not runs:
         return "Not measured: no results.json of these data sets."
     runs.sort(
@@ -320,12 +333,22 @@ def mnist(results: Results) -> str:
         f"{_joined(run['num_elbo_samples'] for run in runs)} samples of each; "
         "-ln p(x) by importance sampling, S samples of each of the first test "
         "images; ms / step is the median while training. "
-        f"{_annealed(runs)}{_protocols(runs)} {text.provenance(runs)}",
+        f"{_auxiliary(runs)}"
+        f"{_annealed(runs)}{protocols(runs)} {text.provenance(runs)}",
     ]
     for pair in _differences(runs):
         lines += ["", _sentence(pair)]
     lines += ["", *_references()]
     return "\n".join(lines)
+
+
+def _auxiliary(runs: Results) -> str:
+    if all(_bound(run) == "elbo" for run in runs):
+        return ""
+    return (
+        "Of CIFs and of posteriors with bridges, which have no density, F and "
+        "KL are the upper bounds that they are trained by. "
+    )
 
 
 def _annealed(runs: Results) -> str:
@@ -360,10 +383,10 @@ def _row(run: dict[str, Any]) -> list[str]:
         _steps(run),
         weights,
         str(run["seed"]),
-        _measured(run, "elbo", sign=-1),
+        _measured(run, _bound(run), sign=-1),
         _measured(run, iwae, sign=-1),
         f"{run['num_importance_samples']:,}, {run['num_iwae_images']:,}",
-        _measured(run, "kl"),
+        _measured(run, _bound(run).replace("elbo", "kl")),
         f"{run['num_parameters']:,}",
         "-" if seconds is None else f"{1e3 * seconds:.1f}",
     ]

@@ -23,12 +23,9 @@ class TrainingRun(abc.ABC):
     must depend on nothing but weights, optimizer and the step's number.
 
     Attributes:
-      watched: the running mean that is shown; in validations, the higher the
-        better.
-      num_digits: behind its decimal point.
+      num_digits: of `watched`, behind its decimal point.
     """
 
-    watched: str
     num_digits: int
 
     def __init__(
@@ -57,6 +54,11 @@ class TrainingRun(abc.ABC):
             )
             self.model.optimizer.build(self.model.trainable_variables)
         self.progress = checkpoints.Progress()
+
+    @property
+    @abc.abstractmethod
+    def watched(self) -> str:
+        """The running mean that is shown; in validations, higher is better."""
 
     @property
     @abc.abstractmethod

@@ -12,7 +12,7 @@ from ml_collections import config_dict
 from trainers import run
 from trainers.runs import workdir as workdirs
 
-__all__ = ["Cell", "part_of", "run_missing"]
+__all__ = ["Cell", "keep_results_json", "part_of", "run_missing"]
 
 
 class Cell(Protocol):
@@ -29,7 +29,8 @@ class Cell(Protocol):
 AnyCell = TypeVar("AnyCell", bound=Cell)
 
 
-def _keep_results_json(workdir: str, results: str, found: Any) -> None:
+def keep_results_json(workdir: str, results: str, found: Any) -> None:
+    """Writes what results.json holds, and nothing else."""
     del workdir
     tf.io.gfile.makedirs(results)
     workdirs.write_json(os.path.join(results, "results.json"), found)
@@ -60,7 +61,7 @@ def run_missing(
     results: str,
     variant: str | None = None,
     data_dir: str | None = None,
-    keep: Callable[[str, str, Any], None] = _keep_results_json,
+    keep: Callable[[str, str, Any], None] = keep_results_json,
 ) -> None:
     """Runs those cells that have no results.json yet.
 
