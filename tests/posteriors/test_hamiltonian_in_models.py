@@ -1,5 +1,7 @@
 """A DLGM whose posterior follows the gradient of the model itself."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -68,16 +70,31 @@ def test_training_moves_all_weights_and_raises_the_bound(tmp_path):
     model = _model("float32")
     model.build((None, 8, 8))
     before = {w.path: w.numpy() for w in model.trainable_weights}
-    start = model.evaluate(x, verbose=0, return_dict=True)["elbo"]
+    start = model.evaluate(x, verbose=0, return_dict=True)
+    assert start["energy_error"] > 0
+    assert start["non_finite"] == 0
+    start = start["auxiliary_elbo"]
     model.fit(x, batch_size=20, epochs=10, verbose=0)
     for weight in model.trainable_weights:
         assert np.any(weight.numpy() != before[weight.path]), weight.path
-    elbo = model.evaluate(x, verbose=0, return_dict=True)["elbo"]
+    elbo = model.evaluate(x, verbose=0, return_dict=True)["auxiliary_elbo"]
     assert elbo > start + 5.0
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    again = loaded.evaluate(x, verbose=0, return_dict=True)["elbo"]
+    again = loaded.evaluate(x, verbose=0, return_dict=True)["auxiliary_elbo"]
     np.testing.assert_allclose(again, elbo, rtol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["relu", "softplus"])
+def test_piecewise_linear_decoder_is_warned_of(activation):
+    decoder = MLP([8], 64, activation=activation)
+    posterior = HamiltonianPosterior(FlowPosterior(3), 2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        digits.model(posterior, decoder=decoder)
+        digits.model(FlowPosterior(3), decoder=decoder)
+    said = [str(w.message) for w in caught if "second derivatives" in str(w)]
+    assert len(said) == (activation == "relu")
 
 
 @pytest.mark.slow
@@ -88,5 +105,5 @@ def test_bridges_tighten_the_bound_of_a_model():
     for num_bridges in (0, 8):
         model = _model("float32", num_bridges)
         model.build((None, 8, 8))
-        bounds.append(model.bounds(x, 50)["elbo"].mean())
+        bounds.append(model.bounds(x, 50)["auxiliary_elbo"].mean())
     assert bounds[1] > bounds[0] + 0.02
