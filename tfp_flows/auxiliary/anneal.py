@@ -161,22 +161,22 @@ def _factors(
 ) -> tf.Tensor:
     if values is None:
         return hamiltonian.linear_betas(num_bridges, dtype)
-    values = tf.convert_to_tensor(values, dtype)
-    if values.shape != [num_bridges]:
+    factors = tf.convert_to_tensor(values, dtype)
+    if factors.shape != [num_bridges]:
         raise ValueError(
             f"`{name}` must have shape [num_bridges] = [{num_bridges}]; got "
-            f"{tuple(values.shape)}."
+            f"{tuple(factors.shape)}."
         )
-    return values
+    return factors
 
 
 def _step_sizes(
     values: TensorLike, num_bridges: int, z: tf.Tensor
 ) -> tf.Tensor:
-    values, size = tf.convert_to_tensor(values, z.dtype), z.shape[-1]
-    if values.shape.as_list() not in ([], [size], [num_bridges, size]):
+    step_sizes, size = tf.convert_to_tensor(values, z.dtype), z.shape[-1]
+    if step_sizes.shape.as_list() not in ([], [size], [num_bridges, size]):
         raise ValueError(
             f"`step_size` must have shape [], [{size}] or [{num_bridges}, "
-            f"{size}]; got {tuple(values.shape)}."
+            f"{size}]; got {tuple(step_sizes.shape)}."
         )
-    return values
+    return step_sizes

@@ -110,10 +110,9 @@ class HamiltonianPosterior(Posterior):
           betas: "learned", from `k / K` on; "linear", they stay there; or
             "ones": there are no densities on the way, and the base's is not
             asked for.
-          initial_step_size: of all coordinates, in units of z.
-          largest_step_size: the bound on what is learned, one for each
-            coordinate and equal for all bridges,
-            `largest_step_size * sigmoid(w)`.
+          initial_step_size: of all bridges and coordinates, in units of z.
+          largest_step_size: the bound on what is learned, one for each bridge
+            and coordinate, `largest_step_size * sigmoid(w)`.
           learn_step_sizes: whether they are. Default: True.
           **kwargs: those of `keras.layers.Layer`.
 
@@ -345,7 +344,7 @@ class LangevinPosterior(HamiltonianPosterior):
     def __init__(
         self, base: Posterior, num_bridges: int, **kwargs: Any
     ) -> None:
-        fixed = {"persistence": 0.0, "num_leapfrog_steps": 1}
+        fixed: dict[str, Any] = {"persistence": 0.0, "num_leapfrog_steps": 1}
         for name, value in fixed.items():
             if kwargs.pop(name, value) != value:
                 raise ValueError(
