@@ -93,7 +93,7 @@ class HamiltonianPosterior(Posterior):
         tempering: str = "none",
         betas: str = "learned",
         initial_step_size: float = 0.05,
-        largest_step_size: float = 0.25,
+        largest_step_size: float = 0.5,
         learn_step_sizes: bool = True,
         **kwargs: Any,
     ) -> None:
