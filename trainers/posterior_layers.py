@@ -30,7 +30,13 @@ def make_posterior(
         "base": settings.base,
         "initial_scale": settings.initial_scale,
     }
-    flow = flows.make_flow(settings, seed=seed, context_scale=context_scale)
+    is_shared = settings.get("amortized_flow") is False
+    flow = flows.make_flow(
+        settings,
+        amortized=False if is_shared else None,
+        seed=seed,
+        context_scale=context_scale,
+    )
     if settings.name == "cif":
         assert flow is not None  # see `trainers.checks.check_posterior`
         return posteriors.CIFPosterior(

@@ -29,6 +29,7 @@ _CHOICES = {
     # Training, validation and test images are all made binary.
     "model.likelihood": ("bernoulli",),
     "model.activation": _ACTIVATIONS,
+    "model.networks": ("mlp", "convolutional"),
     "training.gradient_estimator": ("auto", *losses.GRADIENT_ESTIMATORS),
     "training.annealing": ("auto", *_ANNEALINGS),
     "optimizer.name": ("adam", "rmsprop"),
@@ -37,6 +38,7 @@ _POSITIVE_INTEGERS = (
     "model.latent_size",
     "model.num_stochastic_layers",
     "model.maxout_window",
+    "model.kernel_size",
     "training.num_steps",
     "training.batch_size",
     "training.num_importance_samples",
@@ -90,6 +92,19 @@ def check_config(config: config_dict.ConfigDict) -> None:
     latent_size = config.model.latent_size * config.model.num_stochastic_layers
     checks.check_posterior(config, latent_size)
     checks.check_flow(config, "prior", latent_size)
+    checks.require(
+        config,
+        ["model.filters"],
+        lambda filters: filters and all(n >= 1 for n in filters),
+        "hold integers that are at least 1",
+    )
+    if (
+        config.model.networks == "convolutional"
+        and config.model.activation == "maxout"
+    ):
+        checks.refuse(
+            config, "model.activation", "not be maxout for convolutions"
+        )
     window = config.model.maxout_window
     for key in ("model.hidden_units", "model.stochastic_hidden_units"):
         units = checks.get(config, key)
@@ -137,19 +152,15 @@ def build_model(config: config_dict.ConfigDict) -> models.DLGM:
     keras.utils.set_random_seed(seed)
     latent_size = config.model.latent_size
     num_layers = config.model.num_stochastic_layers
+    encoder, decoder = _networks(config, image_shape)
     model = models.DLGM(
-        encoder=_mlp(config, config.model.hidden_units, name="encoder"),
+        encoder=encoder,
         posterior=posterior_layers.make_posterior(
             config.posterior,
             latent_size * num_layers,
             context_scale=config.posterior.context_scale,
         ),
-        decoder=_mlp(
-            config,
-            config.model.hidden_units,
-            math.prod(image_shape),  # one logit a pixel
-            name="decoder",
-        ),
+        decoder=decoder,
         likelihood=config.model.likelihood,
         prior=_prior(config),
         stochastic_layers=_stochastic_layers(config),
@@ -184,6 +195,33 @@ def build_annealing(
             settings.num_steps,
         )
     return annealing
+
+
+def _networks(
+    config: config_dict.ConfigDict, image_shape: tuple[int, int]
+) -> tuple[keras.layers.Layer, keras.layers.Layer]:
+    """The encoder and the decoder, which returns one logit a pixel."""
+    settings = config.model
+    if settings.networks == "mlp":
+        units, size = settings.hidden_units, math.prod(image_shape)
+        return (
+            _mlp(config, units, name="encoder"),
+            _mlp(config, units, size, name="decoder"),
+        )
+    filters = tuple(settings.filters)
+    shared = {
+        "kernel_size": settings.kernel_size,
+        "units": None,
+        "activation": settings.activation,
+    }
+    return (
+        layers.ConvolutionalEncoder(
+            image_shape, filters, name="encoder", **shared
+        ),
+        layers.ConvolutionalDecoder(
+            image_shape, filters[::-1], name="decoder", **shared
+        ),
+    )
 
 
 def _mlp(
