@@ -51,7 +51,8 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     config.posterior.conditioner_activation = "relu"
     config.posterior.base = "log_diagonal"  # covariance of q_0
     config.posterior.initial_scale = 1.0  # sd of q_0, learned, at the start
-    posteriors.add_settings(config.posterior, variant.get("posterior", "flow"))
+    kind = str(variant.get("posterior", "flow"))
+    posteriors.add_settings(config.posterior, kind)
 
     config.training = config_dict.ConfigDict()
     config.training.seed = 0  # of the initial weights and of all noise

@@ -49,7 +49,8 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     config.posterior.mixing = "permutation"  # before each step
     config.posterior.num_bins = 8  # of each spline
     config.posterior.tail_bound = 3.0  # beyond which splines are the identity
-    posteriors.add_settings(config.posterior, variant.get("posterior", "cif"))
+    kind = str(variant.get("posterior", "cif"))
+    posteriors.add_settings(config.posterior, kind)
 
     config.training = config_dict.ConfigDict()
     config.training.seed = 0  # of the initial weights and of all noise

@@ -180,7 +180,7 @@ def test_estimators_have_one_mean(num_auxiliary_samples):
     """Of the score of q nothing is missed; that of r is kept."""
     posterior = cif(num_auxiliary_samples=num_auxiliary_samples, shape=None)
     weights = [w.value for w in posterior.trainable_weights]
-    groups, rows = 160, 300
+    groups, rows = 120, 200
     noise = posterior.noise(rows, groups, **KEY)
 
     def gradient(noise, estimator):

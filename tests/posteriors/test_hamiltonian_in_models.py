@@ -1,8 +1,11 @@
 """A DLGM whose posterior follows the gradient of the model itself."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.distributed import mirrored_strategy, on_two_cpus
 from tests.models import digits
@@ -35,7 +38,7 @@ def _train(jit_compile=False):
         verbose=0,
         validation_data=digits.images(5),
     ).history
-    return history, {w.path: w.numpy() for w in model.trainable_weights}
+    return history, [w.numpy() for w in model.trainable_weights]
 
 
 def _train_on_two():
@@ -44,12 +47,11 @@ def _train_on_two():
 
 
 def _check_equal(found, expected):
-    for some, others in zip(found, expected, strict=True):
-        assert some.keys() == others.keys()
-        for name, value in some.items():
-            np.testing.assert_allclose(
-                value, others[name], rtol=1e-7, atol=1e-9, err_msg=name
-            )
+    tf.nest.map_structure(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9),
+        found,
+        expected,
+    )
 
 
 @pytest.mark.slow
@@ -63,21 +65,34 @@ def test_xla_trains_as_a_graph_does():
     _check_equal(_train(jit_compile=True), _train())
 
 
-def test_training_moves_all_weights_and_raises_the_bound(tmp_path):
-    x = digits.images(60)
-    model = _model("float32")
+def test_training_moves_all_weights_and_is_saved(tmp_path):
+    x = digits.images(40)
+    model = _model("float32", 2, run_eagerly=True)
     model.build((None, 8, 8))
     before = {w.path: w.numpy() for w in model.trainable_weights}
-    start = model.evaluate(x, verbose=0, return_dict=True)["elbo"]
-    model.fit(x, batch_size=20, epochs=10, verbose=0)
+    history = model.fit(x, batch_size=20, epochs=5, verbose=0).history
+    assert history["energy_error"][-1] > 0
+    assert history["non_finite"][-1] == 0
     for weight in model.trainable_weights:
         assert np.any(weight.numpy() != before[weight.path]), weight.path
-    elbo = model.evaluate(x, verbose=0, return_dict=True)["elbo"]
-    assert elbo > start + 5.0
+    assert history["auxiliary_elbo"][-1] > history["auxiliary_elbo"][0] + 3.0
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    again = loaded.evaluate(x, verbose=0, return_dict=True)["elbo"]
-    np.testing.assert_allclose(again, elbo, rtol=1e-5)
+    np.testing.assert_allclose(
+        loaded.test_on_batch(x), model.test_on_batch(x), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("activation", ["relu", "softplus"])
+def test_piecewise_linear_decoder_is_warned_of(activation):
+    decoder = MLP([8], 64, activation=activation)
+    posterior = HamiltonianPosterior(FlowPosterior(3), 2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        digits.model(posterior, decoder=decoder)
+        digits.model(FlowPosterior(3), decoder=decoder)
+    said = [str(w.message) for w in caught if "second derivatives" in str(w)]
+    assert len(said) == (activation == "relu")
 
 
 @pytest.mark.slow
@@ -88,5 +103,5 @@ def test_bridges_tighten_the_bound_of_a_model():
     for num_bridges in (0, 8):
         model = _model("float32", num_bridges)
         model.build((None, 8, 8))
-        bounds.append(model.bounds(x, 50)["elbo"].mean())
+        bounds.append(model.bounds(x, 50)["auxiliary_elbo"].mean())
     assert bounds[1] > bounds[0] + 0.02

@@ -157,11 +157,11 @@ def _check_vectors(distribution: tfd.Distribution) -> None:
 
 
 def _factors(
-    name: str, values: TensorLike | None, num_bridges: int, dtype: tf.DType
+    name: str, given: TensorLike | None, num_bridges: int, dtype: tf.DType
 ) -> tf.Tensor:
-    if values is None:
+    if given is None:
         return hamiltonian.linear_betas(num_bridges, dtype)
-    values = tf.convert_to_tensor(values, dtype)
+    values = tf.convert_to_tensor(given, dtype)
     if values.shape != [num_bridges]:
         raise ValueError(
             f"`{name}` must have shape [num_bridges] = [{num_bridges}]; got "
@@ -170,10 +170,9 @@ def _factors(
     return values
 
 
-def _step_sizes(
-    values: TensorLike, num_bridges: int, z: tf.Tensor
-) -> tf.Tensor:
-    values, size = tf.convert_to_tensor(values, z.dtype), z.shape[-1]
+def _step_sizes(given: TensorLike, num_bridges: int, z: tf.Tensor) -> tf.Tensor:
+    values = tf.convert_to_tensor(given, z.dtype)
+    size = z.shape[-1]
     if values.shape.as_list() not in ([], [size], [num_bridges, size]):
         raise ValueError(
             f"`step_size` must have shape [], [{size}] or [{num_bridges}, "

@@ -21,7 +21,7 @@ _INITIAL_TEMPERATURE, _INITIAL_FACTOR = 1.5, 0.9
 class AnnealingParameters(ParameterHead):
     """What `math.hamiltonian.anneal` takes by name, from weights.
 
-    step_sizes = largest_step_size * sigmoid(w)            [D]
+    step_sizes = largest_step_size * sigmoid(w)             [K, D]
     betas = cumsum(softmax(w))                              [K]
     T_0 = 1 + softplus(w)  or  alpha = sigmoid(w)           [] or [K]
     """
@@ -45,7 +45,7 @@ class AnnealingParameters(ParameterHead):
         specs = {}
         if num_bridges:
             specs["unconstrained_step_sizes"] = ParameterSpec(
-                (latent_size,),
+                (num_bridges, latent_size),
                 _constant(_logit(initial_step_size / largest_step_size)),
                 trainable=learn_step_sizes,
             )

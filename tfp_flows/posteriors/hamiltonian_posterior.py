@@ -95,7 +95,7 @@ class HamiltonianPosterior(Posterior):
         tempering: str = "none",
         betas: str = "learned",
         initial_step_size: float = 0.05,
-        largest_step_size: float = 0.25,
+        largest_step_size: float = 0.5,
         learn_step_sizes: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -112,10 +112,9 @@ class HamiltonianPosterior(Posterior):
           betas: "learned", from `k / K` on; "linear", they stay there; or
             "ones": there are no densities on the way, and the base's is not
             asked for.
-          initial_step_size: of all coordinates, in units of z.
-          largest_step_size: the bound on what is learned, one for each
-            coordinate and equal for all bridges,
-            `largest_step_size * sigmoid(w)`.
+          initial_step_size: of all bridges and coordinates, in units of z.
+          largest_step_size: the bound on what is learned, one for each bridge
+            and coordinate, `largest_step_size * sigmoid(w)`.
           learn_step_sizes: whether they are. Default: True.
           **kwargs: those of `keras.layers.Layer`.
 

@@ -74,6 +74,7 @@ _TABLES: dict[str, Callable[[Results], str]] = {
     "long_flow": benchmarks.long_flow,
     "flow_costs": flows.flow_costs,
     "gradient_estimators": benchmarks.gradient_estimators,
+    "hamiltonian": benchmarks.hamiltonian,
     "marginal_likelihood": benchmarks.marginal_likelihood,
     "training": benchmarks.training,
 }

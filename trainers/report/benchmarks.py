@@ -8,6 +8,7 @@ __all__ = [
     "NOT_MEASURED",
     "cif",
     "gradient_estimators",
+    "hamiltonian",
     "long_flow",
     "machine",
     "marginal_likelihood",
@@ -271,5 +272,42 @@ def gradient_estimators(results: Sequence[dict[str, Any]]) -> str:
         f"{settings['batch']} digits, before and after training with the "
         f"reparameterized gradient; {settings['latent']} latents, S importance "
         f"samples. {machine(run)}"
+    )
+    return "\n".join([*lines, "", caption])
+
+
+def hamiltonian(results: Sequence[dict[str, Any]]) -> str:
+    """The table of `benchmarks/hamiltonian.py`."""
+    run = newest(results, "hamiltonian")
+    if run is None:
+        return NOT_MEASURED
+    settings = run["settings"]
+    lines = [
+        "| mode | decoder pass, ms | bound of the base, ms "
+        f"| with {settings['num_bridges']} bridges, ms | a bridge, ms "
+        "| bridge / pass | wanted |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for case in run["cases"]:
+        cells = [
+            case["mode"],
+            *(
+                f"{ms['median']:.2f} ({ms['q1']:.2f} to {ms['q3']:.2f})"
+                for ms in (
+                    case["milliseconds"][way]
+                    for way in ("pass", "base", "bridges")
+                )
+            ),
+            f"{case['bridge_milliseconds']:.2f}",
+            f"{case['ratio']:.2f}",
+            f"at most {run['wanted']}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    caption = (
+        "Medians and quartiles of "
+        f"{settings['num_repeats']} interleaved calls, with all gradients; "
+        f"decoder {settings['latent']}-{settings['hidden']}-"
+        f"{settings['hidden']}-{settings['pixels']}, batch "
+        f"{settings['batch']}. {machine(run)}"
     )
     return "\n".join([*lines, "", caption])
