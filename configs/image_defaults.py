@@ -238,8 +238,8 @@ def _change_to_paper(config: config_dict.ConfigDict) -> None:
 
 
 def _change_to_cif(config: config_dict.ConfigDict) -> None:
-    # 54,000 / 6,000 / 10,000 images of MNIST and Fashion-MNIST.
-    config.data.num_validation = 6_000
+    if config.data.dataset in ("mnist", "fashion_mnist"):
+        config.data.num_validation = 6_000  # of 60,000
     config.model.latent_size = 20
     config.model.networks = "convolutional"
     config.model.activation = "tanh"

@@ -54,7 +54,9 @@ def cif_images(results: Results) -> str:
     ]
     rows = [
         _row(group, dataset, model)
-        for (dataset, model), group in sorted(groups.items(), reverse=True)
+        for (dataset, model), group in sorted(
+            groups.items(), key=lambda item: (item[0][0] != "mnist", item[0])
+        )
     ]
     return "\n".join([*text.table(header, rows, 2), "", _caption(runs)])
 
