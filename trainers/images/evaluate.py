@@ -12,7 +12,7 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import config_dict
 
-from tfp_flows import models
+from tfp_flows import models, posteriors
 from trainers import posterior_layers
 from trainers.images import data
 from trainers.images.train import ImageRun
@@ -72,6 +72,9 @@ def _save_per_image(workdir: str, arrays: Mapping[str, np.ndarray]) -> None:
 
 def _chosen(model: models.DLGM) -> dict[str, Any]:
     """What the library chose where the config leaves it open."""
+    posterior = model.posterior
+    if isinstance(posterior, posteriors.HamiltonianPosterior):
+        posterior = posterior.base  # which has the flow
     return {
         "annealing": {
             "name": type(model.annealing).__name__,
@@ -79,7 +82,7 @@ def _chosen(model: models.DLGM) -> dict[str, Any]:
         },
         "gradient_estimator": model.gradient_estimator,
         "context_scales": [
-            flow.effective_context_scale for flow in model.posterior.flows
+            flow.effective_context_scale for flow in posterior.flows
         ],
     }
 
