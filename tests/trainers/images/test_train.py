@@ -202,12 +202,13 @@ def test_bound_of_no_density_is_called_so_everywhere(tmp_path, arg):
     assert results["evaluated_step"] in (20, 40)
     for line in image_runs.metrics(tmp_path)[1::2]:
         assert {f"val_{name}" for name in names} < set(line)
-    images = np.load(tmp_path / "per_image.npz")
-    assert {"auxiliary_elbo", "iwae_5", "iwae_20"} <= set(images)
+    bounds = {"auxiliary_elbo", "iwae_5", "iwae_20"}
+    with np.load(tmp_path / "per_image.npz") as images:
+        assert bounds <= set(images)
     kept = tmp_path / "kept"
     keep.keep(str(tmp_path), str(kept), figures=())
-    kept_images = np.load(kept / "per_image.npz")
-    assert set(kept_images) == {"auxiliary_elbo", "iwae_5", "iwae_20"}
+    with np.load(kept / "per_image.npz") as images:
+        assert set(images) == bounds
 
 
 class TestEarlyStopping:
