@@ -48,7 +48,8 @@ class HamiltonianPosterior(Posterior):
     mini-batch, scaled up, for global latents is not, as its noise enters the
     weights. Samples that go astray (a step too large for the density) keep
     their values, also where these are not finite: see
-    `sample_with_diagnostics`.
+    `sample_with_diagnostics`. XLA compiles a base that is no diagonal Gaussian
+    for batches of a known size only (`drop_remainder=True`).
 
     Example:
     ```python
