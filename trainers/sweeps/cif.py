@@ -3,8 +3,8 @@
     python -m trainers.sweeps.cif --workdir=runs/cif --results=results/cif \
         --data_dir=<TFDS folder>
 
-Every run keeps its own workdir and ends with
-`<results>/<data set>/<model>_seed<s>/results.json`. Runs that have theirs are
+Every run keeps its own workdir and ends with `results.json` and, beside it, the
+bounds of each test image, in `<results>/<data set>/<model>_seed<s>`. Runs that have theirs are
 left alone, interrupted ones are continued; `--part=1/2` and `--part=2/2` share
 them among two processes.
 """
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         todo = part_of(todo, arguments.part)
     except ValueError as error:
         sys.exit(f"error: {error}")
-    run_images(todo, arguments, keeps_images=False)
+    run_images(todo, arguments)
 
 
 if __name__ == "__main__":

@@ -8,21 +8,12 @@ from typing import Any
 from trainers.images import build
 from trainers.images import keep as keep_results
 from trainers.runs import errors
-from trainers.sweeps.run_missing import (
-    Cell,
-    keep_results_json,
-    run_missing,
-)
+from trainers.sweeps.run_missing import Cell, run_missing
 
 __all__ = ["run_images"]
 
 
-def run_images(
-    todo: Sequence[Cell],
-    arguments: argparse.Namespace,
-    *,
-    keeps_images: bool = True,
-) -> None:
+def run_images(todo: Sequence[Cell], arguments: argparse.Namespace) -> None:
     """Checks all configs, then runs those cells that have no results.json yet.
 
     Ends the process with one line if a config or a run cannot be used.
@@ -31,7 +22,6 @@ def run_images(
       todo: the runs.
       arguments: with `workdir`, `results` and `variant`, as in `run_missing`,
         and `data_dir`, if the sweep has it.
-      keeps_images: whether the bounds of each test image are kept.
     """
     try:
         for cell in todo:
@@ -42,7 +32,7 @@ def run_images(
             results=arguments.results,
             variant=arguments.variant,
             data_dir=getattr(arguments, "data_dir", None),
-            keep=_keep if keeps_images else keep_results_json,
+            keep=_keep,
         )
     except (
         errors.InputError,
