@@ -4,9 +4,9 @@
         --data_dir=<TFDS folder>
 
 Every run keeps its own workdir and ends with `results.json` and, beside it, the
-bounds of each test image, in `<results>/<data set>/<model>_seed<s>`. Runs that have theirs are
-left alone, interrupted ones are continued; `--part=1/2` and `--part=2/2` share
-them among two processes.
+bounds of each test image, in `<results>/<data set>/<model>_seed<s>`. Runs that
+have theirs are left alone, interrupted ones are continued; `--part=1/2` and
+`--part=2/2` share them among two processes.
 """
 
 import argparse
