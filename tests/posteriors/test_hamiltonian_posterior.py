@@ -107,7 +107,7 @@ def test_mean_weight_is_the_evidence(settings, base):
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_mean_of_many_weights_is_the_evidence(settings, base):
     num_samples = 100_000 if base == "planar" else 1_000_000
-    _check_evidence(settings, base, num_samples, 0.02)
+    _check_evidence(settings, base, num_samples, 0.03)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -225,12 +225,7 @@ def _check_compiled(base, settings, input_signature=None):
         )
 
 
-@pytest.mark.parametrize("base", ["diagonal", "full"])
-def test_graph_and_xla_change_nothing(base):
-    _check_compiled(base, "uncorrected")
-
-
-def test_xla_takes_batches_of_unknown_size():
+def test_graph_and_xla_change_nothing_for_batches_of_any_size():
     spec = tf.TensorSpec([None, None, 4 * D], tf.float64)
     _check_compiled("diagonal", "uncorrected", [spec])
 
@@ -238,11 +233,13 @@ def test_xla_takes_batches_of_unknown_size():
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("base", BASES)
-def test_graph_and_xla_change_nothing_anywhere(base, settings):
+def test_graph_and_xla_change_nothing(base, settings):
     _check_compiled(base, settings)
 
 
-@pytest.mark.parametrize("settings", ["uncorrected", "free"])
+@pytest.mark.parametrize(
+    "settings", ["uncorrected", pytest.param("free", marks=pytest.mark.slow)]
+)
 def test_without_score_values_and_mean_gradient_are_the_same(settings):
     posterior = _posterior(settings)
     gradients = {True: [], False: []}
