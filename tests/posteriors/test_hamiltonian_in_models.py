@@ -83,6 +83,22 @@ def test_training_moves_all_weights_and_is_saved(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("base", "compiles"), [("diagonal", True), ("full", False)]
+)
+def test_auto_leaves_out_xla_where_it_takes_no_batch_of_unknown_size(
+    base, compiles
+):
+    posterior = HamiltonianPosterior(FlowPosterior(3, base=base), 2)
+    decoder = MLP([8], 64, activation="softplus")
+    model = digits.compiled(
+        posterior=posterior, decoder=decoder, jit_compile="auto"
+    )
+    assert model.jit_compile == compiles
+    # The last batch has another size.
+    model.fit(digits.images(30), batch_size=20, verbose=0)
+
+
 @pytest.mark.parametrize("activation", ["relu", "softplus"])
 def test_piecewise_linear_decoder_is_warned_of(activation):
     decoder = MLP([8], 64, activation=activation)

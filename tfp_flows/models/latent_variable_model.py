@@ -83,7 +83,8 @@ class LatentVariableModel(CheckedModel):
         Args:
           optimizer: as in `keras.Model.compile`.
           jit_compile: whether XLA compiles the steps. Default: "auto", not
-            under a distribution strategy nor when run eagerly, and in `fit`
+            under a distribution strategy, when run eagerly, or for posteriors
+            that XLA compiles for one size of batch alone, and in `fit`
             only if that is long enough to make up for the seconds that
             compiling takes: `epochs * steps_per_epoch * (K + 8) >= 16_000` for
             K flow steps in all, which are 1,000 updates for K = 8, or if it is
@@ -111,7 +112,11 @@ class LatentVariableModel(CheckedModel):
         self._requested_jit_compile = jit_compile
         if jit_compile == "auto":
             distributed = self._distribute_strategy is not None
-            jit_compile = not distributed and not kwargs.get("run_eagerly")
+            jit_compile = (
+                not distributed
+                and not kwargs.get("run_eagerly")
+                and self.posterior.xla_takes_any_batch
+            )
         self._fit_uses_xla: bool | None = None  # of the last `fit`
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         # Keras's has the dtype of `floatx`. Not by assignment, which would

@@ -11,6 +11,8 @@ from tfp_flows.posteriors.flow_distribution import (  # noqa: E402
 from tfp_flows.posteriors.flow_posterior import FlowPosterior  # noqa: E402
 from tfp_flows.posteriors.hamiltonian_posterior import (  # noqa: E402
     HamiltonianPosterior,
+)
+from tfp_flows.posteriors.langevin_posterior import (  # noqa: E402
     LangevinPosterior,
 )
 from tfp_flows.posteriors.piecewise_linear import (  # noqa: E402

@@ -1,6 +1,5 @@
 """Posteriors that follow the gradient of the model's own log p(x, z)."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -9,13 +8,11 @@ import tensorflow as tf
 
 from tfp_flows._arguments import as_integer, as_positive_integer
 from tfp_flows.auxiliary.anneal import check_persistence
-from tfp_flows.bijectors import MaskedAutoregressive
-from tfp_flows.layers.autoregressive_flow import AutoregressiveFlow
 from tfp_flows.math import hamiltonian
-from tfp_flows.posteriors import annealing_parameters
+from tfp_flows.posteriors import annealing_parameters, explicit_base
 from tfp_flows.posteriors.posterior import Parameters, Posterior
 
-__all__ = ["HamiltonianPosterior", "LangevinPosterior"]
+__all__ = ["HamiltonianPosterior"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -49,7 +46,8 @@ class HamiltonianPosterior(Posterior):
     weights. Samples that go astray (a step too large for the density) keep
     their values, also where these are not finite: see
     `sample_with_diagnostics`. XLA compiles a base that is no diagonal Gaussian
-    for batches of a known size only (`drop_remainder=True`).
+    for batches of a known size only: a DLGM's `jit_compile="auto"` leaves it
+    out then.
 
     Example:
     ```python
@@ -123,7 +121,7 @@ class HamiltonianPosterior(Posterior):
           ValueError: an argument breaks its rule.
           TypeError: `base` is no posterior with a density.
         """
-        _check_base(base)
+        explicit_base.check(base)
         num_bridges = as_integer("num_bridges", num_bridges, 0)
         num_leapfrog_steps = as_positive_integer(
             "num_leapfrog_steps", num_leapfrog_steps
@@ -149,7 +147,9 @@ class HamiltonianPosterior(Posterior):
         self.largest_step_size = float(largest_step_size)
         self.learn_step_sizes = learn_step_sizes
         if num_bridges and betas != "ones":
-            self._warn_of_sequential_inverse()
+            explicit_base.warn_of_sequential_inverse(
+                base, 1 + num_bridges * num_leapfrog_steps
+            )
 
     @property
     def has_flow(self) -> bool:
@@ -160,6 +160,15 @@ class HamiltonianPosterior(Posterior):
     def can_leave_out_score(self) -> bool:
         """Whether the base can."""
         return self.base.can_leave_out_score
+
+    @property
+    def xla_takes_any_batch(self) -> bool:
+        """Whether the base is diagonal, or no part of the dynamics."""
+        return (
+            not self.num_bridges
+            or self.betas == "ones"
+            or explicit_base.is_diagonal(self.base)
+        )
 
     @property
     def noise_size(self) -> int:
@@ -306,24 +315,6 @@ class HamiltonianPosterior(Posterior):
         """`[..., M D]` to `[M, ..., D]`."""
         return tf.stack(tf.split(noise, self._num_draws, axis=-1))
 
-    def _warn_of_sequential_inverse(self) -> None:
-        names = [
-            type(flow).__name__
-            for flow in getattr(self.base, "flows", ())
-            if _has_sequential_inverse(flow)
-        ]
-        if names:
-            steps = self.num_bridges * self.num_leapfrog_steps
-            warnings.warn(
-                f"`base` has flows ({', '.join(names)}) that are inverted one "
-                f"coordinate after the other: up to {self.latent_size} passes "
-                f"through each of their steps, {steps + 1} times per sample. "
-                "With inverted=True, or as a planar, coupling or Sylvester "
-                "flow, a base takes one; betas='ones' needs none.",
-                UserWarning,
-                stacklevel=3,
-            )
-
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs."""
         return {
@@ -344,39 +335,3 @@ class HamiltonianPosterior(Posterior):
         """The layer, without its weights."""
         base = keras.saving.deserialize_keras_object(config["base"])
         return cls(**{**config, "base": base})
-
-
-@keras.saving.register_keras_serializable(package="tfp_flows")
-class LangevinPosterior(HamiltonianPosterior):
-    """Annealed Langevin dynamics: one leapfrog step, then a new momentum.
-
-    See `HamiltonianPosterior`, of which it is `persistence=0.0` and
-    `num_leapfrog_steps=1`; the arguments are the others of that class.
-    """
-
-    def __init__(
-        self, base: Posterior, num_bridges: int, **kwargs: Any
-    ) -> None:
-        fixed: dict[str, Any] = {"persistence": 0.0, "num_leapfrog_steps": 1}
-        for name, value in fixed.items():
-            if kwargs.pop(name, value) != value:
-                raise ValueError(
-                    f"`{name}` must be left to `LangevinPosterior`, where it "
-                    f"is {value}; `HamiltonianPosterior` takes others."
-                )
-        super().__init__(base, num_bridges, **fixed, **kwargs)
-
-
-def _check_base(base: Any) -> None:
-    if not (isinstance(base, Posterior) and base.has_density):
-        raise TypeError(
-            "`base` must be a posterior whose density is known at any point, "
-            f"as that of a `FlowPosterior` is; got {base!r}."
-        )
-
-
-def _has_sequential_inverse(flow: Any) -> bool:
-    if not isinstance(flow, AutoregressiveFlow):
-        return False
-    is_sequential = not issubclass(flow.BIJECTOR, MaskedAutoregressive)
-    return is_sequential != flow.inverted

@@ -93,6 +93,11 @@ class Posterior(keras.layers.Layer, abc.ABC):
         return False
 
     @property
+    def xla_takes_any_batch(self) -> bool:
+        """Whether XLA compiles its gradient for batches of unknown size."""
+        return True
+
+    @property
     def has_flow(self) -> bool:
         """Whether it is more than a Gaussian: then models anneal by default."""
         return False

@@ -1,0 +1,61 @@
+"""The base of annealed dynamics: its density is asked for at any point."""
+
+import warnings
+from typing import Any
+
+from tfp_flows.bijectors import MaskedAutoregressive
+from tfp_flows.layers.autoregressive_flow import AutoregressiveFlow
+from tfp_flows.posteriors.flow_posterior import FlowPosterior
+from tfp_flows.posteriors.posterior import Posterior
+
+__all__ = ["check", "is_diagonal", "warn_of_sequential_inverse"]
+
+
+def check(base: Any) -> None:
+    """Raises a TypeError unless it is a posterior with a density."""
+    if not (isinstance(base, Posterior) and base.has_density):
+        raise TypeError(
+            "`base` must be a posterior whose density is known at any point, "
+            f"as that of a `FlowPosterior` is; got {base!r}."
+        )
+
+
+def is_diagonal(base: Posterior) -> bool:
+    """Whether it is a Gaussian of diagonal covariance."""
+    return (
+        isinstance(base, FlowPosterior)
+        and not base.flows
+        and base.base in ("diagonal", "log_diagonal", "fixed")
+    )
+
+
+def warn_of_sequential_inverse(base: Posterior, num_evaluations: int) -> None:
+    """Says what the density costs, if its flows are inverted by coordinate.
+
+    Args:
+      base: the posterior.
+      num_evaluations: of its density for each sample.
+    """
+    names = [
+        type(flow).__name__
+        for flow in getattr(base, "flows", ())
+        if _has_sequential_inverse(flow)
+    ]
+    if names:
+        warnings.warn(
+            f"`base` has flows ({', '.join(names)}) that are inverted one "
+            f"coordinate after the other: up to {base.latent_size} passes "
+            f"through each of their steps, {num_evaluations} times per sample. "
+            "With inverted=True, or as a planar, coupling or Sylvester flow, "
+            "a base takes one; betas='ones' needs none.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _has_sequential_inverse(flow: Any) -> bool:
+    if not isinstance(flow, AutoregressiveFlow):
+        return False
+    # MAF alone computes its inverse at once.
+    is_sequential = not issubclass(flow.BIJECTOR, MaskedAutoregressive)
+    return is_sequential != flow.inverted
