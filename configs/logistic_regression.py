@@ -53,8 +53,6 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     config.posterior.flow = "none"  # q_0 is what the bridges start from
     config.posterior.num_flow_steps = 0
     posteriors.add_settings(config.posterior, str(name))
-    config.posterior.initial_step_size = 0.05  # of a leapfrog step, learned
-    config.posterior.largest_step_size = 0.25  # which no learned one exceeds
     config.posterior.num_bridges = variant.get("K", 16) if name != "flow" else 0
 
     config.training = config_dict.ConfigDict()

@@ -26,5 +26,5 @@ def add_settings(group: config_dict.ConfigDict, name: str) -> None:
     group.num_bridges = 8  # K, distributions on the way, the target included
     group.num_leapfrog_steps = 1  # at each of them, of hamiltonian
     group.persistence = 0.9  # of the momentum from one to the next, likewise
-    group.initial_step_size = 0.1  # of a leapfrog step, learned
+    group.initial_step_size = 0.05  # of a leapfrog step, learned
     group.largest_step_size = 0.5  # which no learned one exceeds
