@@ -173,9 +173,8 @@ def test_gradients_forwards_are_those_on_the_way_back(
         assert same == ("reverse" in path), path
 
 
-@pytest.mark.parametrize(
-    "num_auxiliary_samples", [0, pytest.param(1, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("num_auxiliary_samples", [0, 1])
 def test_estimators_have_one_mean(num_auxiliary_samples):
     """Of the score of q nothing is missed; that of r is kept."""
     posterior = cif(num_auxiliary_samples=num_auxiliary_samples, shape=None)
@@ -415,6 +414,7 @@ def test_two_replicas_train_like_one():
         np.testing.assert_allclose(two[name], value, rtol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 def test_density_is_trained_by_its_lower_bound():
     """Two separate modes, from a Gaussian, by the direction of densities."""
     rng = np.random.default_rng(3)
