@@ -8,7 +8,6 @@ import tensorflow_probability as tfp
 
 from tfp_flows._tfp import Invert, ps
 from tfp_flows.auxiliary.indexed_step import IndexedStep, Member
-from tfp_flows.bijectors import Scan
 from tfp_flows.bijectors._scan_members import Members, members
 from tfp_flows.math import rolled_loop
 
@@ -48,12 +47,14 @@ class IndexedScan(NamedTuple):
         network_tensors: Sequence[tf.Tensor],
         index_size: int,
     ) -> "IndexedScan":
-        """Of a `Scan`, or of the inverse of one; see `is_scan`."""
+        """Of a `Scan` of vectors, or of the inverse of one."""
         inverted = isinstance(bijector, Invert)
-        scan = bijector.bijector if inverted else bijector
-        inner = scan._constrained_parameters()
-        if inverted:
-            inner = members(tfb.Invert(scan.bijector), 1)
+        inner = members(
+            tfb.Invert(bijector.bijector.bijector)
+            if inverted
+            else bijector.bijector,
+            event_ndims=1,
+        )
         return cls(
             inner,
             make_step,
@@ -62,13 +63,6 @@ class IndexedScan(NamedTuple):
             index_size,
             inverted,
         )
-
-    @staticmethod
-    def is_scan(bijector: Any) -> bool:
-        """Whether it is a `Scan`, or the inverse of one."""
-        if isinstance(bijector, Invert):
-            bijector = bijector.bijector
-        return isinstance(bijector, Scan)
 
     def unrolled(self) -> list[tuple[int, Member, list[tf.Tensor]]]:
         """Number, map and slices of the networks of each, in order."""

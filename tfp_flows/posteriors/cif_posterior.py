@@ -308,11 +308,7 @@ class CIFPosterior(Posterior):
         Raises:
           ValueError: the layer is not built, or the context does not fit.
         """
-        if not self.built:
-            raise ValueError(
-                f"`{self.name}` must be built before it is used; call "
-                "`build((None, C))`, or `build()` where there is no context."
-            )
+        self._require_built()
         if not self._is_amortized:
             context = None
         names = [name for name in _NETWORKS if name not in self._given]

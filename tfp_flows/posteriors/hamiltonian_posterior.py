@@ -212,11 +212,7 @@ class HamiltonianPosterior(Posterior):
         Raises:
           ValueError: the layer is not built, or the context does not fit.
         """
-        if not self.built:
-            raise ValueError(
-                f"`{self.name}` must be built before it is used; call "
-                "`build((None, C))`, or `build()` where there is no context."
-            )
+        self._require_built()
         return {
             "base": self.base.parameters(context),
             "annealing": self._head.parameters(),

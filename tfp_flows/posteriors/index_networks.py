@@ -121,7 +121,7 @@ class GivenNetworks:
           ValueError: there are not as many as indices.
         """
         if isinstance(given, keras.layers.Layer):
-            config, name = given.get_config(), argument
+            config = given.get_config()
             name = argument.removesuffix("_network")
             return cls(
                 [

@@ -102,6 +102,14 @@ class Posterior(keras.layers.Layer, abc.ABC):
         """Whether it is more than a Gaussian: then models anneal by default."""
         return False
 
+    def _require_built(self) -> None:
+        """Raises ValueError unless there are weights."""
+        if not self.built:
+            raise ValueError(
+                f"`{self.name}` must be built before it is used; call "
+                "`build((None, C))`, or `build()` where there is no context."
+            )
+
     def sample_with_diagnostics(
         self,
         standard_normal: tf.Tensor,
