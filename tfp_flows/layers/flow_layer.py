@@ -36,6 +36,9 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
     the weights; the bijector is made anew, from tensors, at every use.
     """
 
+    # That in which the bijector, not inverted, is computed at once.
+    FAST_DIRECTION = "forward"
+
     # What TFP, or a user, looks for first in a layer given as a bijector.
     _is_injective = OfTheBijector()
     forward = OfTheBijector()
@@ -112,6 +115,16 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
 
     def _default_context_scale(self) -> float:
         return 1.0 / self.num_flow_steps
+
+    @property
+    def fast_direction(self) -> str:
+        """The one in which each step costs one pass: "forward" or "inverse".
+
+        Forward is that of samples, inverse that of densities of given points.
+        """
+        if not self.inverted:
+            return self.FAST_DIRECTION
+        return "inverse" if self.FAST_DIRECTION == "forward" else "forward"
 
     @property
     def is_scan(self) -> bool:

@@ -25,4 +25,5 @@ class MAFFlow(AutoregressiveFlow):
     """
 
     BIJECTOR = MaskedAutoregressive
+    FAST_DIRECTION = "inverse"
     _num_parameters = 2

@@ -14,6 +14,7 @@ __all__ = [
     "log_mean_exp",
     "norm",
     "sech_squared",
+    "standard_normal_cdf",
     "standard_normal_log_prob",
 ]
 
@@ -55,6 +56,11 @@ def log_mean_exp(values: TensorLike, axis: int = 0) -> tf.Tensor:
 def standard_normal_log_prob(x: tf.Tensor) -> tf.Tensor:
     """`log N(x; 0, I)` in nats, `[...]`, of vectors `[..., D]`."""
     return -0.5 * tf.reduce_sum(x * x + math.log(2.0 * math.pi), axis=-1)
+
+
+def standard_normal_cdf(x: tf.Tensor) -> tf.Tensor:
+    """The share of N(0, 1) below x, in (0, 1] and precise in the lower tail."""
+    return 0.5 * tf.math.erfc(-math.sqrt(0.5) * x)
 
 
 def norm(x: tf.Tensor) -> tf.Tensor:

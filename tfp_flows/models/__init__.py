@@ -6,8 +6,9 @@ require_tensorflow_backend("tfp_flows.models")
 
 from tfp_flows.models.bernoulli_made import BernoulliMADE  # noqa: E402
 from tfp_flows.models.dlgm import DLGM  # noqa: E402
+from tfp_flows.models.flow_density import FlowDensity  # noqa: E402
 from tfp_flows.models.importance_sampling import (  # noqa: E402
     LogMarginalLikelihood,
 )
 
-__all__ = ["BernoulliMADE", "DLGM", "LogMarginalLikelihood"]
+__all__ = ["BernoulliMADE", "DLGM", "FlowDensity", "LogMarginalLikelihood"]

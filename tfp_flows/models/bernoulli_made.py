@@ -6,19 +6,23 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows import likelihoods, replicas
+from tfp_flows import likelihoods
 from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.made import MADE
 from tfp_flows.math import noise
-from tfp_flows.models.checked_model import CheckedModel, count_non_binary
+from tfp_flows.models.checked_model import count_non_binary
 from tfp_flows.models.event_shapes import check_event_shape, static_event_shape
 from tfp_flows.models.inputs.images import select_images
+from tfp_flows.models.maximum_likelihood import (
+    MaximumLikelihoodModel,
+    NoiseKey,
+)
 
 __all__ = ["BernoulliMADE"]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class BernoulliMADE(CheckedModel):
+class BernoulliMADE(MaximumLikelihoodModel):
     """An autoregressive density of binary images or vectors of D elements.
 
         log p(x) = sum_i log Bernoulli(x_i | logit_i(x before i))    (in nats)
@@ -81,10 +85,7 @@ class BernoulliMADE(CheckedModel):
         )
         self.likelihood = likelihoods.get("bernoulli")
         self.event_shape = check_event_shape(event_shape)
-        self._log_likelihood = keras.metrics.Mean(
-            name="log_likelihood", dtype=self.variable_dtype
-        )
-        self._init_checked_inputs()
+        self._init_metrics("log_likelihood")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Makes all weights for images `[B, ...]`.
@@ -168,40 +169,17 @@ class BernoulliMADE(CheckedModel):
             maximum_iterations=len(elements),
         )[1]
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """One update on a replica's share of a batch."""
-        x = select_images(data)
-        batch = replicas.global_batch(tf.shape(x)[0])
-        with tf.GradientTape() as tape:
-            log_prob = self._log_prob(x)
-            loss = replicas.mean_over_global_batch(-log_prob, batch.size)
-            scaled_loss = self.optimizer.scale_loss(loss)
-        variables = self.trainable_weights
-        gradients = tape.gradient(scaled_loss, variables)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return self._update(x, log_prob, batch)
+    def _inputs(self, data: Any) -> tf.Tensor:
+        return select_images(data)
 
-    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """The log-likelihood of a replica's share of a batch."""
-        x = select_images(data)
-        batch = replicas.global_batch(tf.shape(x)[0])
-        return self._update(x, self._log_prob(x), batch)
+    def _log_likelihoods(
+        self, inputs: tf.Tensor, key: NoiseKey, training: bool
+    ) -> tf.Tensor:
+        del key, training
+        return self._log_prob(inputs)
 
-    def _update(
-        self, x: tf.Tensor, log_prob: tf.Tensor, batch: replicas.GlobalBatch
-    ) -> dict[str, tf.Tensor]:
-        totals = replicas.global_sum(
-            {
-                "log_prob": tf.reduce_sum(log_prob),
-                "non_binary": tf.cast(count_non_binary(x), log_prob.dtype),
-            }
-        )
-        size = tf.cast(batch.size, log_prob.dtype)
-        mean = tf.math.divide_no_nan(totals["log_prob"], size)
-        self._log_likelihood.update_state(mean, sample_weight=size)
-        self._num_non_binary.update_state(totals["non_binary"])
-        value = self._log_likelihood.result()
-        return {"log_likelihood": value, "loss": -value}
+    def _num_non_binary_in(self, inputs: tf.Tensor) -> tf.Tensor:
+        return count_non_binary(inputs)
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs."""

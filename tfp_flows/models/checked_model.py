@@ -83,6 +83,15 @@ class CheckedModel(keras.Model):
         if int(self._num_non_binary.value):
             self._said.non_binary(self.likelihood.name)
 
+    @property
+    def _is_binary(self) -> bool:
+        """Whether values other than 0 and 1 are worth a warning."""
+        return self.likelihood.support == "binary"
+
+    @property
+    def _has_one_worker(self) -> bool:
+        return not _has_several_workers(self.distribute_strategy)
+
     def _checked(self, data: Any, argument: str) -> Any:
         rules = InputRules(
             event_shape=self.event_shape or (),
@@ -92,18 +101,25 @@ class CheckedModel(keras.Model):
             argument=argument,
             once=self._said,
         )
-        one_worker = not _has_several_workers(self.distribute_strategy)
         rules, pick = look(data, rules)
-        return prepare(data, rules, pick, number_batches=one_worker)
+        return prepare(data, rules, pick, number_batches=self._has_one_worker)
 
     def _prepare(self, data: Any, argument: str) -> Any:
         """Checked data; builds the model for the first it sees."""
         prepared = self._checked(data, argument)
         if not self.built:
-            shape = self.event_shape or infer_event_shape(prepared, argument)
+            shape = self._shape_to_build(prepared, argument)
             with self.distribute_strategy.scope():
-                self.build((None, *shape))
+                self.build(shape)
         return prepared
+
+    def _shape_to_build(self, prepared: Any, argument: str) -> Any:
+        """What `build` takes, of the first data."""
+        shape = self.event_shape or infer_event_shape(prepared, argument)
+        return (None, *shape)
+
+    def _see_training_data(self, prepared: Any) -> None:
+        """What a subclass does with the data before `fit` begins."""
 
     def _ignore_labels(self, y: Any, **weights: Any) -> None:
         """Says once that labels are ignored; raises if there are weights."""
@@ -183,6 +199,7 @@ class CheckedModel(keras.Model):
         )
         compilation.check_callbacks(callbacks)
         x = self._prepare(x, "x")
+        self._see_training_data(x)
         if validation_data is not None:
             validation_data = self._prepare(validation_data, "validation_data")
             if not _is_dataset(validation_data):
@@ -262,7 +279,7 @@ class CheckedModel(keras.Model):
         x = self._prepare(x, "x")
         with readable_errors():
             results = super().evaluate(x=x, callbacks=callbacks, **arguments)
-        if self.likelihood.support == "binary":
+        if self._is_binary:
             self.warn_if_non_binary()
         return results
 
@@ -306,16 +323,19 @@ class CheckedModel(keras.Model):
         """
         self.require_built()
         if input_signature is None:
-            shape = (None, *self.image_shape)
-            input_signature = [
-                keras.InputSpec(shape=shape, dtype=self.variable_dtype)
-            ]
+            input_signature = [self._input_spec()]
         super().export(
             filepath,
             format=format,
             verbose=verbose,
             input_signature=input_signature,
             **kwargs,
+        )
+
+    def _input_spec(self) -> Any:
+        """What a call of the model takes."""
+        return keras.InputSpec(
+            shape=(None, *self.image_shape), dtype=self.variable_dtype
         )
 
     def train_on_batch(
@@ -389,13 +409,13 @@ class CheckedModel(keras.Model):
             callbacks = callbacks.callbacks
         callbacks = keras.tree.flatten(callbacks)
         callbacks = [c for c in callbacks if c is not None]
-        if self.likelihood.support == "binary":
+        if self._is_binary:
             callbacks.append(_NonBinaryWarning(self))
         return callbacks
 
 
 def _is_dataset(data: Any) -> bool:
-    return not isinstance(data, np.ndarray | tf.Tensor)
+    return not isinstance(data, np.ndarray | tf.Tensor | dict)
 
 
 def _has_several_workers(strategy: tf.distribute.Strategy) -> bool:

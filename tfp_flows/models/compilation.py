@@ -83,7 +83,7 @@ def planned_batches(
     goes on is compiled as it was.
 
     Args:
-      x: an array, or a data set of batches.
+      x: an array, a dict of arrays, or a data set of batches.
       epochs: as in Keras.
       batch_size: as in Keras; of arrays.
       steps_per_epoch: as in Keras.
@@ -94,6 +94,8 @@ def planned_batches(
     """
     if steps_per_epoch is not None:
         return epochs * steps_per_epoch
+    if isinstance(x, dict):
+        x = next(iter(x.values()))
     try:
         length = len(x)
     except TypeError:  # of endless data sets, too

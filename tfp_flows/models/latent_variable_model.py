@@ -4,16 +4,15 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows import losses, replicas, schedules
-from tfp_flows._count_metric import Count
 from tfp_flows.models import compilation, defaults, importance_sampling
 from tfp_flows.models.annealing_plan import AnnealingPlan
-from tfp_flows.models.checked_model import CheckedModel, count_non_binary
+from tfp_flows.models.checked_model import count_non_binary
 from tfp_flows.models.inputs.images import select_images, to_event_shape
+from tfp_flows.models.trained_model import TrainedModel, inner_optimizer
 from tfp_flows.posteriors.posterior import Posterior
 from tfp_flows.types import TensorLike
 
@@ -22,7 +21,7 @@ __all__ = ["BATCH_SIZE", "LatentVariableModel"]
 BATCH_SIZE = 500  # examples at a time where nobody says how many
 
 
-class LatentVariableModel(CheckedModel):
+class LatentVariableModel(TrainedModel):
     """The steps and metrics of a model that maximises a bound on log p(x).
 
     A subclass has `encode`, `log_likelihood`, `log_prior` and the attributes
@@ -33,10 +32,9 @@ class LatentVariableModel(CheckedModel):
     num_importance_samples: int
     gradient_estimator: str
     seed: int
-    jit_compile: bool  # Keras's, of what is compiled next
     compiled_functions: dict[Any, Any]
-    _requested_jit_compile: bool | str = False
-    train_function: Any
+    OBJECTIVE = "free energy"
+    METRICS = "elbo, kl and reconstruction"
     _is_fitting = False
     _fit_updates: int | None = None  # of the `fit` that is on; None: not known
 
@@ -44,14 +42,17 @@ class LatentVariableModel(CheckedModel):
         self, annealing: str | schedules.Annealing | None
     ) -> None:
         self.annealing = annealing
-        self._trackers = {
-            name: keras.metrics.Mean(name=name, dtype=self.variable_dtype)
-            for name in self._metric_names()
-        }
-        self._num_evaluated = Count("num_evaluated")
+        self._init_metrics(*self._metric_names())
         # Not by assignment, which would make them state that `export` saves.
         self.__dict__["compiled_functions"] = {}
-        self._init_checked_inputs()
+
+    @property
+    def _xla_takes_any_batch(self) -> bool:
+        return self.posterior.xla_takes_any_batch
+
+    @property
+    def _num_flow_steps(self) -> int:
+        return compilation.count_flow_steps(self.posterior, self.prior)
 
     @property
     def bound_names(self) -> tuple[str, str]:
@@ -70,60 +71,6 @@ class LatentVariableModel(CheckedModel):
         if self.num_importance_samples > 1:
             names.append(f"iwae_{self.num_importance_samples}")
         return names
-
-    def compile(
-        self,
-        optimizer: str | keras.Optimizer = "adam",
-        *,
-        jit_compile: bool | str = "auto",
-        **kwargs: Any,
-    ) -> None:
-        """Configures training.
-
-        Args:
-          optimizer: as in `keras.Model.compile`.
-          jit_compile: whether XLA compiles the steps. Default: "auto", not
-            under a distribution strategy, when run eagerly, or for posteriors
-            that XLA compiles for one size of batch alone, and in `fit`
-            only if that is long enough to make up for the seconds that
-            compiling takes: `epochs * steps_per_epoch * (K + 8) >= 16_000` for
-            K flow steps in all, which are 1,000 updates for K = 8, or if it is
-            not known how long it is. Once `fit` is compiled, it stays so. With
-            XLA and without, numbers are equal to rounding.
-            `models/compilation.py` has the measurements.
-          **kwargs: others of `keras.Model.compile`.
-
-        Raises:
-          ValueError: a `loss` or metrics are given; the model has its own. Or
-            `jit_compile` is none of its values.
-        """
-        if jit_compile not in (True, False, "auto"):
-            raise ValueError(
-                "`jit_compile` must be True, False or 'auto'; "
-                f"got {jit_compile!r}."
-            )
-        for name in ("loss", "metrics", "weighted_metrics", "loss_weights"):
-            if kwargs.get(name) is not None:
-                raise ValueError(
-                    f"`{name}` must not be given, as a DLGM's loss is its free "
-                    "energy and its metrics are elbo, kl and reconstruction; "
-                    f"got {kwargs[name]!r}."
-                )
-        self._requested_jit_compile = jit_compile
-        if jit_compile == "auto":
-            distributed = self._distribute_strategy is not None
-            jit_compile = (
-                not distributed
-                and not kwargs.get("run_eagerly")
-                and self.posterior.xla_takes_any_batch
-            )
-        self._fit_uses_xla: bool | None = None  # of the last `fit`
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
-        # Keras's has the dtype of `floatx`. Not by assignment, which would
-        # list it among the model's own metrics as well.
-        self.__dict__["_loss_tracker"] = keras.metrics.Mean(
-            name="loss", dtype=self.variable_dtype
-        )
 
     @property
     def annealing(self) -> schedules.Annealing:
@@ -182,7 +129,7 @@ class LatentVariableModel(CheckedModel):
 
     @contextlib.contextmanager
     def _fitting(self, num_batches: int | None) -> Iterator[None]:
-        optimizer = _inner_optimizer(getattr(self, "optimizer", None))
+        optimizer = inner_optimizer(getattr(self, "optimizer", None))
         accumulated = getattr(optimizer, "gradient_accumulation_steps", None)
         updates = num_batches
         if num_batches:
@@ -191,7 +138,7 @@ class LatentVariableModel(CheckedModel):
             self.plan_annealing(updates)
         self._is_fitting, self._fit_updates = True, updates
         try:
-            with self._compiled_for(num_batches):
+            with super()._fitting(num_batches):
                 yield
         finally:
             self._is_fitting = False
@@ -212,37 +159,6 @@ class LatentVariableModel(CheckedModel):
         plan = config.pop("annealing", {})
         super().build_from_config(config)
         self._annealing.restore(plan)
-
-    @contextlib.contextmanager
-    def _compiled_for(self, num_batches: int | None) -> Iterator[None]:
-        if self._requested_jit_compile != "auto" or not self.jit_compile:
-            yield
-            return
-        uses_xla = bool(self._fit_uses_xla) or compilation.is_worth_xla(
-            num_batches,
-            compilation.count_flow_steps(self.posterior, self.prior),
-        )
-        if uses_xla and self._fit_uses_xla is False:
-            self.train_function = self.test_function = None
-        self._fit_uses_xla = self.jit_compile = uses_xla
-        try:
-            yield
-        finally:
-            self.jit_compile = True
-
-    def get_compile_config(self) -> dict[str, Any]:
-        """As `compile` was called, so that "auto" is resolved anew."""
-        config = super().get_compile_config()
-        if not config:
-            return config
-        return {**config, "jit_compile": self._requested_jit_compile}
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as the saved model was."""
-        config = keras.saving.deserialize_keras_object(config)
-        self.compile(**{k: v for k, v in config.items() if v is not None})
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
 
     def _in_event_shape(self, x: tf.Tensor) -> tf.Tensor:
         return tf.cast(to_event_shape(x, self.image_shape), self.variable_dtype)
@@ -296,16 +212,6 @@ class LatentVariableModel(CheckedModel):
             estimator,
         )
 
-    def _num_batches_trained(self) -> tf.Tensor:
-        """How many batches came before this one; it is in every checkpoint.
-
-        `optimizer.iterations` counts updates, of which one may accumulate the
-        gradients of several batches; the annealing follows that.
-        """
-        optimizer: Any = _inner_optimizer(self.optimizer)
-        # Private, but nothing else in Keras counts the batches.
-        return tf.convert_to_tensor(optimizer._iterations)
-
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One update on a replica's share of a batch."""
         x = self._in_event_shape(select_images(data))
@@ -317,48 +223,34 @@ class LatentVariableModel(CheckedModel):
         )
         schedule = self._annealing.in_force
         weights = schedule.weights(step, dtype=self.variable_dtype)
-        with tf.GradientTape() as tape:
-            bound, terms = self.annealed_bound(
+        loss, terms = self._update_weights(
+            lambda: self.annealed_bound(
                 x, standard_normal, weights, training=True
-            )
-            loss = replicas.mean_over_global_batch(-bound, batch.size)
-            loss += self._other_losses()
-            scaled_loss = self.optimizer.scale_loss(loss)
-        variables = self.trainable_weights
-        gradients = tape.gradient(scaled_loss, variables)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return self._update_metrics(x, loss, terms, batch)
+            ),
+            batch.size,
+        )
+        return self._log_terms(x, loss, terms, batch)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The bound on a replica's share of a batch, without annealing."""
         x = self._in_event_shape(select_images(data))
         rows = tf.shape(x)[0]
         batch = replicas.global_batch(rows)
-        first_row = self._num_evaluated.value + tf.cast(
-            batch.first_row, tf.int64
-        )
+        first_row = self._count_evaluated(batch)
         bound, terms = self.annealed_bound(
             x, self._noise(first_row, rows, 0, "evaluation")
         )
-        loss = replicas.mean_over_global_batch(-bound, batch.size)
-        loss += self._other_losses()
-        self._num_evaluated.update_state(batch.size)
-        return self._update_metrics(x, loss, terms, batch)
+        loss = self._loss(bound, batch.size)
+        return self._log_terms(x, loss, terms, batch)
 
-    def _other_losses(self) -> tf.Tensor:
-        """Regularisation losses of the parts, this replica's portion."""
-        count = tf.distribute.get_strategy().num_replicas_in_sync
-        losses = [tf.cast(v, self.variable_dtype) for v in self.losses]
-        return tf.add_n(losses) / count if losses else 0.0
-
-    def _update_metrics(
+    def _log_terms(
         self,
         x: tf.Tensor,
         loss: tf.Tensor,
         terms: losses.LogTerms,
         batch: replicas.GlobalBatch,
     ) -> dict[str, tf.Tensor]:
-        """Adds the global batch on every replica; returns what is logged."""
+        """Adds the terms of the bound to the metrics; returns what is logged."""
         bound_name, kl_name = self.bound_names
         per_sample = {
             bound_name: terms.log_weights,
@@ -374,23 +266,10 @@ class LatentVariableModel(CheckedModel):
             per_example[f"iwae_{self.num_importance_samples}"] = (
                 losses.importance_weighted_bound(terms.log_weights)
             )
-        sums = {n: tf.reduce_sum(values) for n, values in per_example.items()}
-        sums["loss"] = loss
-        if self.likelihood.support == "binary":
-            sums["non_binary"] = tf.cast(count_non_binary(x), loss.dtype)
-        totals = replicas.global_sum(sums)
-        size = tf.cast(batch.size, loss.dtype)
-        logs = {}
-        for name, tracker in self._trackers.items():
-            tracker.update_state(
-                tf.math.divide_no_nan(totals[name], size), sample_weight=size
-            )
-            logs[name] = tracker.result()
-        self._loss_tracker.update_state(totals["loss"], sample_weight=size)
-        logs["loss"] = self._loss_tracker.result()
-        if "non_binary" in totals:
-            self._num_non_binary.update_state(totals["non_binary"])
-        return logs
+        is_binary = self.likelihood.support == "binary"
+        return self._update_metrics(
+            loss, per_example, batch, count_non_binary(x) if is_binary else None
+        )
 
     # Use of a trained model.
 
@@ -488,8 +367,3 @@ class LatentVariableModel(CheckedModel):
             self.encode(x, training=training),
             log_joint=lambda z: tf.add(*self.log_joint_terms(x, z, training)),
         )[0]
-
-
-def _inner_optimizer(optimizer: Any) -> Any:
-    """That of a `LossScaleOptimizer`, else the same."""
-    return getattr(optimizer, "inner_optimizer", optimizer)

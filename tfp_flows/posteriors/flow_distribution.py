@@ -12,10 +12,16 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows._arguments import as_positive_integer, check_precision
-from tfp_flows.bijectors import density_gradients, forward_and_log_det
+from tfp_flows.bijectors import (
+    density_gradients,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
 from tfp_flows.layers import FlowLayer
 from tfp_flows.layers.parameter_head import ParameterHead
 from tfp_flows.posteriors import gaussian_bases
+from tfp_flows.posteriors.circular_base import CircularBase
+from tfp_flows.posteriors.mixture_base import MixtureBase
 from tfp_flows.posteriors.posterior import Parameters, sample_noise
 
 __all__ = ["FlowDistribution"]
@@ -64,6 +70,9 @@ class FlowDistribution(keras.layers.Layer):
         rank: int = 1,
         amortized: bool | None = None,
         initial_scale: float = 1.0,
+        inverted: bool | Sequence[bool] = False,
+        num_components: int = 1,
+        circular: Sequence[int] = (),
         **kwargs: Any,
     ) -> None:
         """Constructs the layer.
@@ -75,11 +84,18 @@ class FlowDistribution(keras.layers.Layer):
           base: covariance of the Gaussian: "diagonal", "log_diagonal" (the
             same, with the logarithm of the scale for a weight, not its inverse
             softplus), "low_rank" (diagonal plus a matrix of rank `rank`),
-            "full", or "fixed": `N(0, initial_scale**2 I)`, never trained.
+            "full", or "fixed": `N(0, initial_scale**2 I)`, never trained. For
+            densities of data also "mixture", of `num_components` diagonal ones.
           rank: of "low_rank".
           amortized: whether the Gaussian's parameters depend on a context.
             Default: None, they do if the layer is built with one.
           initial_scale: standard deviation of the Gaussian at the start.
+          inverted: whether a flow's inverse takes its place: of all flows, or
+            of each one. Then the direction in which most flows are computed at
+            once, forward, is that of densities of given points.
+          num_components: of "mixture".
+          circular: coordinates with period `2 pi`, over which the base is
+            uniform, not Gaussian; the flows must be circular in them too.
           **kwargs: those of `keras.layers.Layer`.
 
         Raises:
@@ -102,9 +118,29 @@ class FlowDistribution(keras.layers.Layer):
         self.rank = rank
         self.amortized = amortized
         self.initial_scale = float(initial_scale)
-        self._gaussian = gaussian_bases.get(
-            base, latent_size, initial_scale, rank
+        self.inverted = _one_for_each(inverted, self.flows)
+        self.num_components = as_positive_integer(
+            "num_components", num_components
         )
+        self.circular = _checked_coordinates(circular, latent_size)
+        self._gaussian = self._make_base()
+
+    def _make_base(self) -> gaussian_bases.GaussianBase:
+        num_lines = self.latent_size - len(self.circular)
+        base = None
+        if self.base == "mixture":
+            base = MixtureBase(
+                num_lines, self.initial_scale, self.num_components
+            )
+        elif num_lines:
+            base = gaussian_bases.get(
+                self.base, num_lines, self.initial_scale, self.rank
+            )
+        if base is None or self.circular:
+            return CircularBase(
+                self.latent_size, self.circular, base, self.variable_dtype
+            )
+        return base
 
     @property
     def noise_size(self) -> int:
@@ -178,6 +214,25 @@ class FlowDistribution(keras.layers.Layer):
             z, log_det = forward_and_log_det(bijector, z)
             log_prob -= log_det
         return z, log_prob
+
+    def pull_back(
+        self, z: tf.Tensor, parameters: Parameters
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The way back: points of the base and the density, in one pass.
+
+        Args:
+          z: `[..., B, D]`.
+          parameters: as `parameters(context)` returns them.
+
+        Returns:
+          `z_0`, `[..., B, D]`, and `log q(z)`, `[..., B]`, in nats.
+        """
+        log_det = 0.0
+        for bijector in reversed(self._bijectors(parameters)):
+            z, term = inverse_and_log_det(bijector, z)
+            log_det += term
+        base = self._gaussian.distribution(parameters["base"])
+        return z, base.log_prob(z) + log_det
 
     def log_prob_gradient(
         self, standard_normal: tf.Tensor, parameters: Parameters
@@ -315,6 +370,9 @@ class FlowDistribution(keras.layers.Layer):
             "rank": self.rank,
             "amortized": self.amortized,
             "initial_scale": self.initial_scale,
+            "inverted": self.inverted,
+            "num_components": self.num_components,
+            "circular": self.circular,
         }
 
     @classmethod
@@ -325,14 +383,47 @@ class FlowDistribution(keras.layers.Layer):
 
     def _bijectors(self, parameters: Parameters) -> list[tfb.Bijector]:
         """The flows, the first one to apply first."""
-        return [
+        bijectors = [
             flow.make_bijector(p)
             for flow, p in zip(self.flows, parameters["flows"], strict=True)
+        ]
+        return [
+            tfb.Invert(bijector) if inverted else bijector
+            for bijector, inverted in zip(bijectors, self.inverted, strict=True)
         ]
 
 
 def _is_finite(value: Any) -> bool:
     return isinstance(value, numbers.Real) and math.isfinite(value)
+
+
+def _one_for_each(
+    inverted: bool | Sequence[bool], flows: Sequence[FlowLayer]
+) -> list[bool]:
+    if isinstance(inverted, bool):
+        return [inverted] * len(flows)
+    if len(inverted) != len(flows) or not all(
+        isinstance(value, bool) for value in inverted
+    ):
+        raise ValueError(
+            "`inverted` must be a bool, or a list of one for each of the "
+            f"{len(flows)} flows; got {inverted!r}."
+        )
+    return list(inverted)
+
+
+def _checked_coordinates(circular: Any, size: int) -> list[int]:
+    coordinates = [
+        operator.index(i) if hasattr(i, "__index__") else -1 for i in circular
+    ]
+    if len(set(coordinates)) < len(coordinates) or not all(
+        0 <= i < size for i in coordinates
+    ):
+        raise ValueError(
+            f"`circular` must hold different coordinates from 0 to {size - 1}; "
+            f"got {circular!r}."
+        )
+    return sorted(coordinates)
 
 
 def _checked_sample_shape(sample_shape: Any) -> tuple[int, ...]:

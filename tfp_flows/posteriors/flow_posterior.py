@@ -106,6 +106,12 @@ class FlowPosterior(FlowDistribution, Posterior):
         """
         noise.check_seed(seed)
         priors.check_prior(prior)
+        if base == "mixture":
+            raise ValueError(
+                "`base` must be a Gaussian in a posterior, as no gradient of a "
+                "sample reaches the weights of a mixture; got 'mixture'. A "
+                "`FlowDistribution` takes it."
+            )
         weight = KLWeight(kl_weight)
         super().__init__(
             latent_size, flow, base, rank, amortized, initial_scale, **kwargs

@@ -16,8 +16,15 @@ from tfp_flows.types import TensorLike
 Pick = Callable[..., Any]
 
 
+class Region(NamedTuple):
+    """The part of R^D in which examples lie."""
+
+    words: str  # for messages
+    contains: Callable[[tf.Tensor], tf.Tensor]  # of `[N, ...]`, bool `[N]`
+
+
 class InputRules(NamedTuple):
-    """What a model asks of its images."""
+    """What a model asks of its images, or of other examples."""
 
     event_shape: tuple[int, ...]  # (): the first data decide it
     support: str  # "binary", "unit_interval" or "real"
@@ -25,6 +32,10 @@ class InputRules(NamedTuple):
     likelihood: str  # its name, for messages
     argument: str = "x"  # what messages call the data
     once: Any = None  # the model's `OnceWarnings`
+    noun: str = "image"  # what messages call an example
+    region: Region | None = None  # a part of "real"
+    integers: bool = False  # whether dtypes of integers are taken
+    scalars: bool = False  # whether `[N]` are N examples of one number
 
     @property
     def number(self) -> str:
@@ -35,7 +46,7 @@ class InputRules(NamedTuple):
     @property
     def shape(self) -> str:
         """That for shapes."""
-        return _shape_rule(self.event_shape, self.argument)
+        return _shape_rule(self.event_shape, self.argument, self.noun)
 
 
 def split_element(element: Any, argument: str = "x") -> tuple[Any, bool]:
@@ -50,12 +61,12 @@ def split_element(element: Any, argument: str = "x") -> tuple[Any, bool]:
         if not 1 <= len(element) <= 3:
             raise ValueError(f"{rule} a tuple of {len(element)}.")
         element, labels, weights = (*element, None, None)[:3]
-        if not _is_absent(weights):
+        if not is_absent(weights):
             raise ValueError(
                 f"{rule} (x, y, sample_weight): sample weights are not "
                 "supported."
             )
-    ignored = not _is_absent(labels)
+    ignored = not is_absent(labels)
     if isinstance(element, Mapping):
         if "image" not in element and len(element) != 1:
             keys = ", ".join(repr(key) for key in element) or "no keys"
@@ -73,7 +84,7 @@ def split_element(element: Any, argument: str = "x") -> tuple[Any, bool]:
     return element, ignored
 
 
-def _is_absent(part: Any) -> bool:
+def is_absent(part: Any) -> bool:
     """Whether a part of an element is None, or the spec of None."""
     return part is None or type(part).__name__ == "NoneTensorSpec"
 
@@ -86,6 +97,11 @@ def select_images(element: Any, argument: str = "x") -> Any:
 def images_spec(dataset: Any, argument: str) -> tuple[Any, bool]:
     """The spec of a data set's images, and whether anything is ignored."""
     spec, ignored = split_element(dataset.element_spec, argument)
+    return dense_spec(spec, dataset, argument), ignored
+
+
+def dense_spec(spec: Any, dataset: Any, argument: str) -> tf.TensorSpec:
+    """The spec of a tensor in a data set's elements; raises if it is none."""
     if not isinstance(spec, tf.TensorSpec):
         # The spec of a value on several replicas has one for each of them.
         parts = tf.nest.flatten(spec, expand_composites=True)
@@ -95,22 +111,22 @@ def images_spec(dataset: Any, argument: str) -> tuple[Any, bool]:
                 f"`{argument}` must hold dense tensors; got {spec}."
             )
         spec = parts[0]
-    return spec, ignored
+    return spec
 
 
 def _shape(shape: tf.TensorShape) -> tuple[int | None, ...] | None:
     return None if shape.rank is None else tuple(shape)
 
 
-def _is_dataset(data: Any) -> bool:
+def is_dataset(data: Any) -> bool:
     return isinstance(data, tf.data.Dataset | tf.distribute.DistributedDataset)
 
 
-def _batch_fix(is_dataset: bool, argument: str) -> str:
+def _batch_fix(of_dataset: bool, argument: str, noun: str = "image") -> str:
     """What to do about a missing batch axis."""
-    if is_dataset:
+    if of_dataset:
         return "call `.batch(batch_size)` on the data set"
-    return f"for one image pass `{argument}[None]`"
+    return f"for one {noun} pass `{argument}[None]`"
 
 
 def infer_event_shape(data: Any, argument: str = "x") -> tuple[int, ...]:
@@ -119,7 +135,7 @@ def infer_event_shape(data: Any, argument: str = "x") -> tuple[int, ...]:
     Of a `keras.utils.PyDataset` the first batch is read.
     """
     shape: Any
-    if _is_dataset(data):
+    if is_dataset(data):
         shape = _shape(images_spec(data, argument)[0].shape)
     elif inspect.isgenerator(data):
         raise ValueError(
@@ -132,14 +148,23 @@ def infer_event_shape(data: Any, argument: str = "x") -> tuple[int, ...]:
             data = tuple(data) if isinstance(data, list) else data
         images = select_images(data, argument)
         shape = tuple(getattr(images, "shape", None) or np.shape(images))
+    return _event_shape(shape, argument, is_dataset(data))
+
+
+def _event_shape(
+    shape: Any, argument: str, of_dataset: bool, noun: str = "image"
+) -> tuple[int, ...]:
+    """`shape` without the batch axis; raises unless all of it is known."""
     if shape is not None and len(shape) < 2:
+        article = "an" if noun[0] in "aeiou" else "a"
         raise ValueError(
-            f"`{argument}` must have a batch axis before those of an image; "
-            f"got shape {shape}: {_batch_fix(_is_dataset(data), argument)}."
+            f"`{argument}` must have a batch axis before those of {article} "
+            f"{noun}; got shape {shape}: "
+            f"{_batch_fix(of_dataset, argument, noun)}."
         )
     if shape is None or None in shape[1:]:
         raise ValueError(
-            f"`{argument}` must hold images of a known shape; got shape "
+            f"`{argument}` must hold {noun}s of a known shape; got shape "
             f"{shape}: give the sizes, for example with "
             "`dataset.map(lambda x: tf.ensure_shape(x, [None, 28, 28]))`."
         )
@@ -163,7 +188,9 @@ def event_shapes_agree(
     return [n for n in sizes if n != 1] == [n for n in event_shape if n != 1]
 
 
-def _shape_rule(event_shape: Sequence[int], argument: str) -> str:
+def _shape_rule(
+    event_shape: Sequence[int], argument: str, noun: str = "image"
+) -> str:
     """Says which shapes are taken: the first half of an error message."""
     event_shape = tuple(event_shape)
     size = math.prod(event_shape)
@@ -173,24 +200,25 @@ def _shape_rule(event_shape: Sequence[int], argument: str) -> str:
         squeezed = tuple(n for n in event_shape if n != 1)
         other = (*event_shape, 1) if squeezed == event_shape else squeezed
         also = f"{other} or ({size},)" if len(other) > 1 else f"or ({size},)"
-    return f"`{argument}` must hold images of shape {event_shape}, {also}"
+    return f"`{argument}` must hold {noun}s of shape {event_shape}, {also}"
 
 
 def check_shape(
     shape: tuple[int | None, ...] | None,
     event_shape: Sequence[int],
     argument: str,
-    is_dataset: bool = False,
+    of_dataset: bool = False,
+    noun: str = "image",
 ) -> None:
     """Refuses a static shape that, as far as known, cannot be reshaped."""
     if shape is None or (shape and event_shapes_agree(shape[1:], event_shape)):
         return
     if None not in shape and event_shapes_agree(shape, event_shape):
         raise ValueError(
-            f"`{argument}` must have a batch axis; got a single image of shape "
-            f"{shape}: {_batch_fix(is_dataset, argument)}."
+            f"`{argument}` must have a batch axis; got a single {noun} of "
+            f"shape {shape}: {_batch_fix(of_dataset, argument, noun)}."
         )
-    rule = _shape_rule(event_shape, argument)
+    rule = _shape_rule(event_shape, argument, noun)
     if not shape:
         raise ValueError(f"{rule} after a batch axis; got shape {shape}.")
     raise ValueError(f"{rule}; got {shape[1:]}.")
@@ -209,10 +237,9 @@ def to_event_shape(
 
 
 def conform(
-    data: Any, shape: Any, dtype: Any, rules: InputRules
+    shape: Any, dtype: Any, rules: InputRules, of_dataset: bool
 ) -> tuple[InputRules, bool]:
     """The rules with an event shape, and whether only 0 and 1 are right."""
-    is_dataset = _is_dataset(data)
     try:
         kind = tf.as_dtype(dtype)
     except TypeError:
@@ -222,13 +249,23 @@ def conform(
         name = getattr(dtype, "name", dtype)
         raise ValueError(f"{rules.number}; got dtype {name}.")
     binary_only = is_integer and rules.support != "real"
-    if is_integer and (kind.size == 1 or (is_dataset and binary_only)):
-        refuse_integers(kind.name, rules, is_dataset)
-    if not rules.event_shape:
-        inferred = infer_event_shape(data, rules.argument)
-        rules = rules._replace(event_shape=inferred)
+    if (
+        is_integer
+        and not rules.integers
+        and (kind.size == 1 or (of_dataset and binary_only))
+    ):
+        refuse_integers(kind.name, rules, of_dataset)
     shape = _shape(tf.TensorShape(shape))
-    check_shape(shape, rules.event_shape, rules.argument, is_dataset=is_dataset)
+    if not rules.event_shape:
+        one_number = rules.scalars and shape is not None and len(shape) == 1
+        rules = rules._replace(
+            event_shape=(1,)
+            if one_number
+            else _event_shape(shape, rules.argument, of_dataset, rules.noun)
+        )
+    check_shape(
+        shape, rules.event_shape, rules.argument, of_dataset, rules.noun
+    )
     return rules, binary_only
 
 
@@ -240,19 +277,19 @@ def look(data: Any, rules: InputRules) -> tuple[InputRules, Pick]:
       takes the images out of its elements: `select_images`. Of all others the
       rules as they are, and `take`.
     """
-    if not _is_dataset(data):
+    if not is_dataset(data):
         return rules, functools.partial(take, rules=rules)
     spec, ignored = images_spec(data, rules.argument)
-    rules, _ = conform(data, spec.shape, spec.dtype, rules)
+    rules, _ = conform(spec.shape, spec.dtype, rules, of_dataset=True)
     if ignored:
         rules.once.labels()
     return rules, functools.partial(select_images, argument=rules.argument)
 
 
-def refuse_integers(got: str, rules: InputRules, is_dataset: bool) -> None:
+def refuse_integers(got: str, rules: InputRules, of_dataset: bool) -> None:
     """Raises the error on integer images, which shows how to scale them."""
     scale = f"`{rules.argument} / 255`"
-    if is_dataset:
+    if of_dataset:
         scale = "`dataset.map(lambda x: tf.cast(x, tf.float32) / 255)`"
     raise ValueError(
         f"{rules.number}; got {got}: scale with {scale}, or only cast if the "
@@ -280,11 +317,13 @@ def take(element: Any, rules: InputRules) -> tuple[Any, np.ndarray, InputRules]:
         array = np.asarray(x)  # without a copy where there is a way
     except (TypeError, ValueError):
         raise ValueError(
-            f"`{rules.argument}` must be one array of images; got "
+            f"`{rules.argument}` must be one array of {rules.noun}s; got "
             f"{type(x).__name__} that NumPy can make no array of."
         ) from None
     given = tf.convert_to_tensor(x) if isinstance(x, tf.Variable) else x
-    rules, binary_only = conform(array, array.shape, array.dtype, rules)
+    rules, binary_only = conform(
+        array.shape, array.dtype, rules, of_dataset=False
+    )
     if binary_only and array.size and not _is_binary(array):
         values = f"values from {array.min()} to {array.max()}"
         refuse_integers(f"{array.dtype.name} with {values}", rules, False)

@@ -1,4 +1,4 @@
-"""Images and data sets of them, checked value by value.
+"""Arrays and data sets of examples, checked value by value.
 
 Arrays are checked at once, on the host; data sets batch by batch while they
 are read, not in the training step, where XLA drops assertions. Pixels that are
@@ -12,7 +12,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import keras
 import numpy as np
@@ -29,6 +29,67 @@ _EMPTY = "`{}` must hold at least one batch; got none."
 _BEGIN, _END = "<input error>", "</input error>"
 
 
+class Check(Protocol):
+    """How the elements of data are checked: images, or what else a model takes.
+
+    Errors are ValueErrors; those of `in_graph` carry marked messages.
+    """
+
+    argument: str
+
+    def whole(self, data: Any) -> Any:
+        """Checked arrays of an array, or of a tuple or dict of arrays."""
+
+    def batch(self, element: Any, number: int) -> Any:
+        """The same of one batch, an element that Python code made."""
+
+    def in_graph(self, element: Any, number: tf.Tensor | None) -> Any:
+        """Checked tensors of an element of a `tf.data.Dataset`."""
+
+    def after(self, first: Any) -> tuple["Check", Any]:
+        """For more batches like the first checked one; and their spec."""
+
+
+class _ImagesCheck(NamedTuple):
+    """One array of images; see `Check`."""
+
+    rules: InputRules
+    pick: Pick
+
+    @property
+    def argument(self) -> str:
+        return self.rules.argument
+
+    def whole(self, data: Any) -> np.ndarray | tf.Tensor:
+        given, x, rules = self.pick(data)
+        x, beyond = _check_array(x, rules)
+        if len(x) == 0:
+            raise ValueError(
+                f"`{rules.argument}` must hold at least one {rules.noun}; got "
+                f"shape {x.shape}."
+            )
+        if isinstance(given, tf.Tensor):
+            # Spares the way back if the tensor is on an accelerator.
+            given = tf.reshape(tf.cast(given, rules.dtype), x.shape)
+            return tf.clip_by_value(given, 0, 1) if beyond else given
+        return x
+
+    def batch(self, element: Any, number: int) -> np.ndarray:
+        _, x, rules = self.pick(element)
+        return _check_array(x, rules, number)[0]
+
+    def in_graph(self, element: Any, number: tf.Tensor | None) -> tf.Tensor:
+        return _check_tensor(self.pick(element), self.rules, number)
+
+    def after(self, first: np.ndarray) -> tuple["_ImagesCheck", tf.TensorSpec]:
+        shape = first.shape[1:]
+        rules = self.rules._replace(event_shape=shape)
+        pick = functools.partial(self.pick, rules=rules)
+        return _ImagesCheck(rules, pick), tf.TensorSpec(
+            [None, *shape], rules.dtype
+        )
+
+
 def prepare(
     data: Any, rules: InputRules, pick: Pick, number_batches: bool = True
 ) -> Any:
@@ -39,8 +100,7 @@ def prepare(
         `tf.data.Dataset`, `keras.utils.PyDataset` or generator of such batches.
       rules: what the model asks for.
       pick: what takes the images out, as `images.look` says.
-      number_batches: whether error messages name a `tf.data.Dataset`'s batch.
-        Counting keeps TensorFlow from giving each worker files of its own.
+      number_batches: see `prepare_checked`.
 
     Returns:
       Images `[N, *event_shape]`: of a tensor a tensor, else an array, a view if
@@ -48,26 +108,38 @@ def prepare(
       `(images,)`, else a `tf.data.Dataset` of images. A distributed one cannot
       be mapped: it is returned as it is, its static shape and dtype checked.
     """
+    return prepare_checked(data, images_check(rules, pick), number_batches)
+
+
+def images_check(rules: InputRules, pick: Pick) -> Check:
+    """The check of one array of images; see `prepare`."""
+    return _ImagesCheck(rules, pick)
+
+
+def prepare_checked(
+    data: Any, check: Check, number_batches: bool = True
+) -> Any:
+    """Turns what `fit(x=...)` takes into the same of what `check` returns.
+
+    Args:
+      data: arrays as `check.whole` takes them; a `tf.data.Dataset`,
+        `keras.utils.PyDataset` or generator of batches of them.
+      check: what is done with an element.
+      number_batches: whether error messages name a `tf.data.Dataset`'s batch.
+        Counting keeps TensorFlow from giving each worker files of its own.
+
+    Returns:
+      As `prepare`.
+    """
     if isinstance(data, tf.data.Dataset | tf.distribute.DistributedDataset):
-        return _prepare_dataset(data, rules, pick, number_batches)
+        return _prepare_dataset(data, check, number_batches)
     if isinstance(data, keras.utils.PyDataset):
         if data.num_batches == 0:
-            raise ValueError(_EMPTY.format(rules.argument))
-        return _CheckedPyDataset(data, pick)
+            raise ValueError(_EMPTY.format(check.argument))
+        return _CheckedPyDataset(data, check)
     if inspect.isgenerator(data):
-        return _prepare_generator(data, rules, pick)
-    given, x, rules = pick(data)
-    x, beyond = _check_array(x, rules)
-    if len(x) == 0:
-        raise ValueError(
-            f"`{rules.argument}` must hold at least one image; got shape "
-            f"{x.shape}."
-        )
-    if isinstance(given, tf.Tensor):
-        # Spares the way back if the tensor is on an accelerator.
-        given = tf.reshape(tf.cast(given, rules.dtype), x.shape)
-        return tf.clip_by_value(given, 0, 1) if beyond else given
-    return x
+        return _prepare_generator(data, check)
+    return check.whole(data)
 
 
 @contextlib.contextmanager
@@ -106,6 +178,13 @@ def _check_array(
             beyond, chunk = True, np.clip(chunk, 0, 1)
         if look_for_non_binary and not non_binary:
             non_binary = bool(np.any((chunk != 0) & (chunk != 1)))
+        if rules.region is not None:
+            inside = np.asarray(rules.region.contains(tf.constant(chunk)))
+            if not inside.all():
+                row = start + int(np.argmin(inside))
+                outside = _outside_template(rules, batch is not None)
+                value = " ".join(f"{v:.9g}" for v in np.ravel(x[row])[:8])
+                raise ValueError(outside.format(value, row, batch))
     if non_binary:
         rules.once.non_binary(rules.likelihood)
     return np.clip(x, 0, 1) if beyond else x, beyond
@@ -123,6 +202,16 @@ def _templates(rules: InputRules, is_numbered: bool) -> tuple[str, str]:
     )
 
 
+def _outside_template(rules: InputRules, is_numbered: bool) -> str:
+    """The message on a value outside of the model's support."""
+    batch = " of batch {}" if is_numbered else ""
+    return (
+        f"`{rules.argument}` must lie in the support of the model, "
+        f"{rules.region.words}; got [{{}}] in example {{}}{batch} (counted "
+        "from 0)."
+    )
+
+
 def _array_message(x: np.ndarray, rules: InputRules, batch: Any) -> str:
     """Says what is wrong with images, and with which one first."""
     not_finite, out_of_range = _templates(rules, batch is not None)
@@ -137,24 +226,23 @@ def _array_message(x: np.ndarray, rules: InputRules, batch: Any) -> str:
     return not_finite.format(kind, row, batch)
 
 
-def _check_batch(element: Any, pick: Pick, batch: int) -> np.ndarray:
+def _check_batch(element: Any, check: Check, number: int) -> Any:
     """Checks a batch that Python code made; errors carry marked messages."""
     try:
         element = tuple(element) if isinstance(element, list) else element
-        _, x, rules = pick(element)
-        return _check_array(x, rules, batch)[0]
+        return check.batch(element, number)
     except ValueError as error:
         raise ValueError(f"{_BEGIN}{error}{_END}") from None
 
 
 class _CheckedPyDataset(keras.utils.PyDataset):
-    """A `PyDataset` that yields the checked images of another one."""
+    """A `PyDataset` that yields what is checked of another one."""
 
-    def __init__(self, dataset: keras.utils.PyDataset, pick: Pick) -> None:
+    def __init__(self, dataset: keras.utils.PyDataset, check: Check) -> None:
         super().__init__(
             dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size
         )
-        self._dataset, self._pick = dataset, pick
+        self._dataset, self._check = dataset, check
         self.on_epoch_begin = dataset.on_epoch_begin
         self.on_epoch_end = dataset.on_epoch_end
 
@@ -165,56 +253,49 @@ class _CheckedPyDataset(keras.utils.PyDataset):
     def __len__(self) -> int:
         return len(self._dataset)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray]:
-        return (_check_batch(self._dataset[index], self._pick, index),)
+    def __getitem__(self, index: int) -> tuple[Any]:
+        return (_check_batch(self._dataset[index], self._check, index),)
 
 
-def _prepare_generator(
-    batches: Iterator, rules: InputRules, pick: Pick
-) -> tf.data.Dataset:
+def _prepare_generator(batches: Iterator, check: Check) -> tf.data.Dataset:
     """Makes a data set of a generator, of which it reads one batch."""
     with readable_errors():
         try:
             first = next(batches)
         except StopIteration:
-            raise ValueError(_EMPTY.format(rules.argument)) from None
-        first = _check_batch(first, pick, 0)
-    rules = rules._replace(event_shape=first.shape[1:])
-    pick = functools.partial(pick, rules=rules)
+            raise ValueError(_EMPTY.format(check.argument)) from None
+        first = _check_batch(first, check, 0)
+    check, signature = check.after(first)
     # Continues where an iteration before this one has stopped.
     rest = enumerate(batches, start=1)
     checked = itertools.chain(
-        [first], (_check_batch(element, pick, i) for i, element in rest)
+        [first], (_check_batch(element, check, i) for i, element in rest)
     )
     return tf.data.Dataset.from_generator(
-        lambda: checked,
-        output_signature=tf.TensorSpec([None, *first.shape[1:]], rules.dtype),
+        lambda: checked, output_signature=signature
     )
 
 
-def _prepare_dataset(
-    dataset: Any, rules: InputRules, pick: Pick, numbered: bool
-) -> Any:
+def _prepare_dataset(dataset: Any, check: Check, numbered: bool) -> Any:
     if not isinstance(dataset, tf.data.Dataset):
         return dataset
     if dataset.cardinality() == 0:
-        raise ValueError(_EMPTY.format(rules.argument))
+        raise ValueError(_EMPTY.format(check.argument))
     policy = dataset.options().experimental_distribute.auto_shard_policy
     is_tuple = isinstance(dataset.element_spec, tuple)
 
     @tf.autograph.experimental.do_not_convert
     def count(batch: tf.Tensor, element: Any) -> tuple[tf.Tensor, Any]:
-        return batch + 1, _check_tensor(pick(element), rules, batch)
+        return batch + 1, check.in_graph(element, batch)
 
     @tf.autograph.experimental.do_not_convert
-    def check(*parts: Any) -> tf.Tensor:
-        element = parts if is_tuple else parts[0]
-        return _check_tensor(pick(element), rules, None)
+    def plain(*parts: Any) -> Any:
+        return check.in_graph(parts if is_tuple else parts[0], None)
 
     if numbered and policy != tf.data.experimental.AutoShardPolicy.FILE:
         checked = dataset.scan(tf.zeros([], tf.int64), count)
     else:
-        checked = dataset.map(check)
+        checked = dataset.map(plain)
     # The checks run beside the training step.
     return checked.prefetch(tf.data.AUTOTUNE)
 
@@ -229,6 +310,13 @@ def _check_tensor(
     x = tf.cast(x, rules.dtype)
     right = tf.reduce_all(_is_right(x, rules))
     x = _require(right, lambda: _tensor_message(x, rules, batch), x)
+    if rules.region is not None:
+        inside = rules.region.contains(x)
+        x = _require(
+            tf.reduce_all(inside),
+            lambda: _outside_message(x, inside, rules, batch),
+            x,
+        )
     return x if rules.support == "real" else tf.clip_by_value(x, 0, 1)
 
 
@@ -262,12 +350,7 @@ def _tensor_message(x: tf.Tensor, rules: InputRules, batch: Any) -> tf.Tensor:
         return tf.argmax(tf.cast(wrong, tf.int32))
 
     def filled(template: str, *values: tf.Tensor) -> tf.Tensor:
-        parts = template.split("{}")
-        for i, value in enumerate([*values, *number]):
-            real = {"precision": 9, "shortest": True}
-            real = real if value.dtype.is_floating else {}
-            parts.insert(2 * i + 1, tf.strings.as_string(value, **real))
-        return tf.strings.join(parts)
+        return _filled(template, *values, *number)
 
     is_nan = tf.boolean_mask(tf.math.is_nan(x), ~finite)[:1]
     kind = tf.where(tf.reduce_any(is_nan), "NaN", "inf")
@@ -277,6 +360,34 @@ def _tensor_message(x: tf.Tensor, rules: InputRules, batch: Any) -> tf.Tensor:
         filled(out_of_range, *extent, first(_is_right(x, rules))),
         filled(not_finite, kind, first(finite)),
     )
+
+
+def _outside_message(
+    x: tf.Tensor, inside: tf.Tensor, rules: InputRules, batch: Any
+) -> tf.Tensor:
+    number = [] if batch is None else [batch]
+    row = tf.argmin(tf.cast(inside, tf.int32))
+    values = tf.strings.as_string(
+        tf.reshape(x[row], [-1])[:8], precision=9, shortest=True
+    )
+    return _filled(
+        _outside_template(rules, batch is not None),
+        tf.strings.reduce_join(values, separator=" "),
+        row,
+        *number,
+    )
+
+
+def _filled(template: str, *values: tf.Tensor) -> tf.Tensor:
+    """`template.format(*values)`, in a graph."""
+    parts = template.split("{}")
+    for i, value in enumerate(values):
+        if value.dtype != tf.string:
+            real = {"precision": 9, "shortest": True}
+            real = real if value.dtype.is_floating else {}
+            value = tf.strings.as_string(value, **real)
+        parts.insert(2 * i + 1, value)
+    return tf.strings.join(parts)
 
 
 def _check_dynamic_shape(x: tf.Tensor, rules: InputRules) -> tf.Tensor:

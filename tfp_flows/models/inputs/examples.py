@@ -1,0 +1,194 @@
+"""Examples of a density, with or without contexts: where they are in data."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.models.inputs.images import (
+    InputRules,
+    conform,
+    dense_spec,
+    is_absent,
+    is_dataset,
+    take,
+    to_event_shape,
+)
+from tfp_flows.models.inputs.prepare import Check, images_check
+
+__all__ = ["Rules", "examples_check", "shapes", "split", "to_tensors"]
+
+# Of "x", and of "context" if there are contexts; None: the data decide.
+Rules = Mapping[str, InputRules]
+
+
+def split(element: Any, argument: str = "x") -> tuple[dict[str, Any], bool]:
+    """What an element or its spec holds by name, and whether labels are ignored.
+
+    An element is `x`, `{"x": x}` or `{"x": x, "context": c}`, or a tuple of one
+    of them and of labels. Others raise a ValueError.
+    """
+    labels = None
+    if isinstance(element, tuple):
+        rule = f"`{argument}` must hold x, (x,) or (x, y); got"
+        if not 1 <= len(element) <= 3:
+            raise ValueError(f"{rule} a tuple of {len(element)}.")
+        element, labels, weights = (*element, None, None)[:3]
+        if not is_absent(weights):
+            raise ValueError(
+                f"{rule} (x, y, sample_weight): sample weights are not "
+                "supported."
+            )
+    if not isinstance(element, Mapping):
+        return {"x": element}, not is_absent(labels)
+    if "x" not in element or not set(element) <= {"x", "context"}:
+        keys = ", ".join(repr(key) for key in element) or "no keys"
+        raise ValueError(
+            f"`{argument}` must be examples, or a dict of 'x' and, for a "
+            f"conditional density, 'context'; got a dict with {keys}."
+        )
+    return dict(element), not is_absent(labels)
+
+
+def _checked_names(
+    parts: Mapping[str, Any], rules: Rules, conditional: bool | None
+) -> dict[str, Any]:
+    """The parts; raises unless there is a context exactly where it is wanted."""
+    argument = rules["x"].argument
+    if conditional and "context" not in parts:
+        raise ValueError(
+            f"`{argument}` must be a dict with 'x' and 'context', as the "
+            "density is conditional; got no context."
+        )
+    if conditional is False and "context" in parts:
+        raise ValueError(
+            f"`{argument}` must hold no 'context', as the density was built "
+            "without one; got one."
+        )
+    return dict(parts)
+
+
+class _ExamplesCheck:
+    """Dictionaries of "x" and, where there is one, "context"; see `Check`."""
+
+    def __init__(
+        self,
+        checks: Mapping[str, Check],
+        rules: Rules,
+        conditional: bool | None,
+    ) -> None:
+        self._checks, self._rules = checks, rules
+        self._conditional = conditional
+        self.argument = rules["x"].argument
+
+    def _parts(self, element: Any) -> dict[str, Any]:
+        parts, ignored = split(element, self.argument)
+        if ignored:
+            self._rules["x"].once.labels()
+        return _checked_names(parts, self._rules, self._conditional)
+
+    def whole(self, data: Any) -> dict[str, Any]:
+        return self._of_one_length(
+            {n: self._checks[n].whole(p) for n, p in self._parts(data).items()}
+        )
+
+    def batch(self, element: Any, number: int) -> dict[str, np.ndarray]:
+        return self._of_one_length(
+            {
+                name: self._checks[name].batch(part, number)
+                for name, part in self._parts(element).items()
+            }
+        )
+
+    def _of_one_length(self, parts: dict[str, Any]) -> dict[str, Any]:
+        lengths = {name: len(part) for name, part in parts.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(
+                f"`{self.argument}` must hold one context for each example; "
+                f"got {lengths['x']} examples and {lengths['context']} "
+                "contexts."
+            )
+        return parts
+
+    def in_graph(
+        self, element: Any, number: tf.Tensor | None
+    ) -> dict[str, tf.Tensor]:
+        return {
+            name: self._checks[name].in_graph(part, number)
+            for name, part in self._parts(element).items()
+        }
+
+    def after(self, first: Mapping[str, Any]) -> tuple["_ExamplesCheck", Any]:
+        found = {n: self._checks[n].after(part) for n, part in first.items()}
+        return _ExamplesCheck(
+            {name: check for name, (check, _) in found.items()},
+            self._rules,
+            "context" in first,
+        ), {name: spec for name, (_, spec) in found.items()}
+
+
+def examples_check(
+    data: Any, rules: Rules, conditional: bool | None = None
+) -> Check:
+    """What `prepare_checked` does with the elements of `data`.
+
+    Args:
+      data: what `fit` was given.
+      rules: what the model asks of "x" and of "context".
+      conditional: whether there must be contexts. Default: None, the data
+        decide.
+
+    Raises:
+      ValueError: the data's own specs say that they do not fit.
+    """
+    if not is_dataset(data):
+        checks = {
+            name: images_check(one, functools.partial(take, rules=one))
+            for name, one in rules.items()
+        }
+        return _ExamplesCheck(checks, rules, conditional)
+    argument = rules["x"].argument
+    specs, _ = split(data.element_spec, argument)
+    specs = _checked_names(specs, rules, conditional)
+    checks = {}
+    for name, spec in specs.items():
+        spec = dense_spec(spec, data, argument)
+        one, _ = conform(spec.shape, spec.dtype, rules[name], of_dataset=True)
+        checks[name] = images_check(one, _as_it_is)
+    return _ExamplesCheck(checks, rules, "context" in specs)
+
+
+def _as_it_is(part: tf.Tensor) -> tf.Tensor:
+    return part
+
+
+def shapes(data: Any) -> dict[str, tuple[int | None, ...]]:
+    """The shapes, with the batch axis, of what `prepare_checked` returned."""
+    if is_dataset(data):
+        parts, _ = split(data.element_spec)
+        parts = {n: dense_spec(p, data, n) for n, p in parts.items()}
+    else:
+        if isinstance(data, keras.utils.PyDataset):
+            data = data[0]
+        parts, _ = split(data)
+    return {
+        name: (None, *tuple(part.shape)[1:]) for name, part in parts.items()
+    }
+
+
+def to_tensors(
+    data: Any, event_shapes: Mapping[str, tuple[int, ...]], dtype: Any
+) -> dict[str, tf.Tensor]:
+    """A batch of a step, in the shapes and the dtype that a model computes in.
+
+    Raises:
+      ValueError: it has other parts than `event_shapes`, or other shapes.
+    """
+    parts, _ = split(data)
+    return {
+        name: tf.cast(to_event_shape(parts[name], shape, name), dtype)
+        for name, shape in event_shapes.items()
+    }
