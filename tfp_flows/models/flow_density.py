@@ -350,11 +350,11 @@ class FlowDensity(MaximumLikelihoodModel):
                 **others,
             )
 
-        region = None
-        if self.num_levels is not None:
-            region = _whole_numbers(self.num_levels)
-        elif self.built:
-            region = self._support.region(self.variable_dtype)
+        region = (
+            supports.region(self.support, self.variable_dtype)
+            if self.num_levels is None
+            else _whole_numbers(self.num_levels)
+        )
         return {
             "x": rules(
                 argument,
@@ -369,15 +369,6 @@ class FlowDensity(MaximumLikelihoodModel):
         rules = self._rules(argument)
         check = examples.examples_check(data, rules, self.conditional)
         return prepare_checked(data, check, self._has_one_worker)
-
-    def _prepare(self, data: Any, argument: str) -> Any:
-        """Checked data; builds the model for the first it sees."""
-        if not self.built and self.num_levels is None:
-            # The support is known for a known shape alone.
-            prepared = super()._prepare(data, argument)
-            if self._support.region(self.variable_dtype) is None:
-                return prepared
-        return super()._prepare(data, argument)
 
     def _shape_to_build(self, prepared: Any, argument: str) -> Any:
         del argument
@@ -631,8 +622,6 @@ class FlowDensity(MaximumLikelihoodModel):
         context = self._checked_context(context)
         features = self._features(context, None, training=False)
         y, _ = self._distribution.sample_and_log_prob(features, n, seed)
-        if features is not None and y.shape.rank == 2:  # nothing amortized
-            raise ValueError("`context` has no influence.")
         x = self._to_data().forward(y)
         if self.num_levels is not None:
             x = tf.clip_by_value(tf.floor(x), 0.0, self.num_levels - 1.0)

@@ -250,7 +250,7 @@ class LatentVariableModel(TrainedModel):
         terms: losses.LogTerms,
         batch: replicas.GlobalBatch,
     ) -> dict[str, tf.Tensor]:
-        """Adds the terms of the bound to the metrics; returns what is logged."""
+        """Adds the terms to the metrics; returns what is logged."""
         bound_name, kl_name = self.bound_names
         per_sample = {
             bound_name: terms.log_weights,

@@ -1,6 +1,7 @@
 """Where variables of a density lie, and the bijectors onto it."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -41,20 +42,22 @@ class Support(NamedTuple):
     bijector: tfb.Bijector
     circular: tuple[int, ...] = ()
 
-    def region(self, dtype: str) -> Region | None:
-        """What the model asks of data; None if they may be any numbers."""
-        if _is_everything(self.given):
-            return None
 
-        def contains(x: tf.Tensor) -> tf.Tensor:
-            x = tf.reshape(tf.cast(x, dtype), [tf.shape(x)[0], -1])
-            y = self.bijector.inverse(x)
-            back = self.bijector.forward(tf.identity(y))  # not from the cache
-            near = tf.abs(back - x) <= 1e-3 * (1e-3 + tf.abs(x))
-            inside = tf.reduce_all(tf.math.is_finite(y), axis=-1)
-            return inside & tf.reduce_all(near, axis=-1)
+def region(support: Any, dtype: str) -> Region | None:
+    """What a support asks of data `[N, ...]`; None if any numbers will do."""
+    if _is_everything(support):
+        return None
 
-        return Region(f"{_in_words(self.given)} ({_OPEN})", contains)
+    def contains(x: tf.Tensor) -> tf.Tensor:
+        x = tf.reshape(tf.cast(x, dtype), [-1, math.prod(x.shape[1:])])
+        bijector = get(support, x.shape[-1]).bijector
+        y = bijector.inverse(x)
+        back = bijector.forward(tf.identity(y))  # not from the cache
+        near = tf.abs(back - x) <= 1e-3 * (1e-3 + tf.abs(x))
+        inside = tf.reduce_all(tf.math.is_finite(y), axis=-1)
+        return inside & tf.reduce_all(near, axis=-1)
+
+    return Region(f"{_in_words(support)} ({_OPEN})", contains)
 
 
 def get(support: Any, size: int) -> Support:
@@ -126,13 +129,15 @@ def _bijector(one: Any) -> tfb.Bijector:
 
 
 def _is_everything(given: Any) -> bool:
-    if isinstance(given, list):
+    if given is None:
+        return True
+    if isinstance(given, list | tuple):
         return all(map(_is_everything, given))
     return isinstance(given, str) and given in ("real", "circular")
 
 
 def _in_words(given: Any) -> str:
-    if isinstance(given, list):
+    if isinstance(given, list | tuple):
         return f"[{', '.join(map(_in_words, given))}]"
     return given if isinstance(given, str) else f"the image of {given.name}"
 
@@ -144,7 +149,7 @@ def serialize(given: Any) -> Any:
       ValueError: a bijector has other parameters than numbers, arrays and
         bijectors of TFP.
     """
-    if isinstance(given, list):
+    if isinstance(given, list | tuple):
         return [serialize(one) for one in given]
     if not isinstance(given, tfb.Bijector):
         return given

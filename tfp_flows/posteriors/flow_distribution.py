@@ -127,7 +127,7 @@ class FlowDistribution(keras.layers.Layer):
 
     def _make_base(self) -> gaussian_bases.GaussianBase:
         num_lines = self.latent_size - len(self.circular)
-        base = None
+        base: gaussian_bases.GaussianBase | None = None
         if self.base == "mixture":
             base = MixtureBase(
                 num_lines, self.initial_scale, self.num_components

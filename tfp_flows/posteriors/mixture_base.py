@@ -63,12 +63,8 @@ class MixtureBase(GaussianBase):
         """See `GaussianBase`."""
         first, rest = tf.split(noise, [1, self.latent_size], axis=-1)
         below = tf.cumsum(tf.nn.softmax(parameters["logits"]), axis=-1)
-        component = tf.reduce_sum(
-            tf.cast(
-                stable.standard_normal_cdf(first) > below[..., :-1], tf.int32
-            ),
-            axis=-1,
-        )
+        is_above = stable.standard_normal_cdf(first) > below[..., :-1]
+        component = tf.reduce_sum(tf.cast(is_above, tf.int32), axis=-1)
         is_it = tf.one_hot(component, self.num_components, dtype=noise.dtype)
 
         def of_component(values: tf.Tensor) -> tf.Tensor:

@@ -26,7 +26,7 @@ Rules = Mapping[str, InputRules]
 
 
 def split(element: Any, argument: str = "x") -> tuple[dict[str, Any], bool]:
-    """What an element or its spec holds by name, and whether labels are ignored.
+    """The parts of an element or its spec, and whether labels are ignored.
 
     An element is `x`, `{"x": x}` or `{"x": x, "context": c}`, or a tuple of one
     of them and of labels. Others raise a ValueError.
@@ -56,7 +56,7 @@ def split(element: Any, argument: str = "x") -> tuple[dict[str, Any], bool]:
 def _checked_names(
     parts: Mapping[str, Any], rules: Rules, conditional: bool | None
 ) -> dict[str, Any]:
-    """The parts; raises unless there is a context exactly where it is wanted."""
+    """The parts; raises unless there is a context where it is wanted."""
     argument = rules["x"].argument
     if conditional and "context" not in parts:
         raise ValueError(

@@ -119,6 +119,7 @@ def _shape(shape: tf.TensorShape) -> tuple[int | None, ...] | None:
 
 
 def is_dataset(data: Any) -> bool:
+    """Whether elements come one by one, in a graph."""
     return isinstance(data, tf.data.Dataset | tf.distribute.DistributedDataset)
 
 

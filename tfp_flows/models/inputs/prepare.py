@@ -35,7 +35,9 @@ class Check(Protocol):
     Errors are ValueErrors; those of `in_graph` carry marked messages.
     """
 
-    argument: str
+    @property
+    def argument(self) -> str:
+        """What messages call the data."""
 
     def whole(self, data: Any) -> Any:
         """Checked arrays of an array, or of a tuple or dict of arrays."""
@@ -111,7 +113,7 @@ def prepare(
     return prepare_checked(data, images_check(rules, pick), number_batches)
 
 
-def images_check(rules: InputRules, pick: Pick) -> Check:
+def images_check(rules: InputRules, pick: Pick) -> _ImagesCheck:
     """The check of one array of images; see `prepare`."""
     return _ImagesCheck(rules, pick)
 
@@ -204,6 +206,7 @@ def _templates(rules: InputRules, is_numbered: bool) -> tuple[str, str]:
 
 def _outside_template(rules: InputRules, is_numbered: bool) -> str:
     """The message on a value outside of the model's support."""
+    assert rules.region is not None  # some value is outside of it
     batch = " of batch {}" if is_numbered else ""
     return (
         f"`{rules.argument}` must lie in the support of the model, "
