@@ -127,17 +127,15 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
     config, settings = run.config, run.config.evaluation
     num_steps, is_finished = run.step, run.is_finished
     bound = run.watched
-    evaluated_step, weights = num_steps, "newest"
-    if int(run.progress.best_step):
-        with run.strategy.scope():
-            evaluated_step = run.open_best_weights(workdir).restore()
+    evaluated_step, weights = run.take_best_weights(workdir), "newest"
+    if run.was_validated:
         weights = "best validation ELBO"
         if bound != "elbo":
             weights += ", or rather the bound on it"
     x = data.evaluation_images(run.splits, config, "test")
     logging.info(
         "Evaluating the %s weights, of step %s, on %s test images.",
-        "best" if int(run.progress.best_step) else "newest",
+        "best" if run.was_validated else "newest",
         f"{evaluated_step:,}",
         f"{len(x):,}",
     )
@@ -180,7 +178,7 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
         "evaluated_weights": weights,
         "evaluated_step": evaluated_step,
         f"best_validation_{bound}": float(run.progress.best_elbo)
-        if int(run.progress.best_step)
+        if run.was_validated
         else None,
         "num_parameters": run.num_parameters,
         "num_replicas": run.strategy.num_replicas_in_sync,
