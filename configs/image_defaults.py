@@ -61,11 +61,7 @@ def get_config(
         switches=("runlocal",),
     )
     for flow, length in (("flow", "K"), ("prior", "prior_K")):
-        if variant.get(flow) == "none" and length in variant:
-            raise ValueError(
-                f"`{length}` must not be given with {flow}=none; got "
-                f"{variant[length]}."
-            )
+        variants.check_length(variant, flow, length)
     if "prior_K" in variant and "prior" not in variant:
         raise ValueError(
             "`prior` must be given with prior_K; got prior_K="

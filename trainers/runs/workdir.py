@@ -158,6 +158,14 @@ class MetricsLog:
         seconds = seconds[1:] or seconds
         return statistics.median(seconds) if seconds else None
 
+    def seconds(self) -> float:
+        """Of all steps in the lines, compilation included."""
+        total, before = 0.0, 0
+        for line in self.read():
+            total += line["seconds_per_step"] * (line["step"] - before)
+            before = line["step"]
+        return total
+
     def rewind(self, step: int) -> None:
         """Drops what lies behind `step`: these steps are about to be redone."""
         if not tf.io.gfile.exists(self._path):
