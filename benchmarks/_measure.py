@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from trainers.runs import provenance
 
 __all__ = [
-    "describe",
     "ChildResult",
+    "describe",
+    "finished_child",
     "peak_memory_mib",
     "quartiles",
     "run_child",
@@ -83,6 +84,25 @@ def run_child(
             return ChildResult(status, seconds, {}, "\n".join(lines[-5:]))
         values = json.loads(result_file.read_text())
         return ChildResult(status, seconds, values)
+
+
+def finished_child(name: str, module: str, task: dict[str, Any]) -> ChildResult:
+    """`run_child` without limits.
+
+    Args:
+      name: of the process, in the error.
+      module: see `run_child`.
+      task: see `run_child`.
+
+    Raises:
+      RuntimeError: it did not finish.
+    """
+    result = run_child(module, task)
+    if result.status != "finished":
+        raise RuntimeError(
+            f"The process of {name} {result.status}: {result.message}"
+        )
+    return result
 
 
 def _wait(
