@@ -3,12 +3,13 @@
 import json
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ __all__ = [
     "ChildResult",
     "describe",
     "finished_child",
+    "in_turns",
     "peak_memory_mib",
     "quartiles",
     "run_child",
@@ -142,6 +144,20 @@ def peak_memory_mib() -> float:
 
     maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return maximum / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def in_turns(
+    ways: Mapping[str, Callable[[], Any]], num_rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of every way, called in an order drawn for each round."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    generator = random.Random(0)
+    for _ in range(num_rounds):
+        for name in generator.sample(list(ways), len(ways)):
+            start = time.perf_counter()
+            ways[name]()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
 
 
 def quartiles(values: Sequence[float]) -> dict[str, float]:

@@ -17,9 +17,7 @@ round, after a first call of each; in graph mode and under XLA.
     python -m benchmarks.hamiltonian --quick --out /tmp/quick.json
 """
 
-import random
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +33,6 @@ from trainers.report import benchmarks as report_benchmarks
 
 __all__ = ["QUICK", "Settings", "main", "run"]
 
-WAYS = ("pass", "base", "bridges")
 MODES = {"graph": False, "xla": True}
 WANTED = 3.5  # passes, at most
 
@@ -136,17 +133,9 @@ def _ways(
 def _seconds(
     ways: dict[str, Callable[[], tf.Tensor]], num_repeats: int
 ) -> dict[str, list[float]]:
-    """Of every way, which take turns in an order drawn for each round."""
     for way in ways.values():
         way()  # compiles
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    generator = random.Random(0)
-    for _ in range(num_repeats):
-        for name in generator.sample(WAYS, len(WAYS)):
-            start = time.perf_counter()
-            ways[name]()
-            seconds[name].append(time.perf_counter() - start)
-    return seconds
+    return _measure.in_turns(ways, num_repeats)
 
 
 def _summary(
