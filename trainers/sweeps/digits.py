@@ -9,7 +9,6 @@ test image, for paired differences. Runs that have their results.json are left
 alone, interrupted ones are continued.
 """
 
-import argparse
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
@@ -17,8 +16,9 @@ from collections.abc import Iterator, Sequence
 from ml_collections import config_dict
 
 from configs import digits, image_defaults
-from trainers.runs import command_line
+from trainers.sweeps import command
 from trainers.sweeps.run_images import run_images
+from trainers.sweeps.run_missing import make_config
 
 __all__ = ["Cell", "cells", "main"]
 
@@ -38,9 +38,8 @@ class Cell:
 
     def config(self, variant: str | None = None) -> config_dict.ConfigDict:
         """Its configuration; `variant` may be "runlocal"."""
-        parts = [f"flow={self.flow}", *([variant] if variant else [])]
-        config = digits.get_config(",".join(parts))
-        config.training.seed = self.seed
+        settings = {"flow": self.flow}
+        config = make_config(digits.get_config, settings, self.seed, variant)
         # By default only flows are annealed; here all else is equal.
         config.training.annealing = "none"
         return config
@@ -54,23 +53,19 @@ def cells(flows: Sequence[str], seeds: Sequence[int]) -> Iterator[Cell]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line: see the module's docstring."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainers.sweeps.digits",
-        description="Trains with a flow and without, seed by seed.",
+    parser = command.parser(
+        "digits", "Trains with a flow and without, seed by seed."
     )
-    add = parser.add_argument
-    add("--workdir", required=True, help="directory of the runs' workdirs")
-    add("--results", required=True, help="directory of the results.json files")
-    add(
+    command.add_shared(parser, "workdir", "results")
+    parser.add_argument(
         "--flows",
         nargs="+",
         choices=image_defaults.FLOWS,
         default=("none", "planar"),
     )
-    add("--seeds", nargs="+", type=int, default=(0, 1, 2, 3, 4))
-    add("--variant", choices=("runlocal",), help="tiny runs, to try it out")
-    arguments = parser.parse_args(argv)
-    command_line.set_up_log()
+    command.add_shared(parser, "seeds", default=(0, 1, 2, 3, 4))
+    command.add_shared(parser, "variant")
+    arguments = command.parse(parser, argv)
     run_images(list(cells(arguments.flows, arguments.seeds)), arguments)
 
 
