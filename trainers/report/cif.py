@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainers.report import text
-from trainers.report.images import protocols
+from trainers.report.image_runs import protocols
 
 __all__ = ["cif_images"]
 
