@@ -15,6 +15,7 @@ __all__ = [
     "difference",
     "evaluation",
     "flow_in_words",
+    "interval",
     "iwae_name",
     "mean_over_images",
     "measured",
@@ -134,6 +135,12 @@ def difference(run: Run, other: Run, of: Any) -> np.ndarray:
 def mean_over_images(values: np.ndarray) -> str:
     """The mean over the images with its standard error."""
     return f"{values.mean():+.3f} ± {_error(values):.3f}"
+
+
+def interval(values: np.ndarray) -> str:
+    """The mean over the images with its interval of 95 %."""
+    mean, half = values.mean(), 1.96 * _error(values)
+    return f"{mean:+.3f} ({mean - half:+.3f} to {mean + half:+.3f})"
 
 
 def over_seeds(differences: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:

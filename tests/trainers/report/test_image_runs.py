@@ -26,6 +26,11 @@ def test_seeds_are_averaged_image_by_image():
     assert image_runs.mean_over_images(images) == "+3.000 ± 0.577"
 
 
+def test_interval_is_the_mean_give_or_take_two_errors():
+    values = np.array([-1.0, 0.0, 1.0, 2.0])  # error 0.6455
+    assert image_runs.interval(values) == "+0.500 (-0.765 to +1.765)"
+
+
 @pytest.mark.parametrize(
     ("changes", "is_shared"),
     [
