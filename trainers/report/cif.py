@@ -24,10 +24,7 @@ _PAPER = {
 _WANTED = {("mnist", 1): "at least 2"}
 
 _CAPTION_OF_DIFFERENCES = (
-    "Nats per image: means over the test images of the differences on the same "
-    "image, for models of the same seed, and in brackets their intervals of "
-    "95 %, from the images' paired standard error. In the rows `all` seeds are "
-    "averaged first, and behind ± is the standard error over the seeds. "
+    f"{image_runs.CAPTION_OF_DIFFERENCES} "
     "What a CIF is trained by is a bound on its ELBO, which the difference of "
     "the bounds counts against it. Published are the differences of the means; "
     "wanted is that of ln p(x)."
@@ -165,22 +162,10 @@ def _difference_rows(runs: Results, others: Results) -> list[list[Any]]:
         _published_difference(dataset, model),
         _WANTED.get((dataset, model), "-"),
     ]
-    differences = [
-        [image_runs.difference(*pair, name) for name in _VALUES]
-        for pair in pairs
+    return [
+        [*words, *row, *references]
+        for row in image_runs.difference_rows(pairs, _VALUES)
     ]
-    rows = [
-        [*words, run["seed"], *map(image_runs.interval, values), *references]
-        for (run, _), values in zip(pairs, differences, strict=True)
-    ]
-    if len(pairs) > 1:
-        overall = map(image_runs.over_seeds, zip(*differences, strict=True))
-        cells = [
-            f"**{image_runs.interval(images)}**, ± {error:.3f}"
-            for images, error in overall
-        ]
-        rows.append([*words, "all", *cells, *references])
-    return rows
 
 
 def _conditions(run: Run) -> tuple[Any, ...]:

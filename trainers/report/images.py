@@ -106,6 +106,8 @@ def _differences(runs: Results) -> list[_Difference]:
 def digits(results: Results) -> str:
     """Flow minus no flow on the digits, image by image, for every seed.
 
+    Hamiltonian bridges have a table of their own.
+
     Args:
       results: contents of results.json files; other experiments are ignored.
 
@@ -119,6 +121,7 @@ def digits(results: Results) -> str:
                 run
                 for run in trained_dlgms(results)
                 if run["dataset"] == "digits"
+                and run.get("posterior") != "hamiltonian"
             ]
         )
         if pair.of == "posterior"
