@@ -1,35 +1,75 @@
-"""The command line that the benchmarks share: where the result goes."""
+"""The command line that the benchmarks share, and where the result goes."""
 
 import argparse
 import json
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 __all__ = [
-    "add_output",
-    "check_output",
+    "finish",
+    "parser",
     "positive_integer",
     "positive_integers",
-    "write",
+    "settings",
+    "show",
 ]
 
 
-def add_output(parser: argparse.ArgumentParser, default: Path) -> None:
-    """Adds `--quick`, `--out` and `--overwrite`."""
-    parser.add_argument(
+S = TypeVar("S", bound=tuple)
+
+
+def parser(name: str, description: str) -> argparse.ArgumentParser:
+    """One with `--quick`, `--out` and `--overwrite`.
+
+    Args:
+      name: of the benchmark.
+      description: its question.
+    """
+    made = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=description,
+        allow_abbrev=False,
+    )
+    made.add_argument(
         "--quick", action="store_true", help="a small network, in minutes"
     )
-    parser.add_argument("--out", type=Path, default=default)
-    parser.add_argument(
+    made.add_argument(
+        "--out",
+        type=Path,
+        default=Path(f"results/benchmarks/{name}/results.json"),
+    )
+    made.add_argument(
         "--overwrite", action="store_true", help="replace an existing result"
     )
+    return made
 
 
-def check_output(
+def settings(
+    parser: argparse.ArgumentParser,
+    flags: argparse.Namespace,
+    full: S,
+    quick: S,
+) -> S:
+    """`full` or `quick`, a named tuple, with what flags of these names say.
+
+    Ends the command unless `--out` can be written and may be.
+    """
+    _check_output(parser, flags)
+    chosen: Any = quick if flags.quick else full
+    given = {
+        name: value
+        for name, value in vars(flags).items()
+        if name in chosen._fields and value is not None
+    }
+    return chosen._replace(**given)
+
+
+def _check_output(
     parser: argparse.ArgumentParser, flags: argparse.Namespace
 ) -> None:
-    """Ends the command unless `--out` can be written and may be."""
     if flags.out.exists() and not flags.overwrite:
         parser.error(
             f"`out` must not exist, unless with --overwrite; got {flags.out}."
@@ -73,6 +113,20 @@ def positive_integer(name: str) -> Any:
     return parse
 
 
-def write(results: dict[str, Any], out: Path) -> None:
-    """Writes the JSON file."""
+def show(line: str) -> None:
+    """Prints progress, beside the table."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def finish(
+    results: dict[str, Any], out: Path, table: Callable[[list[Any]], str]
+) -> None:
+    """Writes the JSON file and prints the table.
+
+    Args:
+      results: the file's content.
+      out: where it goes.
+      table: makes it of a list of results.
+    """
     out.write_text(json.dumps(results, indent=2) + "\n")
+    print(table([results]))

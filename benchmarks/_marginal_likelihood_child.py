@@ -2,9 +2,7 @@
 
 import json
 import math
-import random
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,6 @@ from benchmarks import _measure
 from benchmarks._long_flow_child import versions
 
 __all__ = ["make_model", "memory", "rates", "usual_way"]
-
-WAYS = ("ours", "usual")
 
 
 def make_model(num_flow_steps: int, sizes: dict[str, int]) -> Any:
@@ -119,13 +115,7 @@ def rates(
 
     ways = {"ours": ours, "usual": lambda: usual(batch, num_chunks).numpy()}
     estimates = {name: way() for name, way in ways.items()}  # compiles
-    seconds: dict[str, list[float]] = {name: [] for name in WAYS}
-    generator = random.Random(0)
-    for _ in range(num_repeats):
-        for name in generator.sample(WAYS, len(WAYS)):
-            start = time.perf_counter()
-            ways[name]()
-            seconds[name].append(time.perf_counter() - start)
+    seconds = _measure.in_turns(ways, num_repeats)
     difference = np.abs(estimates["ours"] - estimates["usual"]).max()
     return {
         "seconds": seconds,

@@ -3,20 +3,23 @@
 import json
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from trainers.runs import provenance
 
 __all__ = [
-    "describe",
     "ChildResult",
+    "describe",
+    "finished_child",
+    "in_turns",
     "peak_memory_mib",
     "quartiles",
     "run_child",
@@ -85,6 +88,25 @@ def run_child(
         return ChildResult(status, seconds, values)
 
 
+def finished_child(name: str, module: str, task: dict[str, Any]) -> ChildResult:
+    """`run_child` without limits.
+
+    Args:
+      name: of the process, in the error.
+      module: see `run_child`.
+      task: see `run_child`.
+
+    Raises:
+      RuntimeError: it did not finish.
+    """
+    result = run_child(module, task)
+    if result.status != "finished":
+        raise RuntimeError(
+            f"The process of {name} {result.status}: {result.message}"
+        )
+    return result
+
+
 def _wait(
     child: subprocess.Popen,
     start: float,
@@ -122,6 +144,20 @@ def peak_memory_mib() -> float:
 
     maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return maximum / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def in_turns(
+    ways: Mapping[str, Callable[[], Any]], num_rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of every way, called in an order drawn for each round."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    generator = random.Random(0)
+    for _ in range(num_rounds):
+        for name in generator.sample(list(ways), len(ways)):
+            start = time.perf_counter()
+            ways[name]()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
 
 
 def quartiles(values: Sequence[float]) -> dict[str, float]:

@@ -17,7 +17,6 @@ of the short.
     python -m benchmarks.cif --quick --out /tmp/quick.json
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -33,10 +32,9 @@ from benchmarks import _command, _measure
 from benchmarks._long_flow_child import versions
 from tfp_flows.models import DLGM
 from tfp_flows.posteriors import CIFPosterior, FlowPosterior, Posterior
+from trainers.report import benchmarks as report_benchmarks
 
 __all__ = ["QUICK", "VARIANTS", "Settings", "main", "run"]
-
-_DEFAULT_OUT = Path("results/benchmarks/cif/results.json")
 
 
 class Settings(NamedTuple):
@@ -157,25 +155,20 @@ def run(
     }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line: see the module's docstring."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.cif",
-        description="The cost of a continuously-indexed flow's training step.",
+def _parse(arguments: Sequence[str] | None) -> tuple[Settings, Path]:
+    parser = _command.parser(
+        "cif", "The cost of a continuously-indexed flow's training step."
     )
-    _command.add_output(parser, _DEFAULT_OUT)
-    flags = parser.parse_args(argv)
-    _command.check_output(parser, flags)
-    settings = QUICK if flags.quick else Settings()
-    results = run(settings, lambda line: print(line, flush=True))
-    _command.write(results, flags.out)
-    for case in results["cases"]:
-        print(
-            f"{case['variant']}: {case['step_milliseconds']['median']:.2f} ms, "
-            f"{case['ratio_to_flow']['median']:.2f} times the flow's; first "
-            f"step of the longest {case['ratio_of_first_steps']:.2f} times "
-            "that of the shortest"
-        )
+    flags = parser.parse_args(arguments)
+    settings = _command.settings(parser, flags, Settings(), QUICK)
+    return settings, flags.out
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures, prints the table and writes the JSON file."""
+    settings, out = _parse(arguments)
+    results = run(settings, _command.show)
+    _command.finish(results, out, report_benchmarks.cif)
     return 0
 
 

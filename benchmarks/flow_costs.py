@@ -33,7 +33,6 @@ signals outgrow the processor's caches; quadratic growth would be 12 times it.
     python -m benchmarks.flow_costs --quick --out /tmp/quick.json
 """
 
-import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -52,7 +51,6 @@ PASSES_AT_MOST = 3.0  # sequential direction over D separate passes
 COMPILE_GROWTH_AT_MOST = 2.0
 GROWTH_AT_MOST = 2.0  # over that of N log N, to the largest N
 _CHILD = "benchmarks._flow_costs_child"
-_DEFAULT_OUT = Path("results/benchmarks/flow_costs/results.json")
 _MEASURED = ("tfp_flows", "trainers", "configs", "benchmarks")
 
 
@@ -101,8 +99,9 @@ def run(
     autoregressive = _autoregressive(settings.flows)
     total = len(settings.event_sizes) + bool(autoregressive) + 1
     for i, event_size in enumerate(settings.event_sizes):
-        values, seconds = _child(
+        child = _measure.finished_child(
             f"D={event_size}",
+            _CHILD,
             {
                 "task": "flows",
                 "names": settings.flows,
@@ -113,12 +112,13 @@ def run(
                 "num_repeats": settings.num_repeats,
             },
         )
-        cases += [_case(event_size, case) for case in values["cases"]]
-        progress(f"[{i + 1}/{total}] D={event_size}: {seconds:.0f} s")
+        cases += [_case(event_size, case) for case in child.values["cases"]]
+        progress(f"[{i + 1}/{total}] D={event_size}: {child.seconds:.0f} s")
     sequential = None
     if autoregressive:
-        values, seconds = _child(
+        child = _measure.finished_child(
             "the sequential directions",
+            _CHILD,
             {
                 "task": "sequential",
                 "names": autoregressive,
@@ -128,10 +128,11 @@ def run(
                 "num_repeats": settings.num_sequential_repeats,
             },
         )
-        sequential = _sequential(values["cases"])
-        progress(f"[{total - 1}/{total}] sequential: {seconds:.0f} s")
-    values, seconds = _child(
+        sequential = _sequential(child.values["cases"])
+        progress(f"[{total - 1}/{total}] sequential: {child.seconds:.0f} s")
+    child = _measure.finished_child(
         "the convolutions",
+        _CHILD,
         {
             "task": "convolution",
             "sizes": settings.convolution_sizes,
@@ -141,15 +142,15 @@ def run(
             "num_repeats": settings.num_convolution_repeats,
         },
     )
-    progress(f"[{total}/{total}] convolutions: {seconds:.0f} s")
+    progress(f"[{total}/{total}] convolutions: {child.seconds:.0f} s")
     return {
         "benchmark": "flow_costs",
         **_measure.describe(_MEASURED),
-        "versions": values["versions"],
+        "versions": child.values["versions"],
         "settings": settings._asdict(),
         "cases": cases,
         "sequential": sequential,
-        "convolution": _convolution(values["cases"]),
+        "convolution": _convolution(child.values["cases"]),
     }
 
 
@@ -192,16 +193,6 @@ def _sequential(cases: list[dict[str, Any]]) -> dict[str, Any]:
         "compile_growth_at_most": COMPILE_GROWTH_AT_MOST,
         "ratios": ratios,
     }
-
-
-def _child(name: str, task: dict[str, Any]) -> tuple[dict[str, Any], float]:
-    """What a measuring process wrote, and how long it ran."""
-    result = _measure.run_child(_CHILD, task)
-    if result.status != "finished":
-        raise RuntimeError(
-            f"The process of {name} {result.status}: {result.message}"
-        )
-    return result.values, result.seconds
 
 
 def _case(event_size: int, case: dict[str, Any]) -> dict[str, Any]:
@@ -277,9 +268,7 @@ def _check_flows(names: Sequence[str]) -> None:
 
 
 def _parse(arguments: Sequence[str] | None) -> tuple[Settings, Path]:
-    parser = argparse.ArgumentParser(
-        description="What does each flow cost?", allow_abbrev=False
-    )
+    parser = _command.parser("flow_costs", "What does each flow cost?")
     parser.add_argument(
         "--flows",
         type=lambda text: tuple(text.split(",")),
@@ -295,36 +284,25 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Settings, Path]:
         type=_command.positive_integer("num_repeats"),
         help="timed calls of each operation",
     )
-    _command.add_output(parser, _DEFAULT_OUT)
     flags = parser.parse_args(arguments)
-    _command.check_output(parser, flags)
-    settings = QUICK if flags.quick else Settings()
+    settings = _command.settings(parser, flags, Settings(), QUICK)
     if flags.num_repeats:
-        settings = settings._replace(
-            num_repeats=flags.num_repeats,
-            num_convolution_repeats=flags.num_repeats,
-        )
-    if flags.event_sizes:
-        if min(flags.event_sizes) < 2:
-            parser.error("`event_sizes` must be integers >= 2; got 1.")
-        settings = settings._replace(event_sizes=flags.event_sizes)
+        settings = settings._replace(num_convolution_repeats=flags.num_repeats)
+    if min(settings.event_sizes) < 2:
+        parser.error("`event_sizes` must be integers >= 2; got 1.")
     if flags.flows:
         try:
             _check_flows(flags.flows)
         except ValueError as error:
             parser.error(str(error))
-        settings = settings._replace(flows=flags.flows)
     return settings, flags.out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints the tables and writes the JSON file."""
     settings, out = _parse(arguments)
-    results = run(
-        settings, lambda line: print(line, file=sys.stderr, flush=True)
-    )
-    _command.write(results, out)
-    print(report_flows.flow_costs([results]))
+    results = run(settings, _command.show)
+    _command.finish(results, out, report_flows.flow_costs)
     return 0
 
 

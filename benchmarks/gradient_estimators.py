@@ -17,7 +17,6 @@ ratio to the first. For the decoder all three are equal.
     python -m benchmarks.gradient_estimators --quick --out /tmp/quick.json
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,7 +38,6 @@ from trainers.report import benchmarks as report_benchmarks
 __all__ = ["QUICK", "Settings", "main", "run", "variances"]
 
 PARTS = ("posterior", "encoder")
-_DEFAULT_OUT = Path("results/benchmarks/gradient_estimators/results.json")
 
 
 class Settings(NamedTuple):
@@ -238,34 +236,27 @@ def _line(case: dict[str, Any]) -> str:
 
 
 def _parse(arguments: Sequence[str] | None) -> tuple[Settings, Path]:
-    parser = argparse.ArgumentParser(
-        description="How noisy are the estimators of a bound's gradient?",
-        allow_abbrev=False,
+    parser = _command.parser(
+        "gradient_estimators",
+        "How noisy are the estimators of a bound's gradient?",
     )
     parser.add_argument(
         "--num_draws",
         type=_command.positive_integer("num_draws"),
         help="draws of the noise, at least 2",
     )
-    _command.add_output(parser, _DEFAULT_OUT)
     flags = parser.parse_args(arguments)
     if flags.num_draws == 1:
         parser.error("`num_draws` must be an integer >= 2; got 1.")
-    _command.check_output(parser, flags)
-    settings = QUICK if flags.quick else Settings()
-    if flags.num_draws:
-        settings = settings._replace(num_draws=flags.num_draws)
+    settings = _command.settings(parser, flags, Settings(), QUICK)
     return settings, flags.out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints the table and writes the JSON file."""
     settings, out = _parse(arguments)
-    results = run(
-        settings, lambda line: print(line, file=sys.stderr, flush=True)
-    )
-    _command.write(results, out)
-    print(report_benchmarks.gradient_estimators([results]))
+    results = run(settings, _command.show)
+    _command.finish(results, out, report_benchmarks.gradient_estimators)
     return 0
 
 

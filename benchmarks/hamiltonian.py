@@ -17,10 +17,7 @@ round, after a first call of each; in graph mode and under XLA.
     python -m benchmarks.hamiltonian --quick --out /tmp/quick.json
 """
 
-import argparse
-import random
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,10 +33,8 @@ from trainers.report import benchmarks as report_benchmarks
 
 __all__ = ["QUICK", "Settings", "main", "run"]
 
-WAYS = ("pass", "base", "bridges")
 MODES = {"graph": False, "xla": True}
 WANTED = 3.5  # passes, at most
-_DEFAULT_OUT = Path("results/benchmarks/hamiltonian/results.json")
 
 
 class Settings(NamedTuple):
@@ -138,17 +133,9 @@ def _ways(
 def _seconds(
     ways: dict[str, Callable[[], tf.Tensor]], num_repeats: int
 ) -> dict[str, list[float]]:
-    """Of every way, which take turns in an order drawn for each round."""
     for way in ways.values():
         way()  # compiles
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    generator = random.Random(0)
-    for _ in range(num_repeats):
-        for name in generator.sample(WAYS, len(WAYS)):
-            start = time.perf_counter()
-            ways[name]()
-            seconds[name].append(time.perf_counter() - start)
-    return seconds
+    return _measure.in_turns(ways, num_repeats)
 
 
 def _summary(
@@ -169,30 +156,21 @@ def _summary(
 
 
 def _parse(arguments: Sequence[str] | None) -> tuple[Settings, Path]:
-    parser = argparse.ArgumentParser(
-        description="What does a bridge cost, in decoder passes?",
-        allow_abbrev=False,
+    parser = _command.parser(
+        "hamiltonian", "What does a bridge cost, in decoder passes?"
     )
     for name in ("num_bridges", "num_repeats"):
         parser.add_argument(f"--{name}", type=_command.positive_integer(name))
-    _command.add_output(parser, _DEFAULT_OUT)
     flags = parser.parse_args(arguments)
-    _command.check_output(parser, flags)
-    settings = QUICK if flags.quick else Settings()
-    for name in ("num_bridges", "num_repeats"):
-        if value := getattr(flags, name):
-            settings = settings._replace(**{name: value})
+    settings = _command.settings(parser, flags, Settings(), QUICK)
     return settings, flags.out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints the table and writes the JSON file."""
     settings, out = _parse(arguments)
-    results = run(
-        settings, lambda line: print(line, file=sys.stderr, flush=True)
-    )
-    _command.write(results, out)
-    print(report_benchmarks.hamiltonian([results]))
+    results = run(settings, _command.show)
+    _command.finish(results, out, report_benchmarks.hamiltonian)
     return 0
 
 

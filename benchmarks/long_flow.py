@@ -27,7 +27,6 @@ and reported as such if it does not finish; its steps are not interleaved.
     python -m benchmarks.long_flow --quick --out /tmp/quick.json
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,7 +48,6 @@ INTERLEAVED = (
 )
 ALONE = (("chain", "xla"),)
 _CHILD = "benchmarks._long_flow_child"
-_DEFAULT_OUT = Path("results/benchmarks/long_flow/results.json")
 
 
 class Settings(NamedTuple):
@@ -212,9 +210,8 @@ def _measure_first_step(
 
 
 def _parse(arguments: Sequence[str] | None) -> tuple[Settings, Path]:
-    parser = argparse.ArgumentParser(
-        description="What does a long flow cost a training step?",
-        allow_abbrev=False,
+    parser = _command.parser(
+        "long_flow", "What does a long flow cost a training step?"
     )
     parser.add_argument(
         "--num_steps",
@@ -226,25 +223,16 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Settings, Path]:
         type=_command.positive_integers("flow_steps"),
         help="values of K, as in 8,32,80",
     )
-    _command.add_output(parser, _DEFAULT_OUT)
     flags = parser.parse_args(arguments)
-    _command.check_output(parser, flags)
-    settings = QUICK if flags.quick else Settings()
-    if flags.num_steps:
-        settings = settings._replace(num_steps=flags.num_steps)
-    if flags.flow_steps:
-        settings = settings._replace(flow_steps=flags.flow_steps)
+    settings = _command.settings(parser, flags, Settings(), QUICK)
     return settings, flags.out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints the tables and writes the JSON file."""
     settings, out = _parse(arguments)
-    results = run(
-        settings, lambda line: print(line, file=sys.stderr, flush=True)
-    )
-    _command.write(results, out)
-    print(_long_flow_report.markdown(results))
+    results = run(settings, _command.show)
+    _command.finish(results, out, lambda r: _long_flow_report.markdown(r[0]))
     failed = [c for c in results["cases"] if c["status"] == "failed"]
     for case in failed:
         print(

@@ -17,7 +17,6 @@ round, after a first call of each; medians and quartiles. The peak memory of
     python -m benchmarks.marginal_likelihood --quick --out /tmp/quick.json
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +28,6 @@ from trainers.report import benchmarks as report_benchmarks
 __all__ = ["QUICK", "Settings", "main", "run"]
 
 _CHILD = "benchmarks._marginal_likelihood_child"
-_DEFAULT_OUT = Path("results/benchmarks/marginal_likelihood/results.json")
 _SIZES = {"pixels": 784, "hidden": 400, "latent": 40, "batch": 100}
 
 
@@ -103,13 +101,8 @@ def _child(
     }
     if task == "rates":
         arguments["num_repeats"] = settings.num_repeats
-    result = _measure.run_child(_CHILD, arguments)
-    if result.status != "finished":
-        raise RuntimeError(
-            f"The process of {task}, K={num_flow_steps}, {result.status}: "
-            f"{result.message}"
-        )
-    return result.values
+    name = f"{task}, K={num_flow_steps},"
+    return _measure.finished_child(name, _CHILD, arguments).values
 
 
 def _summary(
@@ -130,32 +123,24 @@ def _summary(
 
 
 def _parse(arguments: Sequence[str] | None) -> tuple[Settings, Path]:
-    parser = argparse.ArgumentParser(
-        description="How fast is log p(x) by importance sampling?",
-        allow_abbrev=False,
+    parser = _command.parser(
+        "marginal_likelihood", "How fast is log p(x) by importance sampling?"
     )
     parser.add_argument(
         "--flow_steps",
         type=_command.positive_integers("flow_steps", least=0),
         help="values of K, as in 0,10,80",
     )
-    _command.add_output(parser, _DEFAULT_OUT)
     flags = parser.parse_args(arguments)
-    _command.check_output(parser, flags)
-    settings = QUICK if flags.quick else Settings()
-    if flags.flow_steps:
-        settings = settings._replace(flow_steps=flags.flow_steps)
+    settings = _command.settings(parser, flags, Settings(), QUICK)
     return settings, flags.out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints the table and writes the JSON file."""
     settings, out = _parse(arguments)
-    results = run(
-        settings, lambda line: print(line, file=sys.stderr, flush=True)
-    )
-    _command.write(results, out)
-    print(report_benchmarks.marginal_likelihood([results]))
+    results = run(settings, _command.show)
+    _command.finish(results, out, report_benchmarks.marginal_likelihood)
     return 0
 
 

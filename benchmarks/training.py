@@ -19,7 +19,6 @@ own event file; the steps before the first validation, which compile, are not.
     python -m benchmarks.training --quick --out /tmp/quick.json    # digits
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,7 +33,6 @@ __all__ = ["QUICK", "Settings", "main", "run"]
 WAYS = ("trainer", "loop", "calls")
 WANTED = 0.8  # trainer / loop, at least
 _CHILD = "benchmarks._training_child"
-_DEFAULT_OUT = Path("results/benchmarks/training/results.json")
 _MEASURED = ("tfp_flows", "trainers", "configs", "benchmarks")
 
 
@@ -87,13 +85,7 @@ def _child(
         "num_rounds": settings.num_rounds,
         "data_dir": data_dir,
     }
-    result = _measure.run_child(_CHILD, task)
-    if result.status != "finished":
-        raise RuntimeError(
-            f"The process of K={num_flow_steps} {result.status}: "
-            f"{result.message}"
-        )
-    return result.values
+    return _measure.finished_child(f"K={num_flow_steps}", _CHILD, task).values
 
 
 def _summary(num_flow_steps: int, values: dict[str, Any]) -> dict[str, Any]:
@@ -127,9 +119,8 @@ def _check_data(settings: Settings, data_dir: str | None) -> None:
 def _parse(
     arguments: Sequence[str] | None,
 ) -> tuple[Settings, str | None, Path]:
-    parser = argparse.ArgumentParser(
-        description="What does the trainer cost beside the bare step?",
-        allow_abbrev=False,
+    parser = _command.parser(
+        "training", "What does the trainer cost beside the bare step?"
     )
     parser.add_argument(
         "--flow_steps",
@@ -142,14 +133,8 @@ def _parse(
     parser.add_argument(
         "--data_dir", help="folder of TFDS data. Default: $TFDS_DATA_DIR"
     )
-    _command.add_output(parser, _DEFAULT_OUT)
     flags = parser.parse_args(arguments)
-    _command.check_output(parser, flags)
-    settings = QUICK if flags.quick else Settings()
-    if flags.flow_steps:
-        settings = settings._replace(flow_steps=flags.flow_steps)
-    if flags.num_rounds:
-        settings = settings._replace(num_rounds=flags.num_rounds)
+    settings = _command.settings(parser, flags, Settings(), QUICK)
     try:
         _check_data(settings, flags.data_dir)
     except errors.InputError as error:
@@ -160,13 +145,8 @@ def _parse(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints the table and writes the JSON file."""
     settings, data_dir, out = _parse(arguments)
-    results = run(
-        settings,
-        data_dir,
-        lambda line: print(line, file=sys.stderr, flush=True),
-    )
-    _command.write(results, out)
-    print(report_benchmarks.training([results]))
+    results = run(settings, data_dir, _command.show)
+    _command.finish(results, out, report_benchmarks.training)
     return 0
 
 

@@ -27,7 +27,7 @@ def test_results_and_table(tmp_path, capsys):
     assert {"benchmark", "commit", "dirty", "date", "machine"} < set(results)
     assert [case["mode"] for case in results["cases"]] == ["graph", "xla"]
     for case in results["cases"]:
-        assert set(case["milliseconds"]) == set(benchmark.WAYS)
+        assert set(case["milliseconds"]) == {"pass", "base", "bridges"}
     table = report_benchmarks.hamiltonian([results])
     printed = capsys.readouterr()
     assert table in printed.out

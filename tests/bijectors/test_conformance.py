@@ -8,7 +8,7 @@ from tests.bijectors.registry import CASES
 from tfp_flows.testing import check_case
 
 # The others are left to the slow run, to keep the default one short.
-DEFAULT = ("planar-2", "affine-2", "circular-3", "autoregressive-shift-2")
+DEFAULT = ("affine-2", "circular-3")
 
 # One case of each kind, for which the checks of derivatives and loops run all
 # that they know; `tests/interop/test_matrix.py` has all classes.

@@ -21,6 +21,7 @@ from tfp_flows.losses import (
     free_energy,
     stop_parameters,
 )
+from tfp_flows.losses.gradient_estimators import without_score
 from tfp_flows.math import noise
 
 tfd = tfp.distributions
@@ -217,6 +218,19 @@ def test_forgotten_factor_is_named():
         y = GradientScale()(z)
     with pytest.raises(RuntimeError, match="`GradientScale.set` must be"):
         tape.gradient(y, z)
+
+
+def test_joint_density_without_score_has_the_given_gradients():
+    z = (tf.constant([[1.0, 2.0]]), [tf.constant([[3.0]])])
+    given = (tf.constant([[4.0, 5.0]]), [tf.constant([[6.0]])])
+    phi = tf.constant([7.0])
+    with tf.GradientTape() as tape:
+        tape.watch((z, phi))
+        log_prob = without_score(z, 2.0 * phi, given)
+    assert log_prob == 14.0
+    found, of_phi = tape.gradient(log_prob, (z, phi))
+    tf.nest.map_structure(np.testing.assert_array_equal, found, given)
+    assert of_phi is None
 
 
 def test_unknown_estimator_lists_the_known():

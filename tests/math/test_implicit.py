@@ -77,10 +77,10 @@ def _third_derivative(function, x, direction):
 @pytest.mark.parametrize(
     "name",
     [
-        "iaf-3",
+        "planar-3",
         *(
             pytest.param(n, marks=pytest.mark.slow)
-            for n in ("planar-3", "deep-sigmoidal-3", "sylvester-triangular-3")
+            for n in ("iaf-3", "deep-sigmoidal-3", "sylvester-triangular-3")
         ),
     ],
 )

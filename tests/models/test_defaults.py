@@ -128,8 +128,15 @@ class StopAfter(keras.callbacks.Callback):
         self.model.stop_training = batch + 1 >= self.num_batches
 
 
-@pytest.mark.parametrize("is_over", [False, True])
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("is_over", "compiled"),
+    [
+        (False, True),
+        pytest.param(True, True, marks=pytest.mark.slow),
+        pytest.param(False, False, marks=pytest.mark.slow),
+        pytest.param(True, False, marks=pytest.mark.slow),
+    ],
+)
 def test_a_loaded_model_goes_on_as_it_would_have(tmp_path, is_over, compiled):
     model = autoregressive()
     fit(model, 2, callbacks=[] if is_over else [StopAfter(1)])
@@ -158,17 +165,17 @@ def test_flows_of_others_have_the_plain_gradient():
 
 
 def warned(model, data):
-    """What three epochs of `fit` say of annealing."""
+    """What two epochs of `fit` say of annealing."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        for _ in range(3):
+        for _ in range(2):
             model.fit(data, verbose=0)
     return [str(w.message) for w in said if "anneal" in str(w.message)]
 
 
 def test_auto_does_not_anneal_data_of_unknown_length():
     model = autoregressive()
-    data = tf.data.Dataset.from_tensor_slices(digits.images(20)).batch(10)
+    data = tf.data.Dataset.from_tensor_slices(digits.images(4)).batch(4)
     unknown = data.take_while(lambda _: True)
     (said,) = warned(model, unknown)
     assert "steps_per_epoch" in said

@@ -12,7 +12,7 @@ from trainers.images import build
 from trainers.runs.optimizers import build_optimizer
 
 # The others are left to the slow run, to keep the default one short.
-DEFAULT = ("nice_ortho",)
+DEFAULT = ("planar",)
 
 
 def _model(arg, jit_compile):
@@ -68,7 +68,7 @@ def test_trains_saves_and_loads(flow, tmp_path):
 @pytest.mark.parametrize(
     "prior",
     [
-        pytest.param(f, marks=[] if f == "iaf" else [pytest.mark.slow])
+        pytest.param(f, marks=[] if f == "maf" else [pytest.mark.slow])
         for f in FLOWS
     ],
 )

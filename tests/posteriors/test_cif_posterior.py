@@ -75,12 +75,12 @@ def test_joint_density_is_that_of_the_noise_by_its_jacobian(order):
     flow = posterior.indexed_flow(posterior.parameters(CONTEXT))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(noise)
-        base_noise, own, _ = posterior._split(flow, noise)
+        base_noise, own, _ = posterior._noise.split(noise)
         z, paths = flow.forward(
             *posterior.base.push_forward(
                 base_noise, posterior.base.parameters(CONTEXT)
             ),
-            own,
+            flow.split(own),
         )
         made = tf.unstack(tf.concat([z, *paths.indices], axis=-1), axis=-1)
     jacobian = np.stack([tape.gradient(y, noise) for y in made], axis=-2)
@@ -351,7 +351,8 @@ def test_networks_of_steps_start_with_numbers_of_their_own():
     posterior = cif(scale=0.0, **given_networks())
     for name in ("scale_and_shift", "reverse"):
         first, *others = (
-            layer.get_weights()[0] for layer in posterior._given[name].layers
+            layer.get_weights()[0]
+            for layer in posterior._networks.given[name].layers
         )
         assert len(others) == 3
         assert all(np.all(first != other) for other in others)

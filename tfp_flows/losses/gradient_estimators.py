@@ -111,22 +111,25 @@ def doubly_reparameterized_factor(
     return 1.0 - posterior_weight * (1.0 - weights)
 
 
-def without_score(
-    z: tf.Tensor, log_prob: tf.Tensor, gradient: tf.Tensor
-) -> tf.Tensor:
+def without_score(z: Any, log_prob: tf.Tensor, gradient: Any) -> tf.Tensor:
     """`log q(z; phi)` in value, whose derivative is that through z alone.
 
     First derivatives are right; none of them has derivatives of its own. It
     holds no `tf.custom_gradient`, so `tf.vectorized_map` leaves it as it is.
 
     Args:
-      z: `[..., D]`.
+      z: `[..., D]`, or a nest of such where q is a joint density.
       log_prob: `log q(z; phi)`, `[...]`.
-      gradient: `d log q(z; phi) / dz`, `[..., D]`.
+      gradient: `d log q(z; phi) / dz`, of the structure of z.
     """
-    zero = z - tf.stop_gradient(z)
-    through_z = tf.reduce_sum(zero * tf.stop_gradient(gradient), axis=-1)
-    return tf.stop_gradient(log_prob) + through_z
+    tf.nest.assert_same_structure(z, gradient)
+    log_prob = tf.stop_gradient(log_prob)
+    for point, of_point in zip(
+        tf.nest.flatten(z), tf.nest.flatten(gradient), strict=True
+    ):
+        zero = point - tf.stop_gradient(point)
+        log_prob += tf.reduce_sum(zero * tf.stop_gradient(of_point), axis=-1)
+    return log_prob
 
 
 class GradientScale:

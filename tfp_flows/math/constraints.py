@@ -5,7 +5,17 @@ import math
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["bounded", "check_bound", "positive", "tiny", "weights"]
+__all__ = [
+    "UNIT_SHIFT",
+    "bounded",
+    "check_bound",
+    "positive",
+    "tiny",
+    "weights",
+]
+
+# softplus(UNIT_SHIFT) == 1.
+UNIT_SHIFT = math.log(math.e - 1.0)
 
 
 def check_bound(name: str, bound: float) -> None:

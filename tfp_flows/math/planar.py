@@ -10,7 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfp_flows.math import root_finding, stable
-from tfp_flows.math.constraints import positive, tiny
+from tfp_flows.math.constraints import UNIT_SHIFT, positive, tiny
 
 __all__ = [
     "CONSTRAINTS",
@@ -23,9 +23,6 @@ __all__ = [
 ]
 
 CONSTRAINTS = ("identity", "paper")
-
-# softplus(_SHIFT) == 1, so that m(0) == 0.
-_SHIFT = math.log(math.e - 1.0)
 
 # |w|**2 at which the paper's constraint is half way to the identity one.
 _PAPER_GUARD = 1e-12
@@ -120,7 +117,7 @@ def _identity_constraint(
     )
     far = tf.math.log1p(pick(1.0 / (math.e - 1.0), math.e - 1.0) * tf.exp(low))
     # m(a) - a where a > 0, m(a) elsewhere.
-    value = tf.where(near_zero, near, far + pick(_SHIFT - 1.0, -1.0))
+    value = tf.where(near_zero, near, far + pick(UNIT_SHIFT - 1.0, -1.0))
     shift = tf.where(is_positive, value, value - a)
     c = tf.where(is_positive, a + value, value)
     q = tf.where(near_zero | is_positive, 1.0 + c, far)
@@ -128,7 +125,9 @@ def _identity_constraint(
     def gradient(
         shift_bar: tf.Tensor, c_bar: tf.Tensor, q_bar: tf.Tensor
     ) -> tf.Tensor:
-        slope = tf.sigmoid(tf.identity(a) + tf.constant(_SHIFT, a.dtype))  # m'
+        slope = tf.sigmoid(
+            tf.identity(a) + tf.constant(UNIT_SHIFT, a.dtype)
+        )  # m'
         return slope * (shift_bar + c_bar + q_bar) - shift_bar
 
     return (shift, c, tf.maximum(q, tiny(a.dtype))), gradient

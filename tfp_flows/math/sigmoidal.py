@@ -7,7 +7,6 @@ that coordinates are contiguous.
 """
 
 import functools
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -37,9 +36,6 @@ MIN_SLOPE = 1e-3
 # Below the rounding of a sum of weights; products of a few stay normal.
 MIN_WEIGHT = 1e-8
 
-# softplus(_SHIFT) == 1.
-_SHIFT = math.log(math.e - 1.0)
-
 # The search ends one step after a residual of this many eps of the terms.
 _RESIDUAL_IN_EPS = 4.0
 
@@ -64,7 +60,8 @@ def constrain(weights: tf.Tensor, slopes: tf.Tensor, b: tf.Tensor) -> Units:
       b: offsets, alike.
     """
     w = constraints.weights(weights, MIN_WEIGHT)
-    a = MIN_SLOPE + (1.0 - MIN_SLOPE) * tf.math.softplus(slopes + _SHIFT)
+    a = tf.math.softplus(slopes + constraints.UNIT_SHIFT)
+    a = MIN_SLOPE + (1.0 - MIN_SLOPE) * a
     return Units(w, a, b)
 
 

@@ -5,7 +5,6 @@ for K bins, so that coordinates are contiguous and no value is gathered: the
 bin of a point is the sum over all bins under a mask.
 """
 
-import math
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -28,9 +27,6 @@ __all__ = [
 MIN_BIN = 1e-2
 # A power of two: at zeros the slopes are 1 to the last bit.
 MIN_SLOPE = 2.0**-10
-
-# softplus(_SHIFT) == 1.
-_SHIFT = math.log(math.e - 1.0)
 
 # Newton's method, after the closed form of the inverse: it takes off what the
 # discriminant has lost to cancellation, and brings the derivatives.
@@ -70,7 +66,7 @@ def knots(
       slopes: those of the inner knots before a softplus, `[..., K - 1, D]`.
       tail_bound: B.
     """
-    shift = tf.constant(_SHIFT, slopes.dtype)
+    shift = tf.constant(constraints.UNIT_SHIFT, slopes.dtype)
     inner = tf.math.softplus(slopes + shift) / tf.math.softplus(shift)
     inner = MIN_SLOPE + (1.0 - MIN_SLOPE) * inner
     end = tf.ones_like(inner[..., :1, :])

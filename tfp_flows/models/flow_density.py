@@ -661,8 +661,10 @@ def _batches(prepared: Any) -> Iterator[dict[str, Any]]:
         return
     if isinstance(prepared, keras.utils.PyDataset):
         # Python's own iteration would never end.
-        prepared = (prepared[i][0] for i in range(len(prepared)))
-    elif prepared.cardinality() == tf.data.INFINITE_CARDINALITY:
+        for i in range(len(prepared)):
+            yield prepared[i][0]
+        return
+    if prepared.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError(
             "`x` must be finite here; got an endless data set: call `adapt` "
             "with a part of it before `fit`."

@@ -1,12 +1,10 @@
 """Continuously-indexed flows as posteriors of models."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows._arguments import (
     as_integer,
@@ -19,26 +17,20 @@ from tfp_flows.auxiliary.continuously_indexed import (
     Paths,
     log_mean_ratio,
 )
-from tfp_flows.auxiliary.indexed_scan import IndexedScan
-from tfp_flows.auxiliary.indexed_step import IndexedStep, Member, check_order
 from tfp_flows.layers import FlowLayer
-from tfp_flows.layers.flow_layer import last_axis
 from tfp_flows.losses import gradient_estimators
-from tfp_flows.math import noise, stable
+from tfp_flows.math import stable
+from tfp_flows.posteriors.cif_networks import CIFNetworks
+from tfp_flows.posteriors.cif_noise import CIFNoise
 from tfp_flows.posteriors.flow_distribution import (
     FlowDistribution,
     list_of_flows,
 )
 from tfp_flows.posteriors.flow_posterior import is_own
-from tfp_flows.posteriors.index_networks import GivenNetworks, StackedNetworks
 from tfp_flows.posteriors.posterior import Parameters, Posterior
 from tfp_flows.types import TensorLike
 
 __all__ = ["CIFPosterior"]
-
-tfb = tfp.bijectors
-
-_NETWORKS = ("scale_and_shift", "auxiliary", "reverse")
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -170,11 +162,6 @@ class CIFPosterior(Posterior):
         num_auxiliary_samples = as_integer(
             "num_auxiliary_samples", num_auxiliary_samples, 0
         )
-        check_order(order)
-        if index_every not in ("step", "layer"):
-            raise ValueError(
-                f"`index_every` must be 'step' or 'layer'; got {index_every!r}."
-            )
         hidden_units = check_positive_integers("hidden_units", hidden_units)
         super().__init__(**kwargs)
         check_precision(self)
@@ -202,66 +189,37 @@ class CIFPosterior(Posterior):
             dtype=self.dtype_policy,
             name="base",
         )
-        sizes = {
-            "scale_and_shift": (auxiliary_size, latent_size),
-            "auxiliary": (latent_size, auxiliary_size),
-            "reverse": (latent_size, auxiliary_size),
-        }
-        given = {
-            "scale_and_shift": scale_and_shift_network,
-            "auxiliary": auxiliary_network,
-            "reverse": reverse_network,
-        }
-        self._given = {
-            name: GivenNetworks.of(
-                f"{name}_network", network, sum(self._num_indices)
-            )
-            for name, network in given.items()
-            if network is not None
-        }
-        self._sizes = sizes
-        self._given_layers = [
-            layer
-            for networks in self._given.values()
-            for layer in networks.layers
-        ]
-        self._stacked = [
-            StackedNetworks(
-                count,
-                *sizes[name],
-                hidden_units=hidden_units,
-                activation=activation,
-                starts_at_zero=identity_start,
-                dtype=self.dtype_policy,
-                name=f"{name}_{i}",
-            )
-            for i, count in enumerate(self._num_indices)
-            for name in _NETWORKS
-            if name not in self._given
-        ]
-
-    @property
-    def _num_indices(self) -> list[int]:
-        """Of each flow layer."""
-        return [
-            flow.num_flow_steps
-            if self.index_every == "step" and flow.is_scan
-            else 1
-            for flow in self.flows
-        ]
+        self._networks = CIFNetworks(
+            latent_size,
+            auxiliary_size,
+            self.flows,
+            order,
+            index_every,
+            {
+                "scale_and_shift": scale_and_shift_network,
+                "auxiliary": auxiliary_network,
+                "reverse": reverse_network,
+            },
+            hidden_units=hidden_units,
+            activation=activation,
+            starts_at_zero=identity_start,
+            dtype=self.dtype_policy,
+        )
+        self._given_layers = self._networks.given_layers
+        self._stacked = self._networks.stacks
 
     @property
     def noise_size(self) -> int:
-        """How many standard normal numbers make one sample and its weight.
-
-        Those of z_0, of u_1 ... u_L, and of each further draw of these.
-        """
-        num_draws = 1 + self.num_auxiliary_samples
-        return self.base.noise_size + num_draws * self._indices_size
+        """How many standard normal numbers make one sample and its weight."""
+        return self._noise.size
 
     @property
-    def _indices_size(self) -> int:
-        return sum(self._num_indices) * self.auxiliary_size
+    def _noise(self) -> CIFNoise:
+        return CIFNoise(
+            self.base.noise_size,
+            self._networks.indices_size,
+            self.num_auxiliary_samples,
+        )
 
     @property
     def can_leave_out_score(self) -> bool:
@@ -286,16 +244,7 @@ class CIFPosterior(Posterior):
         for flow in self.flows:
             if not flow.built:
                 flow.build((None, self.latent_size), input_shape)
-        for networks in self._stacked:
-            is_reverse = networks.name.startswith("reverse")
-            networks.build(input_shape if is_reverse else None)
-        size = 0
-        if input_shape is not None:
-            size = last_axis("input_shape", input_shape)
-        for name, given in self._given.items():
-            inputs, outputs = self._sizes[name]
-            inputs += size if name == "reverse" else 0
-            given.build(f"{name}_network", inputs, 2 * outputs)
+        self._networks.build(input_shape)
         self._is_amortized = input_shape is not None
         self.built = True
 
@@ -311,19 +260,11 @@ class CIFPosterior(Posterior):
         self._require_built()
         if not self._is_amortized:
             context = None
-        names = [name for name in _NETWORKS if name not in self._given]
-        stacked = iter(self._stacked)
-        parameters = {
+        return {
             "base": self.base.parameters(context),
             "flows": [flow.parameters(context) for flow in self.flows],
-            "networks": [
-                {name: next(stacked).parameters(context) for name in names}
-                for _ in self.flows
-            ],
+            "networks": self._networks.parameters(context),
         }
-        if self._is_amortized and "reverse" in self._given:
-            parameters["context"] = tf.convert_to_tensor(context)
-        return parameters
 
     def indexed_flow(self, parameters: Parameters) -> ContinuouslyIndexedFlow:
         """The flow over tensors, with the joint densities of z and u.
@@ -331,68 +272,15 @@ class CIFPosterior(Posterior):
         Args:
           parameters: as `parameters(context)` returns them.
         """
-        context = parameters.get("context")
-        steps: list[IndexedStep | IndexedScan] = []
-        first = 0
-        for flow, of_flow, stacked, count in zip(
-            self.flows,
-            parameters["flows"],
-            parameters["networks"],
-            self._num_indices,
-            strict=True,
-        ):
-            bijector = flow.make_bijector(of_flow)
-            is_scan = self.index_every == "step" and flow.is_scan
-            if is_scan and not self._given:
-                steps.append(self._scan(bijector, stacked))
-            elif is_scan:
-                for k, member, slices in self._scan(
-                    bijector, stacked
-                ).unrolled():
-                    own = tf.nest.pack_sequence_as(stacked, slices)
-                    steps.append(self._step(member, own, first + k, context))
-            else:
-                slices = tf.nest.map_structure(lambda t: t[0], stacked)
-                steps.append(self._step(bijector, slices, first, context))
-            first += count
-        base = self.base.make_distribution(parameters["base"])
-        return ContinuouslyIndexedFlow(base, steps)
-
-    def _scan(self, bijector: tfb.Bijector, stacked: Parameters) -> IndexedScan:
-        tensors = tf.nest.flatten(stacked)
-
-        def make_step(
-            member: Member, slices: Sequence[tf.Tensor]
-        ) -> IndexedStep:
-            return self._step(member, tf.nest.pack_sequence_as(stacked, slices))
-
-        return IndexedScan.of(bijector, make_step, tensors, self.auxiliary_size)
-
-    def _step(
-        self,
-        bijector: tfb.Bijector | Member,
-        slices: Parameters,
-        number: int = 0,
-        context: tf.Tensor | None = None,
-    ) -> IndexedStep:
-        """One step: its map, and the slices of its networks' weights."""
-        networks: dict[str, Any] = {}
-        for name in _NETWORKS:
-            if name in self._given:
-                networks[name] = functools.partial(
-                    self._given[name].apply,
-                    number,
-                    context=context if name == "reverse" else None,
-                )
-            else:
-                networks[name] = functools.partial(
-                    self._stacked[0].apply, slices=slices[name]
-                )
-        return IndexedStep(
-            bijector,
-            **networks,
-            auxiliary_size=self.auxiliary_size,
-            order=self.order,
+        bijectors = [
+            flow.make_bijector(of_flow)
+            for flow, of_flow in zip(
+                self.flows, parameters["flows"], strict=True
+            )
+        ]
+        return ContinuouslyIndexedFlow(
+            self.base.make_distribution(parameters["base"]),
+            self._networks.steps(bijectors, parameters["networks"]),
         )
 
     def sample_and_log_weight(
@@ -407,32 +295,30 @@ class CIFPosterior(Posterior):
         """See `Posterior`; the log weight is that of M further draws."""
         del log_joint
         flow = self.indexed_flow(parameters)
-        base_noise, own_noise, further_noise = self._split(
-            flow, standard_normal
+        base_noise, own_noise, further_noise = self._noise.split(
+            standard_normal
         )
         z_0, log_prob = self.base.push_forward(base_noise, parameters["base"])
-        z, own = flow.forward(z_0, log_prob, own_noise)
+        z, own = flow.forward(z_0, log_prob, flow.split(own_noise))
         made_of = own.indices
         if through is not tf.identity:
             # r's own derivatives are those at given z and u.
             z = through(z)
             own = flow.inverse(z, tuple(map(through, made_of)))
-        further = None
-        if self.num_auxiliary_samples:
-            further = flow.draw_indices(z, further_noise)
         if not score:
             stopped = gradient_estimators.stop_parameters(parameters["base"])
             of_base = self.base.log_prob_gradient(base_noise, stopped)
             gradients = flow.push_gradient(z_0, of_base, made_of)
             own = _without_score(z, own, gradients)
-        if not score and further is not None:
+        if further_noise is None:
+            return z, own.log_r - own.log_q
+        further = flow.draw_indices(z, flow.split(further_noise))
+        if not score:
             points = tf.broadcast_to(
                 z, tf.concat([tf.shape(further.log_q), [z.shape[-1]]], axis=0)
             )
             gradients = flow.inverse_gradient(points, further.indices)
             further = _without_score(points, further, gradients)
-        if further is None:
-            return z, own.log_r - own.log_q
         return z, -log_mean_ratio(own, further)
 
     def log_prob_lower_bound(
@@ -470,35 +356,9 @@ class CIFPosterior(Posterior):
                 f"shape {z.shape}."
             )
         flow = self.indexed_flow(self.parameters(context))
-        drawn = noise.normal(
-            tf.concat(
-                [[num_samples], tf.shape(z)[:-1], [self._indices_size]], axis=0
-            ),
-            seed=seed,
-            step=step,
-            purpose="log_prob_lower_bound",
-            dtype=z.dtype,
-        )
-        drawn = tf.ensure_shape(
-            drawn, [num_samples, *z.shape[:-1], self._indices_size]
-        )
+        drawn = self._noise.of_points(z, num_samples, seed, step)
         paths = flow.draw_indices(z, flow.split(drawn))
         return stable.log_mean_exp(paths.log_q - paths.log_r)
-
-    def _split(
-        self, flow: ContinuouslyIndexedFlow, standard_normal: tf.Tensor
-    ) -> tuple[tf.Tensor, Sequence[tf.Tensor], Sequence[tf.Tensor]]:
-        """Noise of z_0, of each u and, `[M, ..., m]`, of further ones."""
-        size, num_further = self._indices_size, self.num_auxiliary_samples
-        of_base, own, further = tf.split(
-            standard_normal,
-            [self.base.noise_size, size, num_further * size],
-            axis=-1,
-        )
-        if not num_further:
-            return of_base, flow.split(own), []
-        draws = tf.split(further, num_further, axis=-1)
-        return of_base, flow.split(own), flow.split(tf.stack(draws))
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs."""
@@ -518,10 +378,7 @@ class CIFPosterior(Posterior):
             "activation": self.activation,
             "index_every": self.index_every,
             "identity_start": self.identity_start,
-            **{
-                f"{name}_network": [serialize(v) for v in networks.layers]
-                for name, networks in self._given.items()
-            },
+            **self._networks.get_config(),
         }
 
     @classmethod
@@ -536,13 +393,9 @@ class CIFPosterior(Posterior):
         return cls(**restored)
 
 
-def _without_score(
-    z: tf.Tensor, paths: Paths, gradients: tuple[tf.Tensor, Sequence[tf.Tensor]]
-) -> Paths:
+def _without_score(z: tf.Tensor, paths: Paths, gradients: Any) -> Paths:
     """`log q(z, u)` with the derivative through z and u alone."""
-    of_z, of_indices = gradients
-    log_q = gradient_estimators.without_score(z, paths.log_q, of_z)
-    for u, of_u in zip(paths.indices, of_indices, strict=True):
-        zeros = tf.zeros_like(log_q)
-        log_q += gradient_estimators.without_score(u, zeros, of_u)
+    log_q = gradient_estimators.without_score(
+        (z, paths.indices), paths.log_q, gradients
+    )
     return paths._replace(log_q=log_q)

@@ -180,6 +180,7 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
         f"best_validation_{bound}": float(run.progress.best_elbo)
         if run.was_validated
         else None,
+        "validation_nats_per_step": log.last_slope(f"val_{bound}"),
         "num_parameters": run.num_parameters,
         "num_replicas": run.strategy.num_replicas_in_sync,
         "seconds_per_step": log.median_seconds_per_step(),

@@ -25,6 +25,7 @@ from trainers.report import (
     defaults,
     energies,
     flows,
+    hamiltonian,
     images,
     logistic_regression,
     mog,
@@ -74,7 +75,7 @@ _TABLES: dict[str, Callable[[Results], str]] = {
     "long_flow": benchmarks.long_flow,
     "flow_costs": flows.flow_costs,
     "gradient_estimators": benchmarks.gradient_estimators,
-    "hamiltonian": benchmarks.hamiltonian,
+    "hamiltonian": hamiltonian.hamiltonian,
     "marginal_likelihood": benchmarks.marginal_likelihood,
     "training": benchmarks.training,
 }

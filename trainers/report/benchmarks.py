@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from trainers.report import text
+
 __all__ = [
     "NOT_MEASURED",
     "cif",
@@ -49,11 +51,11 @@ def cif(results: Sequence[dict[str, Any]]) -> str:
         return NOT_MEASURED
     short, long = run["settings"]["lengths"][0], run["settings"]["lengths"][-1]
     length = run["settings"]["steps_at"]
-    lines = [
-        f"| posterior | step, ms (K = {length}) | to `flow` | quartiles | "
-        f"first step, s, K = {short} | K = {long} | ratio |",
-        "| --- |" + " ---: |" * 6,
+    header = [
+        *("posterior", f"step, ms (K = {length})", "to `flow`", "quartiles"),
+        *(f"first step, s, K = {short}", f"K = {long}", "ratio"),
     ]
+    rows = []
     for case in run["cases"]:
         ratio, first = case["ratio_to_flow"], case["first_step_seconds"]
         cells = [
@@ -65,11 +67,10 @@ def cif(results: Sequence[dict[str, Any]]) -> str:
             f"{first[str(long)]:.1f}",
             f"{case['ratio_of_first_steps']:.2f}",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
     rounds = run["settings"]["num_rounds"]
-    return "\n".join(
-        [*lines, "", f"Medians of {rounds} interleaved rounds. {machine(run)}"]
-    )
+    caption = f"Medians of {rounds} interleaved rounds. {machine(run)}"
+    return "\n".join([*text.table(header, rows, 1), "", caption])
 
 
 def long_flow(results: Sequence[dict[str, Any]]) -> str:
@@ -163,22 +164,23 @@ def marginal_likelihood(results: Sequence[dict[str, Any]]) -> str:
     run = newest(results, "marginal_likelihood")
     if run is None:
         return NOT_MEASURED
-    lines = [
-        "| K | encoded once, images x samples / s | encoded for every sample "
-        "| ratio |",
-        "| ---: | ---: | ---: | ---: |",
+    header = [
+        *("K", "encoded once, images x samples / s"),
+        *("encoded for every sample", "ratio"),
     ]
-    for case in run["cases"]:
-        ours, usual = (case["rates"][way] for way in ("ours", "usual"))
-        lines.append(
-            f"| {case['num_flow_steps']} | {_rate(ours)} | {_rate(usual)} "
-            f"| {case['ratio']:.2f} |"
-        )
+    rows = [
+        [
+            case["num_flow_steps"],
+            *(_rate(case["rates"][way]) for way in ("ours", "usual")),
+            f"{case['ratio']:.2f}",
+        ]
+        for case in run["cases"]
+    ]
     settings, memory = run["settings"], run["peak_memory_mib"]
     few, many = memory["values"]
     return "\n".join(
         [
-            *lines,
+            *text.table(header, rows, 0),
             "",
             f"Medians and quartiles of {settings['num_repeats']} interleaved "
             f"repeats: {settings['sizes']['batch']} images, "
@@ -202,13 +204,13 @@ def training(results: Sequence[dict[str, Any]]) -> str:
     run = newest(results, "training")
     if run is None:
         return NOT_MEASURED
-    lines = [
-        "| K | trainer, steps / s | bare step in a compiled loop | bare step, "
-        "one by one | trainer / loop | trainer / one by one | wanted |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    header = [
+        *("K", "trainer, steps / s", "bare step in a compiled loop"),
+        *("bare step, one by one", "trainer / loop", "trainer / one by one"),
+        "wanted",
     ]
-    for case in run["cases"]:
-        cells = [
+    rows = [
+        [
             case["num_flow_steps"],
             *(
                 _rate(case["steps_per_second"][way])
@@ -217,7 +219,8 @@ def training(results: Sequence[dict[str, Any]]) -> str:
             *(f"{case['ratios'][way]:.2f}" for way in ("loop", "calls")),
             f"at least {run['wanted']}",
         ]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        for case in run["cases"]
+    ]
     settings, case = run["settings"], run["cases"][0]
     caption = (
         f"Medians and quartiles of {settings['num_rounds']} interleaved rounds "
@@ -234,7 +237,7 @@ def training(results: Sequence[dict[str, Any]]) -> str:
         )
         + f". {machine(run)}"
     )
-    return "\n".join([*lines, "", caption])
+    return "\n".join([*text.table(header, rows, 0), "", caption])
 
 
 def gradient_estimators(results: Sequence[dict[str, Any]]) -> str:
@@ -282,14 +285,13 @@ def hamiltonian(results: Sequence[dict[str, Any]]) -> str:
     if run is None:
         return NOT_MEASURED
     settings = run["settings"]
-    lines = [
-        "| mode | decoder pass, ms | bound of the base, ms "
-        f"| with {settings['num_bridges']} bridges, ms | a bridge, ms "
-        "| bridge / pass | wanted |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    header = [
+        *("mode", "decoder pass, ms", "bound of the base, ms"),
+        *(f"with {settings['num_bridges']} bridges, ms", "a bridge, ms"),
+        *("bridge / pass", "wanted"),
     ]
-    for case in run["cases"]:
-        cells = [
+    rows = [
+        [
             case["mode"],
             *(
                 f"{ms['median']:.2f} ({ms['q1']:.2f} to {ms['q3']:.2f})"
@@ -302,7 +304,8 @@ def hamiltonian(results: Sequence[dict[str, Any]]) -> str:
             f"{case['ratio']:.2f}",
             f"at most {run['wanted']}",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
+        for case in run["cases"]
+    ]
     caption = (
         "Medians and quartiles of "
         f"{settings['num_repeats']} interleaved calls, with all gradients; "
@@ -310,4 +313,4 @@ def hamiltonian(results: Sequence[dict[str, Any]]) -> str:
         f"{settings['hidden']}-{settings['pixels']}, batch "
         f"{settings['batch']}. {machine(run)}"
     )
-    return "\n".join([*lines, "", caption])
+    return "\n".join([*text.table(header, rows, 1), "", caption])

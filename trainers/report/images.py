@@ -1,15 +1,29 @@
 """Tables of the runs on images, from their results.json files."""
 
-import math
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from trainers.report import text
+from trainers.report.image_runs import (
+    annealing_name,
+    annealing_steps,
+    bound_name,
+    conditions,
+    difference,
+    flow_in_words,
+    iwae_name,
+    mean_over_images,
+    measured,
+    over_seeds,
+    posterior_in_brief,
+    prior_in_brief,
+    protocols,
+    trained_dlgms,
+)
 
-__all__ = ["digits", "mnist", "protocols"]
+__all__ = ["digits", "mnist"]
 
 Results = Sequence[dict[str, Any]]
 
@@ -56,42 +70,6 @@ class _Difference(NamedTuple):
     iwae: np.ndarray
 
 
-def _iwae(run: dict[str, Any]) -> str:
-    return f"iwae_{run['num_importance_samples']}"
-
-
-def _experiment(run: dict[str, Any]) -> tuple[Any, ...]:
-    """What two runs must share to be compared image by image."""
-    return (
-        run["dataset"],
-        run["recipe"],
-        run["seed"],
-        run["num_stochastic_layers"],
-        run["num_steps"],
-        _annealing(run),
-        run["num_elbo_samples"],
-        run["num_importance_samples"],
-        run["num_iwae_images"],
-        sorted((k, str(v)) for k, v in run["protocol"].items()),
-    )
-
-
-def _bound(run: dict[str, Any]) -> str:
-    """What the run calls its ELBO, or the bound on it."""
-    return run.get("bound", "elbo")
-
-
-def _posterior(run: dict[str, Any]) -> tuple[str, int]:
-    flow = run["flow"]
-    if run.get("posterior", "flow") != "flow":
-        flow = run["posterior_in_words"]
-    return flow, run["num_flow_steps"]
-
-
-def _prior(run: dict[str, Any]) -> tuple[str, int]:
-    return run.get("prior", "none"), run.get("num_prior_steps", 0)
-
-
 def _differences(runs: Results) -> list[_Difference]:
     """All pairs of a flow and no flow with values for every image.
 
@@ -102,108 +80,33 @@ def _differences(runs: Results) -> list[_Difference]:
     none = ("none", 0)
     pairs = []
     for of, part, other in (
-        ("posterior", _posterior, _prior),
-        ("prior", _prior, _posterior),
+        ("posterior", posterior_in_brief, prior_in_brief),
+        ("prior", prior_in_brief, posterior_in_brief),
     ):
         for with_flow in (run for run in runs if part(run) != none):
             if of == "posterior" and other(with_flow) != none:
                 continue
             for without in (run for run in runs if part(run) == none):
-                if (*_experiment(without), other(without)) == (
-                    *_experiment(with_flow),
+                if (*conditions(without), other(without)) == (
+                    *conditions(with_flow),
                     other(with_flow),
                 ):
-                    a, b = without["per_image"], with_flow["per_image"]
-                    iwae = _iwae(without)
                     pairs.append(
                         _Difference(
                             of,
                             without,
                             with_flow,
-                            _minus(b[_bound(with_flow)], a[_bound(without)]),
-                            _minus(b[iwae], a[iwae]),
+                            difference(with_flow, without, bound_name),
+                            difference(with_flow, without, iwae_name),
                         )
                     )
     return pairs
 
 
-def _minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a.astype(np.float64) - b.astype(np.float64)
-
-
-def _mean(values: np.ndarray) -> str:
-    """The mean over the images with its standard error."""
-    error = values.std(ddof=1) / math.sqrt(len(values))
-    return f"{values.mean():+.3f} ± {error:.3f}"
-
-
-def _measured(run: dict[str, Any], name: str, sign: int = 1) -> str:
-    error = run[f"{name}_standard_error"]
-    return f"{sign * run[name]:.2f} ± {error:.2f}"
-
-
-_SCHEDULES = {
-    "NoAnnealing": "none",
-    "JointAnnealing": "joint",
-    "KLAnnealing": "kl",
-}
-
-
-def _annealing(run: dict[str, Any]) -> str:
-    if "annealing" in run:  # what "auto" stood for
-        return _SCHEDULES[run["annealing"]["name"]]
-    return run.get("config", {}).get("training", {}).get("annealing", "none")
-
-
-def _annealing_steps(run: dict[str, Any]) -> int:
-    of_run = run.get("annealing", {}).get("num_steps")
-    return of_run or run["config"]["training"]["annealing_steps"]
-
-
-def _flow(run: dict[str, Any]) -> str:
-    """The posterior's flow and, where they apply, the prior's and annealing."""
-    parts = [_name(*_posterior(run))]
-    prior = _name(*_prior(run))
-    if prior != "none":
-        parts.append(f"prior {prior}")
-    if _annealing(run) == "kl":
-        parts.append("KL annealed")
-    return "; ".join(parts)
-
-
-def _name(flow: str, num_steps: int) -> str:
-    is_in_words = flow == "none" or " " in flow
-    return flow if is_in_words else f"{flow}, K = {num_steps}"
-
-
-def _runs(results: Results) -> list[dict[str, Any]]:
-    return [
-        run
-        for run in results
-        if run.get("experiment") == "dlgm" and run.get("group") != "defaults"
-    ]
-
-
-def protocols(runs: Results) -> str:
-    """Sizes of the splits and how images became binary."""
-    texts = []
-    for run in runs:
-        p = run["protocol"]
-        training, evaluation = (
-            re.sub(r"^that of", "as in", p[f"{kind}_binarization"])
-            for kind in ("training", "evaluation")
-        )
-        texts.append(
-            f"{run['dataset']}, {run['recipe']}: {p['num_train']:,} / "
-            f"{p['num_validation']:,} / {p['num_test']:,} images for training, "
-            f"validation and test; training images {training}, the others "
-            f"{evaluation}"
-        )
-    return ". ".join(dict.fromkeys(texts)) + "."
-
-
 def digits(results: Results) -> str:
     """Flow minus no flow on the digits, image by image, for every seed.
+
+    Hamiltonian bridges have a table of their own.
 
     Args:
       results: contents of results.json files; other experiments are ignored.
@@ -214,15 +117,20 @@ def digits(results: Results) -> str:
     pairs = [
         pair
         for pair in _differences(
-            [run for run in _runs(results) if run["dataset"] == "digits"]
+            [
+                run
+                for run in trained_dlgms(results)
+                if run["dataset"] == "digits"
+                and run.get("posterior") != "hamiltonian"
+            ]
         )
         if pair.of == "posterior"
     ]
     if not pairs:
         return "Not measured: no pair of runs with a flow and without."
-    pairs.sort(key=lambda p: (_flow(p.with_flow), p.with_flow["seed"]))
+    pairs.sort(key=lambda p: (flow_in_words(p.with_flow), p.with_flow["seed"]))
     first = pairs[0].with_flow
-    iwae = _iwae(first)
+    iwae = iwae_name(first)
     header = [
         "flow",
         "seed",
@@ -234,19 +142,21 @@ def digits(results: Results) -> str:
         f"{iwae}, flow - none",
     ]
     rows: list[list[Any]] = []
-    for flow in dict.fromkeys(_flow(pair.with_flow) for pair in pairs):
-        group = [pair for pair in pairs if _flow(pair.with_flow) == flow]
+    for flow in dict.fromkeys(flow_in_words(pair.with_flow) for pair in pairs):
+        group = [
+            pair for pair in pairs if flow_in_words(pair.with_flow) == flow
+        ]
         for pair in group:
             rows.append(
                 [
                     flow,
                     pair.with_flow["seed"],
-                    _measured(pair.without, _bound(pair.without)),
-                    _measured(pair.with_flow, _bound(pair.with_flow)),
-                    _mean(pair.elbo),
-                    _measured(pair.without, iwae),
-                    _measured(pair.with_flow, iwae),
-                    _mean(pair.iwae),
+                    measured(pair.without, bound_name(pair.without)),
+                    measured(pair.with_flow, bound_name(pair.with_flow)),
+                    mean_over_images(pair.elbo),
+                    measured(pair.without, iwae),
+                    measured(pair.with_flow, iwae),
+                    mean_over_images(pair.iwae),
                 ]
             )
         if len(group) > 1:
@@ -269,18 +179,13 @@ def digits(results: Results) -> str:
 def _overall(group: Sequence[_Difference]) -> list[str]:
     """Cells of the row `all`: both errors of the mean over the seeds."""
     cells = []
-    for name in ("elbo", "iwae"):
-        key = _bound if name == "elbo" else _iwae
+    for attribute, name in (("elbo", bound_name), ("iwae", iwae_name)):
         for side in ("without", "with_flow"):
             of_side = [getattr(pair, side) for pair in group]
-            values = [run[key(run)] for run in of_side]
+            values = [run[name(run)] for run in of_side]
             cells.append(f"{np.mean(values):.2f}")
-        differences = np.stack([getattr(pair, name) for pair in group])
-        means = differences.mean(axis=1)
-        over_seeds = means.std(ddof=1) / math.sqrt(len(means))
-        cells.append(
-            f"**{_mean(differences.mean(axis=0))}** (± {over_seeds:.3f})"
-        )
+        images, error = over_seeds([getattr(pair, attribute) for pair in group])
+        cells.append(f"**{mean_over_images(images)}** (± {error:.3f})")
     return cells
 
 
@@ -295,7 +200,7 @@ def mnist(results: Results) -> str:
     """
     runs = [
         run
-        for run in _runs(results)
+        for run in trained_dlgms(results)
         if run["dataset"] != "digits" and run["recipe"] != "cif"
     ]
     if not runs:
@@ -307,7 +212,7 @@ def mnist(results: Results) -> str:
             run["num_stochastic_layers"],
             run["num_flow_steps"],
             run["flow"],
-            _prior(run),
+            prior_in_brief(run),
             run["seed"],
         )
     )
@@ -343,7 +248,7 @@ def mnist(results: Results) -> str:
 
 
 def _auxiliary(runs: Results) -> str:
-    if all(_bound(run) == "elbo" for run in runs):
+    if all(bound_name(run) == "elbo" for run in runs):
         return ""
     return (
         "Of CIFs and of posteriors with bridges, which have no density, F and "
@@ -352,7 +257,9 @@ def _auxiliary(runs: Results) -> str:
 
 
 def _annealed(runs: Results) -> str:
-    lengths = [_annealing_steps(run) for run in runs if _annealing(run) == "kl"]
+    lengths = [
+        annealing_steps(run) for run in runs if annealing_name(run) == "kl"
+    ]
     if not lengths:
         return ""
     return (
@@ -368,7 +275,7 @@ def _joined(numbers: Iterable[int]) -> str:
 
 
 def _row(run: dict[str, Any]) -> list[str]:
-    iwae = _iwae(run)
+    iwae = iwae_name(run)
     recipe = run["recipe"]
     if run["num_stochastic_layers"] > 1:
         recipe += f", L = {run['num_stochastic_layers']}"
@@ -379,14 +286,14 @@ def _row(run: dict[str, Any]) -> list[str]:
     return [
         run["dataset"],
         recipe,
-        _flow(run),
+        flow_in_words(run),
         _steps(run),
         weights,
         str(run["seed"]),
-        _measured(run, _bound(run), sign=-1),
-        _measured(run, iwae, sign=-1),
+        measured(run, bound_name(run), sign=-1),
+        measured(run, iwae, sign=-1),
         f"{run['num_importance_samples']:,}, {run['num_iwae_images']:,}",
-        _measured(run, _bound(run).replace("elbo", "kl")),
+        measured(run, bound_name(run).replace("elbo", "kl")),
         f"{run['num_parameters']:,}",
         "-" if seconds is None else f"{1e3 * seconds:.1f}",
     ]
@@ -407,12 +314,13 @@ def _steps(run: dict[str, Any]) -> str:
 def _sentence(pair: _Difference) -> str:
     run = pair.with_flow
     without = "no flow" if pair.of == "posterior" else "a standard normal prior"
-    if _annealing(pair.without) == "kl":
+    if annealing_name(pair.without) == "kl":
         without += ", KL annealed too"
     return (
-        f"{run['dataset']}, {run['recipe']}, seed {run['seed']}, {_flow(run)} "
-        f"minus {without}, paired over the same images and noise: ELBO "
-        f"{_mean(pair.elbo)}, ln p(x) {_mean(pair.iwae)}."
+        f"{run['dataset']}, {run['recipe']}, seed {run['seed']}, "
+        f"{flow_in_words(run)} minus {without}, paired over the same images "
+        "and noise: ELBO "
+        f"{mean_over_images(pair.elbo)}, ln p(x) {mean_over_images(pair.iwae)}."
     )
 
 

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["joined", "mean_and_error", "provenance", "table"]
+__all__ = ["hardware", "joined", "mean_and_error", "provenance", "table"]
 
 
 def joined(values: Iterable[Any]) -> str:
@@ -44,20 +44,24 @@ def table(
     ]
 
 
-def provenance(runs: Sequence[dict[str, Any]]) -> str:
-    """Hardware, days and commits of trainers' runs, as half a sentence."""
-    hardware = [
+def hardware(runs: Iterable[dict[str, Any]]) -> str:
+    """What trainers' runs were made on."""
+    return joined(
         f"{run['hardware']['cpu']}, {run['hardware']['cores']} cores"
         + "".join(f", {name}" for name in run["hardware"]["accelerators"])
         for run in runs
-    ]
+    )
+
+
+def provenance(runs: Sequence[dict[str, Any]]) -> str:
+    """Hardware, days and commits of trainers' runs, as half a sentence."""
     days = sorted(run["finished"][:10] for run in runs)
     commits = [
         (run["commit"] or "unknown")[:10] + (" (dirty)" if run["dirty"] else "")
         for run in runs
     ]
     return (
-        f"{joined(hardware)}; "
+        f"{hardware(runs)}; "
         f"{days[0]}{' to ' + days[-1] if days[-1] != days[0] else ''}; "
         f"commit {joined(commits)}."
     )

@@ -20,6 +20,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from ml_collections import config_dict
 
@@ -165,6 +166,23 @@ class MetricsLog:
             total += line["seconds_per_step"] * (line["step"] - before)
             before = line["step"]
         return total
+    def last_slope(self, name: str) -> float | None:
+        """How much a value still changed a step, at the end of training.
+
+        By least squares over the last tenth of its curve.
+
+        Args:
+          name: of the value, such as "val_elbo"; it may stand in some lines.
+
+        Returns:
+          The slope; None if there are fewer than two points.
+        """
+        lines = [line for line in self.read() if name in line]
+        late = [l for l in lines if l["step"] >= 0.9 * lines[-1]["step"]]
+        if len(late) < 2:
+            return None
+        steps, values = ([line[key] for line in late] for key in ("step", name))
+        return float(np.polyfit(steps, values, deg=1)[0])
 
     def rewind(self, step: int) -> None:
         """Drops what lies behind `step`: these steps are about to be redone."""

@@ -9,27 +9,25 @@ have theirs are left alone, interrupted ones are continued; `--part=1/2` and
 `--part=2/2` share them among two processes.
 """
 
-import argparse
 import dataclasses
-import importlib
 import itertools
 import os
-import sys
 from collections.abc import Iterator, Sequence
 
 from ml_collections import config_dict
 
-from trainers.runs import command_line
+from configs import fashion_mnist, mnist
+from trainers.sweeps import command
 from trainers.sweeps.run_images import run_images
-from trainers.sweeps.run_missing import part_of
+from trainers.sweeps.run_missing import make_config
 
 __all__ = ["MODELS", "Cell", "cells", "main"]
 
-DATA = ("mnist", "fashion_mnist")
+DATA = {"mnist": mnist.get_config, "fashion_mnist": fashion_mnist.get_config}
 MODELS = {
-    "vae": "flow=none",
-    "nsf": "posterior=flow",
-    "cif_nsf": "posterior=cif",
+    "vae": {"flow": "none"},
+    "nsf": {"posterior": "flow"},
+    "cif_nsf": {"posterior": "cif"},
 }
 
 
@@ -48,13 +46,8 @@ class Cell:
 
     def config(self, variant: str | None = None) -> config_dict.ConfigDict:
         """Its configuration; `variant` may be "runlocal"."""
-        parts = ["recipe=cif", MODELS[self.model]]
-        module = importlib.import_module(f"configs.{self.dataset}")
-        config = module.get_config(
-            ",".join([*parts, *([variant] if variant else [])])
-        )
-        config.training.seed = self.seed
-        return config
+        settings = {"recipe": "cif", **MODELS[self.model]}
+        return make_config(DATA[self.dataset], settings, self.seed, variant)
 
 
 def cells(
@@ -67,26 +60,17 @@ def cells(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line: see the module's docstring."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainers.sweeps.cif",
-        description="Trains a VAE, with splines and with a CIF, seed by seed.",
+    parser = command.parser(
+        "cif", "Trains a VAE, with splines and with a CIF, seed by seed."
     )
+    command.add_shared(parser, "workdir", "results")
     add = parser.add_argument
-    add("--workdir", required=True, help="directory of the runs' workdirs")
-    add("--results", required=True, help="directory of the results.json files")
     add("--data_dir", help="folder of TFDS data")
-    add("--data", nargs="+", choices=DATA, default=DATA)
+    add("--data", nargs="+", choices=tuple(DATA), default=tuple(DATA))
     add("--models", nargs="+", choices=tuple(MODELS), default=tuple(MODELS))
-    add("--seeds", nargs="+", type=int, default=(0, 1, 2))
-    add("--part", help="i/n: every n-th run, from the i-th on")
-    add("--variant", choices=("runlocal",), help="tiny runs, to try it out")
-    arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    command_line.set_up_log()
+    command.add_shared(parser, "seeds", "part", "variant")
+    arguments = command.parse(parser, argv)
     todo = list(cells(arguments.data, arguments.models, arguments.seeds))
-    try:
-        todo = part_of(todo, arguments.part)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
     run_images(todo, arguments)
 
 

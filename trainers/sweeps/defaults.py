@@ -11,7 +11,6 @@ image. Runs that have their results.json are left alone,
 interrupted ones are continued. All of them take some hours.
 """
 
-import argparse
 import dataclasses
 import math
 import os
@@ -22,8 +21,9 @@ from ml_collections import config_dict
 
 from configs import digits, fashion_mnist, mnist
 from configs.flows import FLOWS
-from trainers.runs import command_line
+from trainers.sweeps import command
 from trainers.sweeps.run_images import run_images
+from trainers.sweeps.run_missing import make_config
 
 __all__ = ["DATASETS", "STEPS", "Cell", "cells", "main"]
 
@@ -86,12 +86,12 @@ class Cell:
 
     def config(self, variant: str | None = None) -> config_dict.ConfigDict:
         """Its configuration; `variant` may be "runlocal"."""
-        parts = [f"flow={self.flow}"]
+        settings: dict[str, Any] = {"flow": self.flow}
         if self.flow != "none":
-            parts.append(f"K={self.num_flow_steps}")
-        if variant:
-            parts.append(variant)
-        config = DATASETS[self.dataset](",".join(parts))
+            settings["K"] = self.num_flow_steps
+        config = make_config(
+            DATASETS[self.dataset], settings, self.seed, variant
+        )
         training = config.training
         if self.dataset != "digits" and not variant:
             training.num_steps = _NUM_STEPS
@@ -100,7 +100,6 @@ class Cell:
             config.evaluation.num_importance_samples = 200
             config.evaluation.num_images = 1_000
         training.num_importance_samples = self.num_samples
-        training.seed = self.seed
         if self.is_library:
             return config
         config.posterior.context_scale = _SCALES[self.scale](
@@ -178,18 +177,15 @@ def _settings() -> Iterator[dict[str, Any]]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line: see the module's docstring."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainers.sweeps.defaults",
-        description="Trains with settings that may be the library's defaults.",
+    parser = command.parser(
+        "defaults", "Trains with settings that may be the library's defaults."
     )
+    command.add_shared(parser, "workdir", "results")
     add = parser.add_argument
-    add("--workdir", required=True, help="directory of the runs' workdirs")
-    add("--results", required=True, help="directory of the results.json files")
     add("--datasets", nargs="+", choices=DATASETS, default=tuple(DATASETS))
     add("--data_dir", help="TFDS folder; default: $TFDS_DATA_DIR, or TFDS's")
-    add("--variant", choices=("runlocal",), help="tiny runs, to try it out")
-    arguments = parser.parse_args(argv)
-    command_line.set_up_log()
+    command.add_shared(parser, "variant")
+    arguments = command.parse(parser, argv)
     run_images(list(cells(arguments.datasets)), arguments)
 
 

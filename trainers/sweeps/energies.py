@@ -15,7 +15,6 @@ import argparse
 import dataclasses
 import itertools
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,9 +25,10 @@ from configs import energy_2d
 from trainers.energies import experiment, figures
 from trainers.energies.fit import EnergyRun
 from trainers.energies.planar import density_grid
-from trainers.runs import command_line, errors
+from trainers.runs import errors
 from trainers.runs import workdir as workdirs
-from trainers.sweeps.run_missing import run_missing
+from trainers.sweeps import command
+from trainers.sweeps.run_missing import make_config
 
 __all__ = ["Cell", "cells", "draw_energies", "figure_name", "main"]
 
@@ -50,15 +50,12 @@ class Cell:
 
     def config(self, variant: str | None = None) -> config_dict.ConfigDict:
         """Its configuration; `variant` may be "runlocal"."""
-        parts = [
-            f"target={self.target}",
-            f"flow={self.flow}",
-            f"K={self.num_flow_steps}",
-            *([variant] if variant else []),
-        ]
-        config = energy_2d.get_config(",".join(parts))
-        config.training.seed = self.seed
-        return config
+        settings = {
+            "target": self.target,
+            "flow": self.flow,
+            "K": self.num_flow_steps,
+        }
+        return make_config(energy_2d.get_config, settings, self.seed, variant)
 
 
 def cells(
@@ -142,26 +139,22 @@ def draw_energies(
         figures.save_energies(path, rows=rows, half_width=half_width)
 
 
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m trainers.sweeps.energies",
-        description="Fits every flow to every target, seed by seed.",
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = command.parser(
+        "energies", "Fits every flow to every target, seed by seed."
     )
+    command.add_shared(parser, "workdir", "results")
     add = parser.add_argument
-    add("--workdir", required=True, help="directory of the runs' workdirs")
-    add("--results", required=True, help="directory of the results.json files")
     add("--targets", nargs="+", default=energy_2d.TARGETS)
     add("--flows", nargs="+", default=energy_2d.FLOWS)
     add("--lengths", nargs="+", type=int, default=(2, 8, 32))
-    add("--seeds", nargs="+", type=int, default=(0, 1, 2))
-    add("--variant", choices=("runlocal",), help="tiny runs, to try it out")
-    return parser.parse_args(argv)
+    command.add_shared(parser, "seeds", "variant")
+    return command.parse(parser, argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line: see the module's docstring."""
-    arguments = _parse(sys.argv[1:] if argv is None else argv)
-    command_line.set_up_log()
+    arguments = _parse(argv)
     todo = list(
         cells(
             arguments.targets,
@@ -170,20 +163,17 @@ def main(argv: Sequence[str] | None = None) -> None:
             arguments.seeds,
         )
     )
-    places = {
-        "workdir": arguments.workdir,
-        "results": arguments.results,
-        "variant": arguments.variant,
-    }
-    try:
-        for cell in todo:
-            experiment.checked_target(cell.config(arguments.variant))
-        run_missing(todo, **places)
+    with command.one_line_errors(ValueError):
+        command.run(todo, arguments, check=experiment.checked_target)
         for flow in arguments.flows:
-            path = os.path.join(arguments.results, figure_name(flow))
-            draw_energies(path, todo, flow=flow, **places)
-    except (ValueError, errors.NonFiniteError, errors.StorageError) as error:
-        sys.exit(f"error: {error}")
+            draw_energies(
+                os.path.join(arguments.results, figure_name(flow)),
+                todo,
+                workdir=arguments.workdir,
+                results=arguments.results,
+                flow=flow,
+                variant=arguments.variant,
+            )
 
 
 if __name__ == "__main__":

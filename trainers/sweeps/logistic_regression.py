@@ -12,19 +12,20 @@ the end `bridges.png` shows the bounds by K, and the learning curves.
 
 import argparse
 import dataclasses
+import functools
 import itertools
 import os
-import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 from ml_collections import config_dict
 
 from configs import logistic_regression
 from trainers.energies import bridge_figures, experiment
-from trainers.runs import command_line, errors
 from trainers.runs import workdir as workdirs
-from trainers.sweeps.run_missing import part_of, run_missing
+from trainers.sweeps import command
+from trainers.sweeps.run_missing import make_config
 
 __all__ = ["Cell", "cells", "main"]
 
@@ -49,16 +50,16 @@ class Cell:
 
     def config(self, variant: str | None = None) -> config_dict.ConfigDict:
         """Its configuration; `variant` may be "runlocal"."""
-        parts = [
-            f"data={self.data}",
-            f"posterior={self.posterior}",
-            f"base={self.base}",
-            *([f"K={self.num_bridges}"] if self.num_bridges else []),
-            *([variant] if variant else []),
-        ]
-        config = logistic_regression.get_config(",".join(parts))
-        config.training.seed = self.seed
-        return config
+        settings: dict[str, Any] = {
+            "data": self.data,
+            "posterior": self.posterior,
+            "base": self.base,
+        }
+        if self.num_bridges:
+            settings["K"] = self.num_bridges
+        return make_config(
+            logistic_regression.get_config, settings, self.seed, variant
+        )
 
 
 def cells(
@@ -85,30 +86,26 @@ def _draw(results: str, todo: Sequence[Cell]) -> None:
         bridge_figures.save_bridges(path, found)
 
 
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m trainers.sweeps.logistic_regression",
-        description="Fits Gaussians with and without bridges, seed by seed.",
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = command.parser(
+        "logistic_regression",
+        "Fits Gaussians with and without bridges, seed by seed.",
     )
     config = logistic_regression
+    command.add_shared(parser, "workdir", "results")
     add = parser.add_argument
-    add("--workdir", required=True, help="directory of the runs' workdirs")
-    add("--results", required=True, help="directory of the results.json files")
     add("--data_dir", help="folder with uci, or beside it")
     add("--data", nargs="+", choices=config.DATA, default=config.DATA)
     add("--bridges", nargs="+", choices=BRIDGES, default=BRIDGES)
     add("--bases", nargs="+", choices=config.BASES, default=config.BASES)
     add("--lengths", nargs="+", type=int, default=(0, 4, 16, 64))
-    add("--seeds", nargs="+", type=int, default=(0, 1, 2))
-    add("--part", help="i/n: every n-th run, from the i-th on")
-    add("--variant", choices=("runlocal",), help="tiny runs, to try it out")
-    return parser.parse_args(argv)
+    command.add_shared(parser, "seeds", "part", "variant")
+    return command.parse(parser, argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line: see the module's docstring."""
-    arguments = _parse(sys.argv[1:] if argv is None else argv)
-    command_line.set_up_log()
+    arguments = _parse(argv)
     todo = list(
         cells(
             arguments.data,
@@ -118,20 +115,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             arguments.seeds,
         )
     )
-    try:
-        for cell in todo:
-            config = cell.config(arguments.variant)
-            experiment.checked_target(config, arguments.data_dir)
-        run_missing(
-            part_of(todo, arguments.part),
-            workdir=arguments.workdir,
-            results=arguments.results,
-            variant=arguments.variant,
-            data_dir=arguments.data_dir,
-        )
+    check = functools.partial(
+        experiment.checked_target, data_dir=arguments.data_dir
+    )
+    with command.one_line_errors(ValueError):
+        command.run(todo, arguments, check=check)
         _draw(arguments.results, todo)
-    except (ValueError, errors.NonFiniteError, errors.StorageError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import argparse
 import dataclasses
 import itertools
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -27,9 +26,9 @@ from ml_collections import config_dict
 from configs import mog_2d
 from tfp_flows import targets
 from trainers.energies import experiment, figures, planar
-from trainers.runs import command_line, errors
 from trainers.runs import workdir as workdirs
-from trainers.sweeps.run_missing import part_of, run_missing
+from trainers.sweeps import command
+from trainers.sweeps.run_missing import make_config
 
 __all__ = ["Cell", "cells", "draw_mixtures", "main"]
 
@@ -56,16 +55,13 @@ class Cell:
 
     def config(self, variant: str | None = None) -> config_dict.ConfigDict:
         """Its configuration; `variant` may be "runlocal"."""
-        parts = [
-            f"modes={self.modes}",
-            f"sigma0={self.sigma0}",
-            f"posterior={self.posterior}",
-            f"hidden={self.hidden}",
-            *([variant] if variant else []),
-        ]
-        config = mog_2d.get_config(",".join(parts))
-        config.training.seed = self.seed
-        return config
+        settings = {
+            "modes": self.modes,
+            "sigma0": self.sigma0,
+            "posterior": self.posterior,
+            "hidden": self.hidden,
+        }
+        return make_config(mog_2d.get_config, settings, self.seed, variant)
 
 
 def cells(
@@ -154,30 +150,25 @@ def draw_mixtures(
     )
 
 
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m trainers.sweeps.mog",
-        description="Fits flows and CIFs to mixtures, seed by seed.",
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = command.parser(
+        "mog", "Fits flows and CIFs to mixtures, seed by seed."
     )
     names = {f"{posterior}{n}": (posterior, n) for posterior, n in MODELS}
+    command.add_shared(parser, "workdir", "results")
     add = parser.add_argument
-    add("--workdir", required=True, help="directory of the runs' workdirs")
-    add("--results", required=True, help="directory of the results.json files")
     add("--modes", nargs="+", choices=mog_2d.MODES, default=mog_2d.MODES)
     add("--scales", nargs="+", choices=mog_2d.SCALES, default=mog_2d.SCALES)
     add("--models", nargs="+", choices=tuple(names), default=tuple(names))
-    add("--seeds", nargs="+", type=int, default=(0, 1, 2))
-    add("--part", help="i/n: every n-th run, from the i-th on")
-    add("--variant", choices=("runlocal",), help="tiny runs, to try it out")
-    arguments = parser.parse_args(argv)
+    command.add_shared(parser, "seeds", "part", "variant")
+    arguments = command.parse(parser, argv)
     arguments.models = [names[name] for name in arguments.models]
     return arguments
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line: see the module's docstring."""
-    arguments = _parse(sys.argv[1:] if argv is None else argv)
-    command_line.set_up_log()
+    arguments = _parse(argv)
     todo = list(
         cells(
             arguments.modes,
@@ -186,23 +177,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             arguments.seeds,
         )
     )
-    try:
-        for cell in todo:
-            experiment.checked_target(cell.config(arguments.variant))
-        run_missing(
-            part_of(todo, arguments.part),
-            workdir=arguments.workdir,
-            results=arguments.results,
-            variant=arguments.variant,
-            keep=_keep,
+    with command.one_line_errors(ValueError):
+        command.run(
+            todo, arguments, check=experiment.checked_target, keep=_keep
         )
         draw_mixtures(
             os.path.join(arguments.results, "mixtures.png"),
             todo,
             results=arguments.results,
         )
-    except (ValueError, errors.NonFiniteError, errors.StorageError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

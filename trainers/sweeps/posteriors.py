@@ -7,9 +7,7 @@ that have theirs are left alone. A target without true moments is sampled first,
 see `trainers.posteriors.sample`, into `<results>/<target>/reference`.
 """
 
-import argparse
 import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,8 +20,9 @@ from trainers.posteriors import fit as fit_posterior
 from trainers.posteriors import sample as sample_posterior
 from trainers.posteriors.families import FAMILIES
 from trainers.posteriors.targets import TARGETS, PosteriorTarget, get_target
-from trainers.runs import command_line, provenance
+from trainers.runs import provenance
 from trainers.runs import workdir as workdirs
+from trainers.sweeps import command
 
 __all__ = ["main"]
 
@@ -76,18 +75,16 @@ def _run(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line: see the module's docstring."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainers.sweeps.posteriors",
-        description="Fits every family to every posterior, seed by seed.",
+    parser = command.parser(
+        "posteriors", "Fits every family to every posterior, seed by seed."
     )
+    command.add_shared(parser, "results")
     add = parser.add_argument
-    add("--results", required=True, help="directory of results.json files")
     add("--targets", nargs="+", choices=TARGETS, default=tuple(TARGETS))
     add("--families", nargs="+", choices=FAMILIES, default=FAMILIES)
-    add("--seeds", nargs="+", type=int, default=(0, 1, 2))
+    command.add_shared(parser, "seeds")
     add("--quick", action="store_true", help="tiny, to try it out")
-    flags = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    command_line.set_up_log()
+    flags = command.parse(parser, argv)
     settings = fit_posterior.QUICK if flags.quick else fit_posterior.Settings()
     for name in flags.targets:
         target = get_target(name)

@@ -1,14 +1,13 @@
-"""What the sweeps over images share: their checks, errors and what is kept."""
+"""What the sweeps over images share: what is checked and what is kept."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from trainers.images import build
 from trainers.images import keep as keep_results
-from trainers.runs import errors
-from trainers.sweeps.run_missing import Cell, run_missing
+from trainers.sweeps import command
+from trainers.sweeps.run_missing import Cell
 
 __all__ = ["run_images"]
 
@@ -20,26 +19,10 @@ def run_images(todo: Sequence[Cell], arguments: argparse.Namespace) -> None:
 
     Args:
       todo: the runs.
-      arguments: with `workdir`, `results` and `variant`, as in `run_missing`,
-        and `data_dir`, if the sweep has it.
+      arguments: as `command.run` takes them.
     """
-    try:
-        for cell in todo:
-            build.check_config(cell.config(arguments.variant))
-        run_missing(
-            todo,
-            workdir=arguments.workdir,
-            results=arguments.results,
-            variant=arguments.variant,
-            data_dir=getattr(arguments, "data_dir", None),
-            keep=_keep,
-        )
-    except (
-        errors.InputError,
-        errors.NonFiniteError,
-        errors.StorageError,
-    ) as error:
-        sys.exit(f"error: {error}")
+    with command.one_line_errors():
+        command.run(todo, arguments, check=build.check_config, keep=_keep)
 
 
 def _keep(workdir: str, results: str, found: Any) -> None:

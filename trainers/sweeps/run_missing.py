@@ -1,7 +1,7 @@
 """What the sweeps share: running those runs that have no results yet."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import keras
@@ -10,9 +10,16 @@ from absl import logging
 from ml_collections import config_dict
 
 from trainers import run
+from trainers.runs import errors
 from trainers.runs import workdir as workdirs
 
-__all__ = ["Cell", "keep_results_json", "part_of", "run_missing"]
+__all__ = [
+    "Cell",
+    "keep_results_json",
+    "make_config",
+    "part_of",
+    "run_missing",
+]
 
 
 class Cell(Protocol):
@@ -27,6 +34,26 @@ class Cell(Protocol):
 
 
 AnyCell = TypeVar("AnyCell", bound=Cell)
+
+
+def make_config(
+    get_config: Callable[[str], config_dict.ConfigDict],
+    settings: Mapping[str, Any],
+    seed: int,
+    variant: str | None,
+) -> config_dict.ConfigDict:
+    """The configuration of a cell, that of a command line and a seed.
+
+    Args:
+      get_config: of a config module.
+      settings: what stands behind its colon, by name.
+      seed: of the run.
+      variant: what stands there too, without a name; may be None.
+    """
+    parts = [f"{name}={value}" for name, value in settings.items()]
+    config = get_config(",".join([*parts, *([variant] if variant else [])]))
+    config.training.seed = seed
+    return config
 
 
 def keep_results_json(workdir: str, results: str, found: Any) -> None:
@@ -44,13 +71,15 @@ def part_of(todo: Sequence[AnyCell], part: str | None) -> list[AnyCell]:
       part: "i/n", the i-th of n, counted from 1; None for all.
 
     Raises:
-      ValueError: `part` is something else.
+      InputError: `part` is something else.
     """
     if not part:
         return list(todo)
     i, _, n = part.partition("/")
     if not (i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
-        raise ValueError(f"`part` must be i/n, 1 <= i <= n; got {part!r}.")
+        raise errors.InputError(
+            f"`part` must be i/n, 1 <= i <= n; got {part!r}."
+        )
     return list(todo[int(i) - 1 :: int(n)])
 
 

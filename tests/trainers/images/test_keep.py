@@ -14,7 +14,12 @@ def workdir(tmp_path):
     """What an evaluated run leaves, as far as it matters here."""
     path = tmp_path / "run"
     (path / "figures").mkdir(parents=True)
-    results = {"experiment": "dlgm", "elbo": -1.5, "num_importance_samples": 20}
+    results = {
+        "experiment": "dlgm",
+        "elbo": -1.5,
+        "num_importance_samples": 20,
+        "validation_nats_per_step": 0.5,
+    }
     (path / "results.json").write_text(json.dumps(results))
     np.savez(
         path / "per_image.npz",
@@ -52,6 +57,24 @@ def test_results_bounds_and_pictures_are_kept(workdir, tmp_path):
 def test_pictures_can_be_left_out(workdir, tmp_path):
     keep_results.keep(str(workdir), str(tmp_path / "kept"), figures=())
     assert files(tmp_path / "kept") == {"results.json", "per_image.npz"}
+
+
+def test_slope_that_an_evaluation_left_out_is_that_of_the_log(
+    workdir, tmp_path
+):
+    path = workdir / "results.json"
+    results = json.loads(path.read_text())
+    del results["validation_nats_per_step"]
+    path.write_text(json.dumps(results))
+    curve = [{"step": s, "val_elbo": 2.0 * s} for s in range(1, 100)]
+    (workdir / "metrics.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in curve)
+    )
+    keep_results.keep(str(workdir), str(tmp_path / "kept"), figures=())
+    found = json.loads((tmp_path / "kept" / "results.json").read_text())
+    slope = found.pop("validation_nats_per_step")
+    assert slope == pytest.approx(2.0)
+    assert found == results
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ def test_results_say_what_was_run(finished_images):
     }
     assert expected.items() <= results.items()
     assert results["seconds_per_step"] > 0
+    assert results["validation_nats_per_step"] is None  # of three points
     assert results["protocol"]["num_test"] == 300
     assert {"versions", "commit", "hardware", "finished"} <= results.keys()
 

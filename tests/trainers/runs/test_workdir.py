@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from configs import energy_2d
@@ -99,6 +100,23 @@ class TestMetricsLog:
             (2, "second"),
             (3, "second"),
         ]
+
+    def test_last_slope_is_that_of_the_last_tenth(self, tmp_path):
+        log = workdir.MetricsLog(str(tmp_path))
+        curve = {10: 5.0, 89: 9.0, 91: 0.0, 92: 3.0, 100: 3.0}
+        for step, value in curve.items():
+            log.append({"step": step, "val_elbo": value})
+        log.append({"step": 200, "elbo": 0.0})
+        steps = np.array([91, 92, 100]) - 283 / 3
+        expected = steps @ [0.0, 3.0, 3.0] / (steps @ steps)
+        assert log.last_slope("val_elbo") == pytest.approx(expected)
+
+    def test_one_point_has_no_slope(self, tmp_path):
+        log = workdir.MetricsLog(str(tmp_path))
+        assert log.last_slope("val_elbo") is None
+        for step in (50, 100):
+            log.append({"step": step, "val_elbo": 0.5})
+        assert log.last_slope("val_elbo") is None
 
     def test_line_cut_short_by_a_crash_is_dropped(self, tmp_path):
         log = workdir.MetricsLog(str(tmp_path))

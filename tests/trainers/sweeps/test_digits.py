@@ -10,6 +10,7 @@ from configs import digits
 from tests.trainers import image_runs
 from trainers import run
 from trainers.report import __main__ as report
+from trainers.report import hamiltonian as report_hamiltonian
 from trainers.report import images as report_images
 from trainers.runs import errors
 from trainers.sweeps import digits as sweep_digits
@@ -30,6 +31,8 @@ def test_cells_are_pairs_seed_by_seed():
         "none_K0_seed1",
         "planar_K16_seed1",
     ]
+    (cell,) = sweep_digits.cells(("hamiltonian",), (2,))
+    assert cell.path == "hamiltonian_K4_seed2"
 
 
 def test_cell_config_is_that_of_the_command_line():
@@ -39,6 +42,23 @@ def test_cell_config_is_that_of_the_command_line():
     expected.training.annealing = "none"
     assert config == expected
     assert config.evaluation.num_elbo_samples >= 64
+    config = sweep_digits.Cell("hamiltonian", 3).config()
+    expected = digits.get_config("posterior=hamiltonian,flow=none,bridges=4")
+    expected.training.seed = 3
+    expected.training.annealing = "none"
+    assert config == expected
+
+
+def test_models_differ_in_nothing_but_the_posterior():
+    configs = [
+        sweep_digits.Cell(flow, 0).config().to_dict()
+        for flow in ("none", "planar", "hamiltonian")
+    ]
+    for config in configs:
+        del config["posterior"]
+    assert configs[0] == configs[1] == configs[2]
+    # Bridges need second derivatives of the decoder.
+    assert configs[0]["model"]["activation"] == "gelu"
 
 
 def test_finished_run_is_kept_without_pictures(tmp_path, monkeypatch):
@@ -60,9 +80,13 @@ def test_finished_run_is_kept_without_pictures(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_small_sweep_ends_with_a_table(tmp_path, monkeypatch):
     def tiny(cell, variant=None):
-        flow = "flow=none" if cell.flow == "none" else "flow=planar,K=2"
+        kinds = {
+            "none": "flow=none",
+            "planar": "flow=planar,K=2",
+            "hamiltonian": "flow=none,posterior=hamiltonian,bridges=2",
+        }
         return image_runs.make_config(
-            flow,
+            kinds[cell.flow],
             seed=cell.seed,
             num_steps=10,
             validation_steps=0,
@@ -75,10 +99,14 @@ def test_small_sweep_ends_with_a_table(tmp_path, monkeypatch):
     files = {p.relative_to(results).as_posix() for p in results.rglob("*.*")}
     assert files == {
         f"{run_}/{name}"
-        for run_ in ("none_K0_seed4", "planar_K2_seed4")
+        for run_ in ("none_K0_seed4", "planar_K2_seed4", "hamiltonian_K2_seed4")
         for name in ("results.json", "per_image.npz")
     }
-    table = report_images.digits(report.read_results(results))
+    found = report.read_results(results)
+    table = report_images.digits(found)
+    assert "Hamiltonian" not in table
+    bridges = report_hamiltonian.hamiltonian(found)
+    assert "| 2 Hamiltonian bridges - planar, K = 2 | 4 |" in bridges
     bounds = [
         np.load(results / path / "per_image.npz")["elbo"].astype("float64")
         for path in ("planar_K2_seed4", "none_K0_seed4")
