@@ -1,6 +1,6 @@
 """Densities of one to four targets of a UCI table, given its other columns.
 
-    python -m trainers.main --workdir=runs/energy_nsf --data_dir=<folder of uci> \
+    python -m trainers.main --workdir=runs/energy --data_dir=<folder of uci> \
         --config=configs/uci_density.py:data=energy,model=nsf,split=0
 
 The argument: `data=fish|concrete|energy|skillcraft`,

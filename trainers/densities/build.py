@@ -5,16 +5,15 @@ from ml_collections import config_dict
 
 from tfp_flows import models
 from tfp_flows.math.networks import ACTIVATIONS
+from tfp_flows.posteriors.gaussian_bases import BASES
 from trainers import checks, flows
 from trainers.densities import planar_data, tables
 from trainers.densities.data import DensityData
 from trainers.runs import batches, data_run
 from trainers.sources import images
 
-__all__ = ["build_model", "check_config"]
+__all__ = ["adapt", "build_model", "check_config"]
 
-# Of `FlowDensity`, by the number of degrees of freedom that they can have.
-_BASES = ("diagonal", "log_diagonal", "low_rank", "full", "fixed", "mixture")
 _BINARY_IMAGES = tuple(
     name for name, known in images.IMAGE_SETS.items() if known.max_value == 1
 )
@@ -26,9 +25,7 @@ _DATASETS = {
 }
 
 
-def check_config(
-    config: config_dict.ConfigDict, num_replicas: int = 1
-) -> None:
+def check_config(config: config_dict.ConfigDict, num_replicas: int = 1) -> None:
     """Refuses a config that cannot be run.
 
     Args:
@@ -103,7 +100,7 @@ def _check_units(config: config_dict.ConfigDict) -> None:
 def _check_flow_density(
     config: config_dict.ConfigDict, num_replicas: int
 ) -> None:
-    checks.one_of(config, "model.base", _BASES)
+    checks.one_of(config, "model.base", (*BASES, "mixture"))
     checks.at_least(config, 1, "model.num_components")
     checks.not_negative(
         config, "model.noise_scale", "model.context_noise_scale"
@@ -154,9 +151,22 @@ def build_model(
         seed=config.training.seed,
     )
     model.build(data.shapes)
-    if settings.standardize:
-        model.adapt(data.to_adapt(config))
+    adapt(model, config, data)
     return model
+
+
+def adapt(
+    model: keras.Model, config: config_dict.ConfigDict, data: DensityData
+) -> None:
+    """Lets a model take mean and scale of the data, if the config says so.
+
+    Args:
+      model: as `build_model` returns it.
+      config: of which it was made.
+      data: perhaps others than it was made for.
+    """
+    if config.model.get("standardize"):
+        model.adapt(data.to_adapt(config))
 
 
 def _encoder(config: config_dict.ConfigDict) -> keras.Model:
@@ -176,6 +186,7 @@ def _made(config: config_dict.ConfigDict, data: DensityData) -> keras.Model:
         config.model.activation,
         event_shape=data.shapes[1:],
         seed=config.training.seed,
+        num_masks=config.model.num_masks,
     )
     model.build(data.shapes)
     return model

@@ -231,9 +231,7 @@ def load(
         splits = images.load_images(
             settings.dataset, data_dir, settings.num_validation
         )
-        found = Rows(
-            splits.name, splits.train, splits.validation, splits.test
-        )
+        found = Rows(splits.name, splits.train, splits.validation, splits.test)
     batch_size = config.training.batch_size
     if batch_size > found.num_train:
         raise errors.InputError(

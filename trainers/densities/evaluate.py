@@ -1,6 +1,5 @@
-"""Test log-likelihood of a trained density, and what it can be compared with."""
+"""Test log-likelihood of a trained density, and how good it could be."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -9,19 +8,10 @@ from absl import logging
 from trainers.densities import planar
 from trainers.densities.data import PlanarStream
 from trainers.densities.train import DensityRun, in_words
-from trainers.runs import provenance
+from trainers.runs import estimates, provenance
 from trainers.runs import workdir as workdirs
 
 __all__ = ["evaluate"]
-
-
-def _mean_and_error(name: str, values: np.ndarray) -> dict[str, float]:
-    """The mean over examples, and its standard error."""
-    error = values.std(ddof=min(1, len(values) - 1)) / math.sqrt(len(values))
-    return {
-        name: float(values.mean()),
-        f"{name}_standard_error": float(error),
-    }
 
 
 def evaluate(run: DensityRun, workdir: str) -> dict[str, Any]:
@@ -53,18 +43,10 @@ def evaluate(run: DensityRun, workdir: str) -> dict[str, Any]:
         "dataset": run.data.name,
         "model": in_words(config),
         "seed": config.training.seed,
-        **_mean_and_error("log_likelihood", log_likelihoods),
+        **estimates.mean_and_error("log_likelihood", log_likelihoods),
     }
     if isinstance(run.data, PlanarStream):
-        source = run.data.source
-        if source.log_prob is not None:
-            known = source.log_prob(run.data.test.astype(np.float64))
-            results |= {
-                "entropy": source.entropy,
-                **_mean_and_error("kl", known - log_likelihoods),
-            }
-        results |= planar.describe(run)
-        planar.save(workdir, run)
+        results |= _in_the_plane(run, run.data, log_likelihoods, workdir)
     return {
         **results,
         "protocol": run.data.protocol,
@@ -83,4 +65,32 @@ def evaluate(run: DensityRun, workdir: str) -> dict[str, Any]:
         "seconds": log.seconds(),
         **provenance.describe_end(),
         "config": config.to_dict(),
+    }
+
+
+def _in_the_plane(
+    run: DensityRun,
+    data: PlanarStream,
+    log_likelihoods: np.ndarray,
+    workdir: str,
+) -> dict[str, Any]:
+    """How far the true density is, if it is known; whether all mass is there.
+
+    The density itself is kept in the workdir.
+    """
+    found: dict[str, Any] = {}
+    if data.source.log_prob is not None:
+        known = data.source.log_prob(data.test.astype(np.float64))
+        found = {
+            "entropy": data.source.entropy,
+            **estimates.mean_and_error("kl", known - log_likelihoods),
+        }
+    density = planar.density_grid(run)
+    planar.save_density(workdir, density)
+    half_width = run.config.evaluation.half_width
+    pixel = (2.0 * half_width / len(density)) ** 2
+    return {
+        **found,
+        "half_width": half_width,
+        "density_inside": float(density.sum() * pixel),
     }

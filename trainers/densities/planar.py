@@ -1,23 +1,36 @@
 """The density of a model in the plane, on the pixels of a picture."""
 
-import io
 import os
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from trainers.densities.train import DensityRun
+from trainers.runs import planes
 from trainers.runs import workdir as workdirs
 
-__all__ = ["density_grid", "describe", "histogram", "read", "save"]
+__all__ = ["density_grid", "read_density", "save_density"]
+
+_FILE = "density.npz"
 
 
 def density_grid(run: DensityRun) -> np.ndarray:
-    """The density `[G, G]`, the second coordinate along the rows from below."""
+    """The density `[G, G]`, the second coordinate along the rows from below.
+
+    Args:
+      run: trained or restored, on data in the plane.
+    """
     settings = run.config.evaluation
-    size, half_width = settings.grid_size, settings.half_width
-    # The middles of the pixels.
-    axis = half_width * ((2 * np.arange(size) + 1) / size - 1)
-    x = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    return np.exp(run.log_likelihoods(x)).reshape(size, size)
+    x = planes.pixels(settings.grid_size, settings.half_width)
+    log_density = run.log_likelihoods(x.reshape(-1, 2))
+    return np.exp(log_density).reshape(x.shape[:2])
+
+
+def save_density(workdir: str, density: np.ndarray) -> None:
+    """Keeps what `density_grid` returns for pictures of several runs."""
+    arrays = {"density": density.astype(np.float32)}
+    workdirs.write_arrays(os.path.join(workdir, _FILE), arrays)
+
+
+def read_density(workdir: str) -> np.ndarray:
+    """What was kept in the workdir of a run."""
+    return workdirs.read_arrays(os.path.join(workdir, _FILE))["density"]

@@ -11,6 +11,7 @@ They are those of Grathwohl et al. (2019), https://arxiv.org/abs/1810.01367.
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -29,9 +30,11 @@ _NUM_ARMS = 5
 class _Noise:
     """The noise of n points, of one key."""
 
-    def __init__(self, n: int, seed: int, step: TensorLike, purpose: str):
+    def __init__(
+        self, n: int, seed: int, step: TensorLike, purpose: str
+    ) -> None:
         self._n, self._purpose = n, purpose
-        self._key = {"seed": seed, "step": step}
+        self._key: dict[str, Any] = {"seed": seed, "step": step}
 
     def uniform(self, size: int, what: str) -> list[tf.Tensor]:
         """So many numbers on [0, 1) for each point, `[N]` each."""
@@ -73,7 +76,9 @@ def _checkerboard(drawn: _Noise) -> tuple[tf.Tensor, tf.Tensor]:
     across, up = drawn.uniform(2, "place")
     column = tf.floor(4.0 * across)
     pair = tf.floor(2.0 * up)  # of squares, of which the column takes one
-    height = 2.0 * up + pair + tf.math.floormod(column, 2.0)
+    # Nothing is rounded up to the next square.
+    fraction = (2.0 * up - pair) * (1.0 - 2.0**-20)
+    height = 2.0 * pair + tf.math.floormod(column, 2.0) + fraction
     return 8.0 * across - 4.0, 2.0 * height - 4.0
 
 

@@ -8,11 +8,11 @@ import tensorflow as tf
 from ml_collections import config_dict
 
 from trainers import flows
-from trainers.densities import build
+from trainers.densities import reuse
 from trainers.densities.data import DensityData
-from trainers.runs import data_run
+from trainers.runs import data_run, train_steps
 
-__all__ = ["DensityRun"]
+__all__ = ["DensityRun", "in_words"]
 
 
 class DensityRun(data_run.DataRun):
@@ -30,6 +30,7 @@ class DensityRun(data_run.DataRun):
         config: config_dict.ConfigDict,
         data: DensityData,
         strategy: tf.distribute.Strategy,
+        models: reuse.Reuse | None = None,
     ) -> None:
         """Makes everything as at the first step.
 
@@ -37,10 +38,20 @@ class DensityRun(data_run.DataRun):
           config: as made by `configs/density_defaults.py`, checked.
           data: what it names.
           strategy: where to compute.
+          models: of runs before, which are over. Default: a new model.
         """
-        make = functools.partial(build.build_model, data=data)
+        self._models = models or reuse.Reuse()
+        make = functools.partial(self._models.make_model, data=data)
         super().__init__(config, strategy, make)
+        self._models.keep(self.model)
         self.data = data
+
+    def compiled_steps(self, *, takes_batches: bool) -> train_steps.TrainSteps:
+        """Those of the run before, if its model is used again."""
+        make = super().compiled_steps
+        return self._models.compiled_steps(
+            lambda: make(takes_batches=takes_batches)
+        )
 
     @property
     def description(self) -> str:
@@ -64,15 +75,18 @@ class DensityRun(data_run.DataRun):
     def log_likelihoods(self, examples: Any) -> np.ndarray:
         """`log p(x)` of each example, in nats, float64 `[N]`."""
         size = self.config.evaluation.batch_size
-        parts = tf.nest.flatten(examples)
-        found = []
-        for first in range(0, len(parts[0]), size):
-            batch = tf.nest.map_structure(
-                lambda part: part[first : first + size].astype(np.float32),
-                examples,
-            )
-            found.append(self.model.log_prob(batch).numpy())
+        num_examples = len(tf.nest.flatten(examples)[0])
+        found = [
+            self.model.log_prob(_rows(examples, slice(first, first + size)))
+            for first in range(0, num_examples, size)
+        ]
         return np.concatenate(found).astype(np.float64)
+
+
+def _rows(examples: Any, rows: slice) -> Any:
+    return tf.nest.map_structure(
+        lambda part: part[rows].astype(np.float32), examples
+    )
 
 
 def in_words(config: config_dict.ConfigDict) -> str:

@@ -39,7 +39,8 @@ class TrainingRun(abc.ABC):
         Args:
           config: with groups `training` and `optimizer`, checked.
           strategy: where to compute.
-          make_model: from the config to a model with weights.
+          make_model: from the config to a model with weights; one that is
+            compiled already is as at the first step, its optimizer too.
         """
         self.config = config
         self.strategy = strategy
@@ -49,10 +50,11 @@ class TrainingRun(abc.ABC):
                 logging.info("XLA is off: it cannot compile for replicas.")
                 jit_compile = False
             self.model = make_model(config)
-            self.model.compile(
-                optimizers.build_optimizer(config), jit_compile=jit_compile
-            )
-            self.model.optimizer.build(self.model.trainable_variables)
+            if not self.model.compiled:
+                self.model.compile(
+                    optimizers.build_optimizer(config), jit_compile=jit_compile
+                )
+                self.model.optimizer.build(self.model.trainable_variables)
         self.progress = checkpoints.Progress()
 
     @property

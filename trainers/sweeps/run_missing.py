@@ -12,6 +12,7 @@ from ml_collections import config_dict
 from trainers import run
 from trainers.runs import errors
 from trainers.runs import workdir as workdirs
+from trainers.runs.experiment import Experiment
 
 __all__ = [
     "Cell",
@@ -91,6 +92,7 @@ def run_missing(
     variant: str | None = None,
     data_dir: str | None = None,
     keep: Callable[[str, str, Any], None] = keep_results_json,
+    experiment: Experiment | None = None,
 ) -> None:
     """Runs those cells that have no results.json yet.
 
@@ -102,6 +104,7 @@ def run_missing(
       data_dir: folder of TFDS data, for data sets that are not embedded.
       keep: called with the workdir of a finished run, the directory of its
         results, and what its results.json holds; it writes results.json last.
+      experiment: see `run.train_and_evaluate`.
     """
     for number, cell in enumerate(todo, start=1):
         kept = os.path.join(results, cell.path)
@@ -111,7 +114,10 @@ def run_missing(
         logging.info("Run %d of %d: %s.", number, len(todo), cell.path)
         place = os.path.join(workdir, cell.path)
         found = run.train_and_evaluate(
-            cell.config(variant), place, data_dir=data_dir
+            cell.config(variant),
+            place,
+            data_dir=data_dir,
+            experiment=experiment,
         )
         keep(place, kept, found)
         keras.utils.clear_session()
