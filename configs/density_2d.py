@@ -39,6 +39,7 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     length = variant.get("K", _length(flow))
     density_defaults.add_flow(config.model, flow, int(length), "diagonal")
     config.model.conditioner_hidden_units = (64, 64)
+    config.model.num_orthogonal_columns = 2  # all that there can be
     config.model.num_bins = 16
     # Of standardised data, and of a normal base, all but 6e-5 lie within.
     config.model.tail_bound = 4.0

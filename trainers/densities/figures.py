@@ -59,12 +59,6 @@ def save_all(
     figures.save(fig, path("learning_curve"), dpi=130)
 
 
-def _density_of(points: np.ndarray, half_width: float, size: int) -> np.ndarray:
-    """The density that points stand for, on pixels."""
-    counts = planes.histogram(points, half_width, size)
-    return counts / (len(points) * (2.0 * half_width / size) ** 2)
-
-
 def _save_plane(
     path: str, run: DensityRun, data: PlanarStream, title: str, workdir: str
 ) -> None:
@@ -74,7 +68,7 @@ def _save_plane(
     fig = figure.Figure(figsize=(10.0, 3.6), layout="constrained")
     data_axes, density_axes, sample_axes = fig.subplots(1, 3)
     fig.suptitle(title, fontsize=10)
-    histogram = _density_of(data.test, half_width, size)
+    histogram = planes.density_of(data.test, half_width, size)
     density = planar.read_density(workdir)
     highest = float(density.max())
     for axes, shown, words in (

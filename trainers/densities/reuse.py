@@ -74,4 +74,5 @@ def _key(config: config_dict.ConfigDict, data: DensityData) -> str:
     """Equal for configs and data of which equal models are made."""
     settings: dict[str, Any] = config.to_dict()
     settings["data"].pop("split", None)
+    settings.pop("evaluation")
     return json.dumps([settings, data.shapes], sort_keys=True)

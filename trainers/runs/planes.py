@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["histogram", "pixels"]
+__all__ = ["density_of", "histogram", "pixels"]
 
 
 def pixels(size: int, half_width: float) -> np.ndarray:
@@ -25,3 +25,11 @@ def histogram(
     edges = np.linspace(-half_width, half_width, num_bins + 1)
     counts, _, _ = np.histogram2d(samples[:, 1], samples[:, 0], [edges, edges])
     return counts.astype(np.uint32)
+
+
+def density_of(
+    samples: np.ndarray, half_width: float, num_bins: int
+) -> np.ndarray:
+    """The density that samples `[N, 2]` stand for, on the same pixels."""
+    pixel = (2.0 * half_width / num_bins) ** 2
+    return histogram(samples, half_width, num_bins) / (len(samples) * pixel)

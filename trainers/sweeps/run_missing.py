@@ -16,6 +16,7 @@ from trainers.runs.experiment import Experiment
 
 __all__ = [
     "Cell",
+    "keep_files",
     "keep_results_json",
     "make_config",
     "part_of",
@@ -34,7 +35,7 @@ class Cell(Protocol):
         """Its configuration; `variant` may be "runlocal"."""
 
 
-AnyCell = TypeVar("AnyCell", bound=Cell)
+Item = TypeVar("Item")
 
 
 def make_config(
@@ -64,7 +65,27 @@ def keep_results_json(workdir: str, results: str, found: Any) -> None:
     workdirs.write_json(os.path.join(results, "results.json"), found)
 
 
-def part_of(todo: Sequence[AnyCell], part: str | None) -> list[AnyCell]:
+def keep_files(*names: str) -> Callable[[str, str, Any], None]:
+    """A `keep` of `run_missing` that copies files of the workdir, too.
+
+    Args:
+      *names: their paths in the workdir; results.json comes last, as the sign
+        of a whole copy.
+    """
+
+    def keep(workdir: str, results: str, found: Any) -> None:
+        with workdirs.writing(results):
+            for name in names:
+                path = os.path.join(results, name)
+                tf.io.gfile.makedirs(os.path.dirname(path))
+                source = os.path.join(workdir, name)
+                tf.io.gfile.copy(source, path, overwrite=True)
+            keep_results_json(workdir, results, found)
+
+    return keep
+
+
+def part_of(todo: Sequence[Item], part: str | None) -> list[Item]:
     """The share of one of several processes: every n-th run.
 
     Args:
