@@ -38,9 +38,13 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     )
     length = variant.get("K", _length(flow))
     density_defaults.add_flow(config.model, flow, int(length), "diagonal")
-    config.model.conditioner_hidden_units = (64, 64)
+    # Edges ask for networks that bend sharply, and for narrow bins: after 2,000
+    # steps on the checkerboard 4 couplings were 0.037 nats above its entropy,
+    # with two layers of 64 units and 16 bins 0.072, of gelu 0.088.
+    config.model.conditioner_hidden_units = (128, 128, 128)
+    config.model.conditioner_activation = "relu"
     config.model.num_orthogonal_columns = 2  # all that there can be
-    config.model.num_bins = 16
+    config.model.num_bins = 32
     # Of standardised data, and of a normal base, all but 6e-5 lie within.
     config.model.tail_bound = 4.0
 
@@ -49,6 +53,7 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     config.evaluation.half_width = 5.0  # of the square that figures show
 
     if variant.get("runlocal"):
+        config.model.conditioner_hidden_units = (32, 32)
         config.training.num_steps = 400
         config.training.batch_size = 250
         config.training.steps_per_execution = 50

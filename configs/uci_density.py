@@ -61,7 +61,7 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     model.context_noise_scale = 0.0  # as `noise_scale`, of the inputs
 
     training = config.training
-    training.num_steps = 6_000  # some 600 epochs of 700 rows
+    training.num_steps = 10_000  # some 1,000 epochs of 700 rows
     training.batch_size = 64
     training.steps_per_execution = 50
     training.log_steps = 50

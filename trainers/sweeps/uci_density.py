@@ -37,6 +37,7 @@ __all__ = ["CANDIDATES", "Cell", "Group", "main"]
 # Changes of the config, by a name for each.
 CANDIDATES: dict[str, dict[str, Any]] = {
     "plain": {},
+    "slow": {"optimizer.learning_rate": 2e-4},
     "dropout": {"model.dropout": 0.1},
     "more_dropout": {"model.dropout": 0.3},
     "noise": {"model.noise_scale": 0.03},

@@ -54,6 +54,7 @@ def make_table_config(arg="data=fish,model=maf", **training):
 def make_plane_config(arg="data=eight_gaussians,flow=planar,K=4", **training):
     config = make_config(density_2d.get_config, arg, **training)
     config.evaluation.update(num_samples=3_000, grid_size=40)
+    config.model.conditioner_hidden_units = (8,)
     return config
 
 
