@@ -57,7 +57,8 @@ class CircularSpline(CoordinatewiseBijector):
 
     Always invertible on the circle, in closed form. Numbers outside of
     `[-B, B)` are taken for the point that they are up to whole turns; what
-    comes out lies in `[-B, B)`, in float32 too.
+    comes out lies in `[-B, B)`, in float32 too. The way back from an image that
+    the bijector has just made is the number it was given, as everywhere in TFP.
 
     #### Cost
 

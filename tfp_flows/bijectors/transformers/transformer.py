@@ -61,7 +61,8 @@ class Transformer(abc.ABC):
 
         Args:
           x: `[..., N]`.
-          theta: `[..., P, N]`, free reals.
+          theta: `[..., P, N]`, free reals. A map with `kinds` takes them
+            behind it, in all methods.
 
         Returns:
           y `[..., N]`, and `[..., N]`, the logarithms of `dy_i/dx_i`, of an
@@ -72,9 +73,11 @@ class Transformer(abc.ABC):
     def inverse(self, y: tf.Tensor, theta: tf.Tensor) -> ValueAndTerms:
         """`(x, terms)`, of which the terms add up to `log|det dx/dy|`."""
 
-    def root(self, y: tf.Tensor, theta: tf.Tensor) -> tf.Tensor:
+    def root(
+        self, y: tf.Tensor, theta: tf.Tensor, *kinds: tf.Tensor
+    ) -> tf.Tensor:
         """X of `inverse`, whose derivatives nobody asks for."""
-        return self.inverse(y, theta)[0]
+        return self.inverse(y, theta, *kinds)[0]
 
     def __call__(self, x: tf.Tensor, theta: tf.Tensor) -> tf.Tensor:
         """Y of `forward`."""
