@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 __all__ = [
@@ -21,7 +21,7 @@ def as_coordinates(name: str, value: Any) -> bool | tuple[int, ...]:
     if isinstance(value, bool):
         return value
     indices = None
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Iterable):
         indices = [_index(item) for item in value]
     if (
         not indices

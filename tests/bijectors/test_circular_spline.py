@@ -266,6 +266,10 @@ def test_a_mask_says_the_same_as_indices_and_differs_by_member(name):
     np.testing.assert_allclose(
         Scan(batch).forward(x), alone[1].forward(alone[0].forward(x)), atol=1e-9
     )
+    members = by_index.copy(conditioner_parameters=stacked)
+    np.testing.assert_allclose(
+        Scan(members).forward(x), by_index.forward(by_index.forward(x))
+    )
 
 
 def test_every_pattern_takes_the_transformer():

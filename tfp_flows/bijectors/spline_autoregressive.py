@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from tfp_flows._arguments import as_coordinates
 from tfp_flows.bijectors._circular_coordinates import (
     CircularCoordinates,
     spline_transformer,
@@ -45,8 +46,8 @@ class SplineAutoregressive(CircularCoordinates, AutoregressiveBijector):
     two phases beside the widths, heights and slopes; the others read no phases
     and the slopes of the inner knots alone. The conditioner reads the cosine
     and the sine of a circular coordinate, of any other one itself and a zero,
-    `[..., 2 D]`, blocks of D. So a density of uniform circular coordinates is
-    continuous around all circles.
+    `[..., 2 D]`, blocks of D, and returns `[..., (3 num_bins + 2) D]`. So a
+    density of uniform circular coordinates is continuous around all circles.
 
     #### Shapes
 
@@ -150,6 +151,7 @@ class SplineAutoregressive(CircularCoordinates, AutoregressiveBijector):
             a `circular_mask` of other values, of another size, or without
             `circular=True`.
         """
+        circular = as_coordinates("circular", circular)
         super().__init__(
             conditioner,
             conditioner_parameters,

@@ -35,12 +35,13 @@ class SplineSettings(ConditionedFlow):
     the permutations the layer starts as the identity.
 
     Circular coordinates are points of `[-half_width, half_width)`, whose ends
-    are one point, on the side of the base, which should be uniform there, as on
-    that of the samples: see `tfp_flows.bijectors.CircularSpline`. With them
-    every coordinate keeps its place, and the layer starts as the identity:
-    `mixing` says in which order a step takes the coordinates, "permutation" in
-    random ones, such that each coordinate is moved within three couplings,
-    "reverse" in the reverse one in every other step.
+    are one point: see `tfp_flows.bijectors.CircularSpline`. The base must lie
+    on the circles too, uniform for a density without a seam; a Gaussian would
+    be wrapped around them, and its density wrong. Every coordinate keeps its
+    place, and the layer starts as the identity: `mixing` says in which order a
+    step takes the coordinates, "permutation" in random ones, such that each
+    coordinate is moved within three couplings, "reverse" in the reverse one in
+    every other step.
 
     Args:
       num_bins: bins of each spline, at least 2. Default: 8.
