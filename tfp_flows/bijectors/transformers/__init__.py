@@ -6,6 +6,7 @@ coordinates; the bijector (`MaskedCoupling`, `SplitCoupling`,
 `AutoregressiveBijector`) says which are the others.
 """
 
+from tfp_flows.bijectors.transformers.circular import CircularRationalQuadratic
 from tfp_flows.bijectors.transformers.convolutions import (
     Convolution,
     GatedConvolution,
@@ -21,6 +22,7 @@ from tfp_flows.bijectors.transformers.transformer import Inverse, Transformer
 
 __all__ = [
     "Affine",
+    "CircularRationalQuadratic",
     "Convolution",
     "DeepSigmoidal",
     "Gated",
