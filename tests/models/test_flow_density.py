@@ -177,6 +177,71 @@ def test_density_on_the_simplex_integrates_to_one():
     )
 
 
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize(
+    "layer", [SplineCouplingFlow, SplineAutoregressiveFlow]
+)
+def test_densities_of_periodic_variables(layer, inverted):
+    """On a torus and on a cylinder: normalised, and without a seam."""
+    rng = np.random.default_rng(0)
+    # Around pi, where the seam is.
+    angles = rng.normal(math.pi, 0.5, size=[200, 2]).astype(np.float32)
+    for circular in (True, (1,)):
+        flow = layer(2, num_bins=4, circular=circular, seed=0, **HIDDEN)
+        model = FlowDensity(
+            flow,
+            support="circular" if circular is True else ["real", "circular"],
+            inverted=inverted,
+        )
+        _moved(_fitted(model, angles, epochs=3), 0.1)
+        n = 300
+        turn = -math.pi + 2 * math.pi * (np.arange(n) + 0.5) / n
+        line = turn if circular is True else 12 * turn / math.pi
+        grid = np.stack(np.meshgrid(line, turn), -1).reshape([-1, 2])
+        density = np.exp(model.log_prob(grid.astype(np.float32)))
+        area = (line[1] - line[0]) * (turn[1] - turn[0])
+        assert np.sum(density) * area == pytest.approx(1.0, abs=3e-3)
+        x = np.stack([angles[:20, 0], np.full(20, math.pi)], -1)
+        beside = np.float32([0.0, 1e-4])
+        np.testing.assert_allclose(
+            model.log_prob(x - beside), model.log_prob(x + beside), atol=2e-2
+        )
+        np.testing.assert_allclose(
+            model.log_prob(x + 0.3),
+            model.log_prob(x + 0.3 - np.float32([0.0, 2 * math.pi])),
+            atol=1e-3,
+        )
+        np.testing.assert_allclose(
+            model.log_prob(x - 0.3),
+            model.distribution().log_prob(x - 0.3),
+            atol=1e-4,
+        )
+        samples = model.sample(200, seed=1)[:, 1]
+        assert np.all((samples >= -math.pi) & (samples <= math.pi))
+
+
+def test_density_of_rotated_angles_is_the_rotated_one():
+    rng = np.random.default_rng(0)
+    x = rng.normal(0.0, 0.5, size=[200, 1]).astype(np.float32)
+
+    def model(x):
+        flow = SplineAutoregressiveFlow(1, num_bins=4, circular=True, seed=0)
+        model = FlowDensity(flow, support="circular", dtype="float32")
+        return _fitted(model, x, epochs=60, learning_rate=2e-2)
+
+    straight, rotated = model(x), model(x + 3.0)
+    values = rng.normal(0.0, 0.5, size=[500, 1]).astype(np.float32)
+    difference = straight.log_prob(values) - rotated.log_prob(values + 3.0)
+    assert abs(np.mean(difference)) < 0.05
+
+
+def test_flows_of_other_circles_are_refused():
+    with _says("`flow` must be circular", "[0, 1]", "got []"):
+        FlowDensity(_spline(), support="circular").build((None, 2))
+    with _says("`flow` must be circular", "[]", "got [0, 1]"):
+        FlowDensity(_spline(circular=True)).build((None, 2))
+
+
 def test_mixture_base_is_what_its_samples_come_from():
     p = FlowDistribution(1, base="mixture", num_components=3)
     p.build()
