@@ -1,27 +1,30 @@
 """Densities by this library and by others, for `benchmarks/density.py`.
 
 Each maker returns two functions: one update on the batch, and as many samples;
-both wait for their result. Other libraries are imported where they are used.
+both wait for their result. A library is imported where it is used, and runs in
+a process of its own, as TensorFlow and PyTorch do not bear each other:
+
+    python -m benchmarks._density_peers LIBRARY FLOW SIZE SETTINGS
+
+makes the pair and calls both once; then, for each line "update" or "samples"
+that it reads, it does that and writes how many seconds it took.
 """
 
 import importlib.util
+import json
+import sys
+import time
+import types
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
-import tensorflow_probability as tfp
 
-import tfp_flows
-
-__all__ = ["PACKAGES", "installed", "make"]
+__all__ = ["PACKAGES", "installed", "main"]
 
 Pair = tuple[Callable[[], Any], Callable[[], Any]]
 PACKAGES = ("zuko", "nflows", "normflows", "flowjax", "torch", "jax")
 _LEARNING_RATE = 1e-3
-
-tfb, tfd = tfp.bijectors, tfp.distributions
 
 
 def installed(flow: str) -> list[str]:
@@ -33,12 +36,12 @@ def installed(flow: str) -> list[str]:
     ]
 
 
-def make(library: str, flow: str, x: np.ndarray, settings: Any) -> Pair:
-    """Update and samples of a library's flow on the batch `x`, `[N, D]`."""
-    return _MAKERS[library][2](flow, x, settings)
-
-
 def _ours(flow: str, x: np.ndarray, settings: Any) -> Pair:
+    import keras
+    import tensorflow as tf
+
+    import tfp_flows
+
     keras.utils.set_random_seed(settings.seed)
     if flow == "maf":
         layer = tfp_flows.layers.MAFFlow(
@@ -66,9 +69,13 @@ def _ours(flow: str, x: np.ndarray, settings: Any) -> Pair:
 
 
 def _tfp(flow: str, x: np.ndarray, settings: Any) -> Pair:
+    import tensorflow as tf
+    import tensorflow_probability as tfp
+
+    tfb, tfd = tfp.bijectors, tfp.distributions
     del flow
     size = x.shape[-1]
-    chain: list[tfb.Bijector] = []
+    chain = []
     for _ in range(settings.steps):
         network = tfb.AutoregressiveNetwork(
             params=2, hidden_units=list(settings.hidden), activation="relu"
@@ -86,7 +93,7 @@ def _tfp(flow: str, x: np.ndarray, settings: Any) -> Pair:
     count = tf.Variable(0.0)
 
     @tf.function(autograph=False, jit_compile=True)
-    def step() -> tf.Tensor:
+    def step() -> Any:
         with tf.GradientTape() as tape:
             loss = -tf.reduce_mean(distribution.log_prob(batch))
         gradients = tape.gradient(loss, variables)
@@ -285,3 +292,25 @@ _MAKERS: dict[str, tuple[str, tuple[str, ...], Callable[..., Pair]]] = {
     "normflows": ("normflows", ("maf", "nsf"), _normflows),
     "flowjax": ("flowjax", ("maf", "nsf"), _flowjax),
 }
+
+
+def main(library: str, flow: str, size: str, settings: str) -> None:
+    """See the module's docstring."""
+    given = types.SimpleNamespace(**json.loads(settings))
+    x = np.random.default_rng(given.seed).normal(size=[given.batch, int(size)])
+    out, sys.stdout = sys.stdout, sys.stderr  # what a library prints
+    update, samples = _MAKERS[library][2](flow, x.astype(np.float32), given)
+    calls = {"update": update, "samples": samples}
+
+    def seconds(call: Callable[[], Any]) -> float:
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
+
+    print(sum(map(seconds, calls.values())), file=out, flush=True)
+    for line in sys.stdin:
+        print(seconds(calls[line.strip()]), file=out, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -6,27 +6,31 @@ Adam update of the maximum likelihood on a batch, and one batch of samples.
 Beside `FlowDensity` stand TFP's own MAF and those of the libraries zuko,
 nflows, normflows and flowjax that are installed, each in the form that its own
 documentation shows, compiled where that is its usual form (XLA for TensorFlow
-and JAX; PyTorch eager). All in one process, in turns.
+and JAX; PyTorch eager). Each has a process, and they take turns.
 
     python -m benchmarks.density                   # minutes; writes results/
     python -m benchmarks.density --quick --out /tmp/quick.json
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
+import json
+import random
+import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from benchmarks import _command, _density_peers, _measure
 from benchmarks._long_flow_child import versions
 from trainers.report import benchmarks as report_benchmarks
 
 __all__ = ["QUICK", "Settings", "main", "run"]
+
+
+WHAT = ("update", "samples")
 
 
 class Settings(NamedTuple):
@@ -47,6 +51,79 @@ QUICK = Settings(
 )
 
 
+class _Peer:
+    """A library's process; see `_density_peers`."""
+
+    def __init__(
+        self, library: str, flow: str, size: int, settings: Settings
+    ) -> None:
+        module = "benchmarks._density_peers"
+        task = (library, flow, str(size), json.dumps(settings._asdict()))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *task],
+            cwd=Path(__file__).resolve().parents[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.library = library
+        self.first_seconds = self._read()
+
+    def __enter__(self) -> "_Peer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def seconds(self, what: str) -> float:
+        """Of an "update" or of "samples"."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{what}\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> float:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"The process of {self.library} has failed.")
+        return float(line)
+
+
+def _measured(flow: str, size: int, settings: Settings) -> list[dict[str, Any]]:
+    """The cases of all libraries."""
+    with contextlib.ExitStack() as stack:
+        peers = [
+            stack.enter_context(_Peer(library, flow, size, settings))
+            for library in _density_peers.installed(flow)
+        ]
+        times: dict[tuple[str, str], list[float]] = {}
+        generator = random.Random(settings.seed)
+        for _ in range(settings.num_rounds):
+            for peer in generator.sample(peers, len(peers)):
+                for what in WHAT:
+                    times.setdefault((peer.library, what), []).append(
+                        1e3 * peer.seconds(what)
+                    )
+    cases = []
+    for peer in peers:
+        case: dict[str, Any] = {
+            "flow": flow,
+            "size": size,
+            "library": peer.library,
+            "first_calls_seconds": peer.first_seconds,
+        }
+        for what in WHAT:
+            ours, theirs = times["tfp_flows", what], times[peer.library, what]
+            ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
+            case[f"{what}_milliseconds"] = _measure.quartiles(theirs)
+            case[f"{what}_ratio_to_ours"] = _measure.quartiles(ratios)
+        cases.append(case)
+    return cases
+
+
 def run(
     settings: Settings, progress: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
@@ -54,51 +131,15 @@ def run(
     cases = []
     for flow in settings.flows:
         for size in settings.sizes:
-            ways: dict[str, Callable[[], Any]] = {}
-            first = {}
-            for library in _density_peers.installed(flow):
-                x = np.random.default_rng(settings.seed).normal(
-                    size=[settings.batch, size]
-                )
-                start = time.perf_counter()
-                pair = _density_peers.make(
-                    library, flow, x.astype(np.float32), settings
-                )
-                for what, call in zip(("update", "samples"), pair, strict=True):
-                    call()
-                    ways[f"{library} {what}"] = call
-                first[library] = time.perf_counter() - start
-                progress(
-                    f"{flow}, D = {size}, {library}: {first[library]:.1f} s"
-                )
-            times = _measure.in_turns(ways, settings.num_rounds)
-            for library in first:
-                case: dict[str, Any] = {
-                    "flow": flow,
-                    "size": size,
-                    "library": library,
-                    "first_calls_seconds": first[library],
-                }
-                for what in ("update", "samples"):
-                    ours = times[f"tfp_flows {what}"]
-                    theirs = times[f"{library} {what}"]
-                    case[f"{what}_milliseconds"] = _measure.quartiles(
-                        [1e3 * t for t in theirs]
-                    )
-                    case[f"{what}_ratio_to_ours"] = _measure.quartiles(
-                        [a / b for a, b in zip(theirs, ours, strict=True)]
-                    )
-                cases.append(case)
+            progress(f"{flow}, D = {size}")
+            cases += _measured(flow, size, settings)
+    others = filter(importlib.util.find_spec, _density_peers.PACKAGES)
     return {
         "benchmark": "density",
         **_measure.describe(),
         "versions": {
             **versions(),
-            **{
-                name: importlib.metadata.version(name)
-                for name in _density_peers.PACKAGES
-                if importlib.util.find_spec(name)
-            },
+            **{name: importlib.metadata.version(name) for name in others},
         },
         "settings": settings._asdict(),
         "cases": cases,
