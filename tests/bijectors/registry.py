@@ -328,7 +328,7 @@ CASES = [
         identity_at=(),
     ),
     *_circular_spline_autoregressive(
-        "circular-spline-autoregressive", event_sizes=(2, 3), circular=True
+        "circular-spline-autoregressive", event_sizes=(3,), circular=True
     ),
     *_circular_spline_autoregressive(
         "half-circular-spline-autoregressive",

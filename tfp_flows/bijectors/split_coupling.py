@@ -161,7 +161,7 @@ class SplitCoupling(ConditionedBijector):
         sizes = [event_size - num_moved, num_moved]
         own, conditioner = self._unpacked(parameters)
         kinds = [tf.split(kind, sizes, axis=-1) for kind in self._kinds(x, own)]
-        shared = [own[name] for name in self._shared]
+        shared = [own[name] for name in self._shared if name in own]
         fixed, moved = tf.split(x, sizes, axis=-1)
         fixed = self._transformer.wrapped(fixed, *(kind for kind, _ in kinds))
         theta = self._theta(
