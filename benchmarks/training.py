@@ -111,7 +111,7 @@ def _summary(num_flow_steps: int, values: dict[str, Any]) -> dict[str, Any]:
 def _check_data(settings: Settings, data_dir: str | None) -> None:
     """Raises `InputError` if the images cannot be read."""
     # Imported here: a mistyped flag is answered before TensorFlow is loaded.
-    from trainers.images import sources as image_sources
+    from trainers.sources import images as image_sources
 
     image_sources.load_images(settings.config, data_dir)
 

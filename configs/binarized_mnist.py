@@ -10,17 +10,63 @@ other.
 
 `configs/image_defaults.py` says what the argument may be. With `recipe=paper`
 the validation images join the training ones, 60,000 in all.
+
+`model=made,hidden=500,layers=1,masks=1` is MADE (Germain et al. 2015), an
+autoregressive density without latents; `runlocal` makes it tiny. The paper has
+-ln p = 88.40 nats for one hidden layer and one set of masks, 88.04 for 32 sets.
 """
 
 from ml_collections import config_dict
 
-from configs import image_defaults
+from configs import density_defaults, image_defaults, variants
+
+NAME = "binarized_mnist"
 
 
 def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     """Returns the configuration, with the variant that `arg` names."""
+    if "model=made" in (arg or "").split(","):
+        return _made(arg)
     config = image_defaults.get_config(
-        "binarized_mnist", arg, {"data.num_validation": 10_000}
+        NAME, arg, {"data.num_validation": 10_000}
     )
     config.data.binarization = "static"  # the images are binary as they are
+    return config
+
+
+def _made(arg: str | None) -> config_dict.ConfigDict:
+    variant = variants.parse_variant(
+        arg,
+        choices={"model": ("made",)},
+        positive_ints=("hidden", "layers", "masks"),
+        switches=("runlocal",),
+    )
+    config = density_defaults.get_config(NAME, "made")
+    config.data.num_validation = 10_000  # last of the images not for testing
+
+    units, num_layers = variant.get("hidden", 500), variant.get("layers", 1)
+    config.model.hidden_units = (units,) * int(num_layers)
+    config.model.activation = "relu"  # the paper's
+    # Sets of masks, drawn once, which training takes in turn. With several each
+    # has its own order of the pixels, and the density is their mean.
+    config.model.num_masks = variant.get("masks", 1)
+
+    training = config.training
+    training.num_steps = 50_000  # 100 epochs, at most
+    training.batch_size = 100
+    training.steps_per_execution = 100
+    training.log_steps = 500  # an epoch
+    training.validation_steps = 500
+    training.checkpoint_steps = 5_000
+    training.early_stopping_patience = 10
+
+    config.optimizer.weight_decay = 0.05
+    config.evaluation.batch_size = 1_000
+    if variant.get("runlocal"):
+        training.num_steps = 100
+        training.steps_per_execution = 10
+        training.log_steps = 20
+        training.validation_steps = 40
+        training.checkpoint_steps = 50
+        config.optimizer.warmup_steps = 10
     return config

@@ -7,7 +7,9 @@ tests derive from it. A new flow is a bijector, its layer, and one entry here.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["AUTOREGRESSIVE", "COUPLINGS", "FLOWS", "Flow"]
+from ml_collections import config_dict
+
+__all__ = ["AUTOREGRESSIVE", "COUPLINGS", "FLOWS", "Flow", "add_settings"]
 
 
 class Flow(NamedTuple):
@@ -239,3 +241,20 @@ def _of_kind(kind: str) -> tuple[str, ...]:
 
 COUPLINGS = _of_kind("coupling")
 AUTOREGRESSIVE = _of_kind("autoregressive")
+
+
+def add_settings(group: config_dict.ConfigDict) -> None:
+    """Adds to a group of a config what the flows of the catalogue need.
+
+    Args:
+      group: which also says the flow, and how many steps it has.
+    """
+    # Hidden layers of the network of each step: nice_*, real_nvp, iaf, ...
+    group.conditioner_hidden_units = (64, 64)
+    group.conditioner_activation = "gelu"  # in these layers
+    group.num_orthogonal_columns = 8  # M of sylvester_orthogonal
+    # H of each step of sylvester_householder.
+    group.num_householder_reflections = 4
+    group.num_bins = 8  # of each spline
+    group.tail_bound = 3.0  # beyond which splines are the identity
+    group.num_sigmoids = 8  # H of each step of naf

@@ -42,7 +42,7 @@ def get_config(
     """Returns the configuration of one data set.
 
     Args:
-      dataset: one of those that `trainers/images/sources.py` knows.
+      dataset: one of those that `trainers/sources/images.py` knows.
       arg: the argument behind the colon.
       modern: what the data set changes in `recipe=modern`, by dotted key.
 
@@ -61,11 +61,7 @@ def get_config(
         switches=("runlocal",),
     )
     for flow, length in (("flow", "K"), ("prior", "prior_K")):
-        if variant.get(flow) == "none" and length in variant:
-            raise ValueError(
-                f"`{length}` must not be given with {flow}=none; got "
-                f"{variant[length]}."
-            )
+        variants.check_length(variant, flow, length)
     if "prior_K" in variant and "prior" not in variant:
         raise ValueError(
             "`prior` must be given with prior_K; got prior_K="
@@ -136,7 +132,7 @@ def _modern(dataset: str) -> config_dict.ConfigDict:
     config.posterior.initial_scale = 1.0  # its sd at the start
     config.posterior.flow = "planar"  # see FLOWS
     config.posterior.num_flow_steps = 40  # K; 0 without a flow
-    _add_flow_settings(config.posterior)
+    flows.add_settings(config.posterior)
     posteriors.add_settings(config.posterior, "flow")
     # Whether the flow's parameters depend on the image, or its base's alone.
     config.posterior.amortized_flow = True
@@ -149,7 +145,7 @@ def _modern(dataset: str) -> config_dict.ConfigDict:
     config.prior = config_dict.ConfigDict()
     config.prior.flow = "none"  # see FLOWS
     config.prior.num_flow_steps = 0  # K; 0 without a flow
-    _add_flow_settings(config.prior)
+    flows.add_settings(config.prior)
 
     config.training = config_dict.ConfigDict()
     config.training.seed = 0  # of initial weights, data order and all noise
@@ -196,18 +192,6 @@ def _modern(dataset: str) -> config_dict.ConfigDict:
     config.evaluation.num_images = 2_000  # first test images, for iwae_S
     config.evaluation.batch_size = 100  # images at once: bounds the memory
     return config
-
-
-def _add_flow_settings(group: config_dict.ConfigDict) -> None:
-    # Hidden layers of the network of each step: nice_*, real_nvp, iaf, ...
-    group.conditioner_hidden_units = (64, 64)
-    group.conditioner_activation = "gelu"  # in these layers
-    group.num_orthogonal_columns = 8  # M of sylvester_orthogonal
-    # H of each step of sylvester_householder.
-    group.num_householder_reflections = 4
-    group.num_bins = 8  # of each spline
-    group.tail_bound = 3.0  # beyond which splines are the identity
-    group.num_sigmoids = 8  # H of each step of naf
 
 
 def _change_to_paper(config: config_dict.ConfigDict) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-__all__ = ["parse_variant"]
+__all__ = ["check_length", "parse_variant"]
 
 
 def _one_of(key: str, value: str, known: Iterable[str]) -> str:
@@ -64,3 +64,25 @@ def parse_variant(
                 f"{', '.join(known)}; got {item!r}."
             )
     return settings
+
+
+def check_length(
+    variant: Mapping[str, str | int | bool],
+    flow: str = "flow",
+    length: str = "K",
+) -> None:
+    """Refuses a length of no flow.
+
+    Args:
+      variant: as `parse_variant` returns it.
+      flow: the key of the flow's name.
+      length: that of its length.
+
+    Raises:
+      ValueError: if there is a length, and the flow is none.
+    """
+    if variant.get(flow) == "none" and length in variant:
+        raise ValueError(
+            f"`{length}` must not be given with {flow}=none; got "
+            f"{variant[length]}."
+        )

@@ -31,9 +31,19 @@ POSTERIORS = LAYERS | {
 MODELS = POSTERIORS | {"likelihoods", "models", "targets"}
 # The life of a run, and what all rooms of `trainers` may build on.
 RUNS = {"trainers", "trainers.runs"}
-MAKING = {"trainers.checks", "trainers.flows", "trainers.posterior_layers"}
+MAKING = {
+    "trainers.checks",
+    "trainers.flows",
+    "trainers.posterior_layers",
+    "trainers.sources",
+}
 ROOM = MODELS | RUNS | MAKING | {"configs", "tfp_flows"}
-ROOMS = {"trainers.energies", "trainers.images", "trainers.posteriors"}
+ROOMS = {
+    "trainers.densities",
+    "trainers.energies",
+    "trainers.images",
+    "trainers.posteriors",
+}
 RUN = ROOM | ROOMS
 RIGHTMOST = RUN | {"testing", "trainers.report", "trainers.run"}
 
@@ -60,6 +70,7 @@ MAY_IMPORT = {
     "configs": set(),
     "trainers": RUNS,
     "trainers.runs": RUNS,
+    "trainers.sources": RUNS,
     "trainers.checks": MODELS | RUNS | {"configs", "tfp_flows"},
     "trainers.flows": MODELS | {"configs", "tfp_flows", "trainers"},
     "trainers.posterior_layers": MODELS

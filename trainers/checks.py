@@ -120,7 +120,9 @@ def check_flow(
     else:
         at_least(config, 1, f"{group}.num_flow_steps")
     if flow in COUPLINGS and latent_size < 2:
-        refuse(config, "model.latent_size", "be at least 2 for a coupling")
+        if "latent_size" in config.model:
+            refuse(config, "model.latent_size", "be at least 2 for a coupling")
+        refuse(config, f"{group}.flow", "not be a coupling of one coordinate")
     if (
         flow == "sylvester_orthogonal"
         and settings.num_orthogonal_columns > latent_size

@@ -7,11 +7,13 @@ from typing import Any
 import tensorflow as tf
 from ml_collections import config_dict
 
+from trainers.densities import experiment as densities
 from trainers.energies import experiment as energies
 from trainers.images import experiment as images
 from trainers.runs import errors, loop, provenance, signals
 from trainers.runs import strategy as strategies
 from trainers.runs import workdir as workdirs
+from trainers.runs.experiment import Experiment
 
 __all__ = ["train_and_evaluate"]
 
@@ -23,6 +25,9 @@ _EXPERIMENTS = {
     "mixture": energies.EXPERIMENT,
     "logistic_regression": energies.EXPERIMENT,
     "dlgm": images.EXPERIMENT,
+    "density_2d": densities.EXPERIMENT,
+    "uci_density": densities.EXPERIMENT,
+    "made": densities.EXPERIMENT,
 }
 
 
@@ -33,6 +38,7 @@ def train_and_evaluate(
     *,
     mode: str = "train_and_eval",
     data_dir: str | None = None,
+    experiment: Experiment | None = None,
 ) -> dict[str, Any] | None:
     """Runs `config` in `workdir`; an interrupted run goes on where it was.
 
@@ -40,12 +46,14 @@ def train_and_evaluate(
       config: a configuration from `configs/`.
       workdir: directory of the run: new, empty, or of the same config.
       strategy: where to run: a strategy, or the name of one of
-        `trainers/runs/strategy.py`; None for the current default. The
-        experiments without images take strategies of one replica.
+        `trainers/runs/strategy.py`; None for the current default. Fits to
+        targets take strategies of one replica.
       mode: "train", "eval" (of the best or newest weights) or
         "train_and_eval".
       data_dir: folder of TFDS data, for data sets that are not embedded; for
-        logistic regressions, with uci or beside it.
+        tables of UCI, with uci or beside it.
+      experiment: what is done before and after the training. Default: None,
+        that of `config.model.name`.
 
     Returns:
       What results.json holds; None for the mode "train".
@@ -66,7 +74,7 @@ def train_and_evaluate(
             f"`model.name` must be one of {', '.join(_EXPERIMENTS)}; "
             f"got {config.model.name!r}."
         )
-    experiment = _EXPERIMENTS[config.model.name]
+    experiment = experiment or _EXPERIMENTS[config.model.name]
     if strategy is None:
         strategy = tf.distribute.get_strategy()
     elif isinstance(strategy, str):

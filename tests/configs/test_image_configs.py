@@ -7,12 +7,12 @@ import re
 
 import pytest
 
-from configs import image_defaults, posteriors
+from configs import flows, image_defaults, posteriors
 from configs.flows import FLOWS
 from trainers.images import build, data
 from trainers.images import evaluate as evaluate_images
-from trainers.images import sources as image_sources
 from trainers.images import train as train_images
+from trainers.sources import images as image_sources
 
 NAMES = ("digits", "mnist", "fashion_mnist", "binarized_mnist")
 GROUPS = {
@@ -225,7 +225,7 @@ def test_every_key_is_explained():
     explained = set()
     for function in (
         image_defaults._modern,
-        image_defaults._add_flow_settings,
+        flows.add_settings,
         posteriors.add_settings,
     ):
         lines = inspect.getsource(function).splitlines()

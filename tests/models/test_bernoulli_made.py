@@ -106,3 +106,97 @@ def test_values_that_are_not_binary_are_refused_or_warned_of():
         _model().log_prob(np.full([2, D], 2.0, "float32"))
     with pytest.raises(ValueError, match="`n` must be an integer >= 1"):
         _model().sample(0)
+
+
+def _ensemble(num_masks, hidden_units=(3, 4), scale=1.0):
+    model = BernoulliMADE(
+        hidden_units, "tanh", event_shape=(D,), seed=0, num_masks=num_masks
+    )
+    model.build((None, D))
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_weights:
+        weight.assign_add(scale * rng.normal(size=weight.shape))
+    return model
+
+
+@pytest.mark.parametrize("num_masks", [1, 3])
+@pytest.mark.parametrize("hidden_units", [(3,), (9, 7), (4, 4, 4)])
+def test_the_density_of_drawn_masks_adds_up_to_one(num_masks, hidden_units):
+    log_prob = _ensemble(num_masks, hidden_units).log_prob(_all_vectors())
+    np.testing.assert_allclose(np.exp(log_prob).sum(), 1.0, rtol=1e-5)
+    assert np.std(log_prob) > 0.1
+
+
+def test_the_density_is_the_mean_of_those_under_each_set_of_masks():
+    model, x = _ensemble(3), _all_vectors()
+    of_sets = [
+        -tf.reduce_sum(
+            tf.nn.sigmoid_cross_entropy_with_logits(
+                x, model.made(x, index=index)
+            ),
+            axis=-1,
+        )
+        for index in range(3)
+    ]
+    assert np.ptp(of_sets, axis=0).max() > 0.1
+    np.testing.assert_allclose(
+        np.exp(model.log_prob(x)), np.exp(of_sets).mean(axis=0), rtol=1e-5
+    )
+
+
+def test_each_set_of_masks_has_an_order_of_its_own():
+    made = _ensemble(4, (30, 30)).made
+    x = tf.constant(np.random.default_rng(1).normal(size=(1, D)), tf.float32)
+    orders = []
+    for index in range(4):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = made(x, index=index)
+        jacobian = tape.jacobian(outputs, x)[0, :, 0].numpy()
+        sequence = made.sequence(index).numpy()
+        assert sorted(sequence) == list(range(D))
+        sorted_jacobian = jacobian[np.ix_(sequence, sequence)]
+        below = np.tri(D, k=-1, dtype=bool)
+        assert np.all(sorted_jacobian[~below] == 0)
+        assert np.any(sorted_jacobian[below] != 0)
+        orders.append(tuple(sequence))
+    assert len(set(orders)) > 1
+
+
+@pytest.mark.parametrize("num_masks", [1, 3])
+def test_samples_under_drawn_masks_follow_the_density(num_masks):
+    model, n = _ensemble(num_masks), 50_000
+    samples = model.sample(n, seed=3).numpy()
+    codes = samples @ 2 ** np.arange(D)[::-1]
+    counts = np.bincount(codes.astype(int), minlength=2**D)
+    expected = n * np.exp(model.log_prob(_all_vectors()))
+    assert np.sum((counts - expected) ** 2 / expected) < 62
+
+
+def test_updates_take_the_sets_of_masks_in_turn():
+    model = _ensemble(3, (20,), scale=0.0)
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    x = _all_vectors()
+    shown = []
+    for _ in range(4):
+        model.reset_metrics()
+        logs = model.train_on_batch(x, return_dict=True)
+        shown.append(float(logs["log_likelihood"]))
+    assert len(set(shown[:3])) == 3
+    assert shown[3] == shown[0]
+
+
+def test_drawn_masks_are_saved(tmp_path):
+    model = _ensemble(3)
+    model.save(tmp_path / "made.keras")
+    loaded = keras.saving.load_model(tmp_path / "made.keras")
+    x = _all_vectors()
+    np.testing.assert_array_equal(loaded.log_prob(x), model.log_prob(x))
+    np.testing.assert_array_equal(loaded.sample(5), model.sample(5))
+
+
+def test_order_beside_drawn_masks_is_refused():
+    with pytest.raises(ValueError, match="`order` must be None"):
+        BernoulliMADE((8,), order=ORDER, num_masks=2)
+    with pytest.raises(ValueError, match="`num_masks` must be an integer >= 1"):
+        BernoulliMADE((8,), num_masks=0)

@@ -11,7 +11,26 @@ from tfp_flows._arguments import as_positive_integer
 from tfp_flows.bijectors import MADEConditioner
 from tfp_flows.layers.flow_layer import last_axis
 
-__all__ = ["MADE"]
+__all__ = ["MADE", "kernel_initializer"]
+
+
+def kernel_initializer(
+    shape: tuple[int, ...], seed: int | None, offset: int
+) -> keras.initializers.Initializer:
+    """That of a kernel of a masked network, or of a bias.
+
+    Args:
+      shape: `[I, O]`, or `[O]` of a bias.
+      seed: of the network. None for random values.
+      offset: other ones give other kernels.
+    """
+    if len(shape) == 1:
+        return keras.initializers.Zeros()
+    # Masks leave half of the inputs on average.
+    return keras.initializers.RandomNormal(
+        stddev=math.sqrt(2.0 / shape[0]),
+        seed=None if seed is None else seed + offset,
+    )
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -106,7 +125,7 @@ class MADE(keras.layers.Layer):
             name: self.add_weight(
                 name=name,
                 shape=shape,
-                initializer=self._initializer(shape, offset),
+                initializer=kernel_initializer(shape, self.seed, offset),
                 autocast=False,
             )
             for offset, (name, shape) in enumerate(
@@ -114,17 +133,6 @@ class MADE(keras.layers.Layer):
             )
         }
         self.built = True
-
-    def _initializer(
-        self, shape: tuple[int, ...], offset: int
-    ) -> keras.initializers.Initializer:
-        if len(shape) == 1:
-            return keras.initializers.Zeros()
-        # Masks leave half of the inputs on average.
-        return keras.initializers.RandomNormal(
-            stddev=math.sqrt(2.0 / shape[0]),
-            seed=None if self.seed is None else self.seed + offset,
-        )
 
     def parameters(self) -> dict[str, tf.Tensor]:
         """The weights by name, as `conditioner` takes them.

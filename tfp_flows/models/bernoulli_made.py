@@ -1,14 +1,17 @@
 """MADE as a density of binary vectors."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows import likelihoods
 from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.made import MADE
+from tfp_flows.layers.made_sets import MADESets
 from tfp_flows.math import noise
 from tfp_flows.models.checked_model import count_non_binary
 from tfp_flows.models.event_shapes import check_event_shape, static_event_shape
@@ -31,6 +34,10 @@ class BernoulliMADE(MaximumLikelihoodModel):
     `log_likelihood`, per example. One pass through the network evaluates a
     density, D passes in one rolled loop draw a sample.
 
+    With `num_masks` M the network has M sets of masks, drawn at random, and for
+    M > 1 an order of the elements for each. Each update trains it under one of
+    them, in turn; the density is the mean of the M, which costs M passes.
+
     Example:
     ```python
     import sklearn.datasets
@@ -48,8 +55,8 @@ class BernoulliMADE(MaximumLikelihoodModel):
     References:
       [1]: Mathieu Germain, Karol Gregor, Iain Murray, Hugo Larochelle. MADE:
            Masked Autoencoder for Distribution Estimation. ICML 2015.
-           https://arxiv.org/abs/1502.03509. Deviation: one order and one set of
-           masks; there also averages over several.
+           https://arxiv.org/abs/1502.03509. Deviation: no direct connections
+           from inputs to outputs.
     """
 
     def __init__(
@@ -59,30 +66,63 @@ class BernoulliMADE(MaximumLikelihoodModel):
         order: Sequence[int] | None = None,
         event_shape: Sequence[int] | None = None,
         seed: int | None = None,
+        num_masks: int | None = None,
         **kwargs: Any,
     ) -> None:
         """Constructs the model.
 
         Args:
-          hidden_units: sizes of the hidden layers, at least D each.
+          hidden_units: sizes of the hidden layers, at least D each, but for
+            `num_masks`.
           activation: elu, gelu, relu, silu or tanh.
           order: the place of each element, 0, ..., D - 1. Default: None, from
-            the first to the last.
+            the first to the last, or with `num_masks` > 1 random ones.
           event_shape: shape of one image. Default: None, that of the first
             data.
-          seed: of the initial weights. Default: None.
+          seed: of the initial weights, and of masks. Default: None.
+          num_masks: M, at least 1: how many sets of masks are drawn. Default:
+            None, one that is not drawn, see `MADEConditioner`.
           **kwargs: those of `keras.Model`.
 
         Raises:
           ValueError: an `event_shape` of other than positive integers, or a
-            `dtype` with variables in half precision; at `build`, hidden
-            layers smaller than D, or an `order` that is no permutation.
+            `dtype` with variables in half precision; an `order` beside
+            `num_masks`; at `build`, hidden layers smaller than D, or an `order`
+            that is no permutation.
         """
         super().__init__(**kwargs)
         check_precision(self)
-        self.made = MADE(
-            1, hidden_units, activation, order, seed, dtype=self.dtype_policy
-        )
+        self.num_masks = num_masks
+        self.made: MADE | MADESets
+        if num_masks is None:
+            self.made = MADE(
+                1,
+                hidden_units,
+                activation,
+                order,
+                seed,
+                dtype=self.dtype_policy,
+            )
+        else:
+            self.num_masks = as_positive_integer("num_masks", num_masks)
+            if order is not None:
+                raise ValueError(
+                    f"`order` must be None with `num_masks`; got {list(order)}."
+                )
+            self.made = MADESets(
+                self.num_masks,
+                hidden_units,
+                activation,
+                seed,
+                dtype=self.dtype_policy,
+            )
+        self._arguments = {
+            "hidden_units": tuple(hidden_units),
+            "activation": activation,
+            "order": None if order is None else tuple(order),
+            "seed": seed,
+            "num_masks": self.num_masks,
+        }
         self.likelihood = likelihoods.get("bernoulli")
         self.event_shape = check_event_shape(event_shape)
         self._init_metrics("log_likelihood")
@@ -106,7 +146,7 @@ class BernoulliMADE(MaximumLikelihoodModel):
         return size
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """The logits, in the shape of the images."""
+        """The logits, in the shape of the images; under the first masks."""
         x = tf.reshape(inputs, [-1, self._event_size])
         return tf.reshape(self.made(x), [-1, *self.image_shape])
 
@@ -121,9 +161,25 @@ class BernoulliMADE(MaximumLikelihoodModel):
         """
         return self._log_prob(tf.convert_to_tensor(self._checked_images(x)))
 
+    @property
+    def _num_sets(self) -> int:
+        return self.num_masks or 1
+
     def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
+        if self._num_sets == 1:
+            return self._log_prob_of_set(x)
+        log_probs = tf.map_fn(
+            lambda index: self._log_prob_of_set(x, index=index),
+            tf.range(self._num_sets),
+            fn_output_signature=self.variable_dtype,
+        )
+        return tf.reduce_logsumexp(log_probs, axis=0) - math.log(self._num_sets)
+
+    def _log_prob_of_set(self, x: tf.Tensor, **index: tf.Tensor) -> tf.Tensor:
+        """Under the masks of that index, if there are several sets."""
         x = tf.reshape(tf.cast(x, self.variable_dtype), [-1, self._event_size])
-        loss = tf.nn.sigmoid_cross_entropy_with_logits(x, self.made(x))
+        logits = self.made(x, **index)
+        loss = tf.nn.sigmoid_cross_entropy_with_logits(x, logits)
         return -tf.reduce_sum(loss, axis=-1)
 
     def sample(self, n: int, seed: int = 0) -> tf.Tensor:
@@ -150,23 +206,49 @@ class BernoulliMADE(MaximumLikelihoodModel):
             purpose="made sample",
             dtype=self.variable_dtype,
         )
-        return tf.reshape(self._sampled(uniform), [n, *self.image_shape])
+        return tf.reshape(
+            self._sampled_of_masks(uniform, seed), [n, *self.image_shape]
+        )
+
+    def _sampled_of_masks(self, uniform: tf.Tensor, seed: int) -> tf.Tensor:
+        """As `_sampled`, each image under one of the sets of masks."""
+        n, num_sets = uniform.shape[0], self._num_sets
+        if num_sets == 1:
+            return self._sampled(uniform, tf.constant(0))
+        drawn = noise.uniform(
+            (n,), seed=seed, step=0, purpose="masks of made sample"
+        )
+        index = np.floor(num_sets * drawn.numpy()).astype(int)
+        x = np.empty(uniform.shape, self.variable_dtype)
+        for one in np.unique(index):
+            rows = np.flatnonzero(index == one)
+            x[rows] = self._sampled(tf.gather(uniform, rows), tf.constant(one))
+        return tf.constant(x)
 
     @tf.function(reduce_retracing=True)
-    def _sampled(self, uniform: tf.Tensor) -> tf.Tensor:
-        """The images that uniform noise `[N, D]` stands for."""
-        sequence = tf.constant(self.made.conditioner.sequence)
-        elements = tf.range(len(self.made.conditioner.sequence))
+    def _sampled(self, uniform: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+        """The images that uniform noise `[N, D]` stands for, under one set."""
+        size, made = self._event_size, self.made
+        # What no pass changes is computed before them.
+        if isinstance(made, MADE):
+            sequence = tf.constant(made.conditioner.sequence)
+            parameters = made.conditioner.constrain(made.parameters())
+            network = made.conditioner.constrained_call
+        else:
+            sequence = made.sequence(index)
+            parameters, network = made.parameters(index), made.network
+        elements = tf.range(size)
 
         def body(k: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            drawn = tf.cast(uniform < tf.sigmoid(self.made(x)), x.dtype)
+            probabilities = tf.sigmoid(network(x, parameters, None))
+            drawn = tf.cast(uniform < probabilities, x.dtype)
             return k + 1, tf.where(elements == sequence[k], drawn, x)
 
         return tf.while_loop(
-            lambda k, _: k < len(elements),
+            lambda k, _: k < size,
             body,
             (0, tf.zeros_like(uniform)),
-            maximum_iterations=len(elements),
+            maximum_iterations=size,
         )[1]
 
     def _inputs(self, data: Any) -> tf.Tensor:
@@ -175,8 +257,10 @@ class BernoulliMADE(MaximumLikelihoodModel):
     def _log_likelihoods(
         self, inputs: tf.Tensor, key: NoiseKey, training: bool
     ) -> tf.Tensor:
-        del key, training
-        return self._log_prob(inputs)
+        if not training or self._num_sets == 1:
+            return self._log_prob(inputs)
+        index = tf.math.floormod(tf.cast(key.step, tf.int32), self._num_sets)
+        return self._log_prob_of_set(inputs, index=index)
 
     def _num_non_binary_in(self, inputs: tf.Tensor) -> tf.Tensor:
         return count_non_binary(inputs)
@@ -185,9 +269,6 @@ class BernoulliMADE(MaximumLikelihoodModel):
         """What `from_config` needs."""
         return {
             **super().get_config(),
-            "hidden_units": self.made.hidden_units,
-            "activation": self.made.activation,
-            "order": self.made.order,
+            **self._arguments,
             "event_shape": self.event_shape,
-            "seed": self.made.seed,
         }

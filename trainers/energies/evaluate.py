@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from trainers.energies import planar
 from trainers.energies.fit import EnergyRun
-from trainers.runs import provenance
+from trainers.runs import estimates, provenance
 from trainers.runs import workdir as workdirs
 
 __all__ = ["evaluate"]
@@ -42,12 +42,8 @@ def _kl_bounds(run: EnergyRun) -> dict[str, Any]:
     )
     for name, terms in zip(("kl_upper", "kl_lower"), bounds, strict=True):
         found[name] = terms.mean() + run.model.target.log_normalizer
-        found[f"{name}_standard_error"] = _standard_error(terms)
+        found[f"{name}_standard_error"] = estimates.standard_error(terms)
     return found
-
-
-def _standard_error(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
 def _log_mean_exp(values: np.ndarray) -> float:
@@ -88,7 +84,7 @@ def evaluate(run: EnergyRun, workdir: str) -> dict[str, Any]:
         "free_energy": terms.mean(),
         "kl" if has_density else "auxiliary_kl": terms.mean()
         + target.log_normalizer,
-        "standard_error": _standard_error(terms),
+        "standard_error": estimates.standard_error(terms),
         "log_normalizer": target.log_normalizer,
         "log_normalizer_estimate": _log_mean_exp(-terms),
     }

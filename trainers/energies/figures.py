@@ -21,34 +21,12 @@ __all__ = [
 # What readers are told of what results call so.
 WORDS = {"kl": "KL", "auxiliary_kl": "KL bound"}
 
-_COLOURS = "magma"
 _LINE = "#7b2382"
 
 
 def kl_name(results: Mapping[str, Any]) -> str:
     """What results call the divergence, or the bound that there is on it."""
     return "kl" if "kl" in results else "auxiliary_kl"
-
-
-def _draw_density(
-    axes: mpl_axes.Axes,
-    density: np.ndarray,
-    half_width: float,
-    highest: float,
-) -> None:
-    """One picture; `highest` is the density at the end of the colour scale."""
-    axes.imshow(
-        density,
-        origin="lower",
-        extent=[-half_width, half_width] * 2,
-        cmap=_COLOURS,
-        vmin=0.0,
-        vmax=highest,
-        interpolation="bilinear",
-    )
-    ticks = [-4, -2, 0, 2, 4]
-    axes.set_xticks([tick for tick in ticks if abs(tick) <= half_width])
-    axes.set_yticks([tick for tick in ticks if abs(tick) <= half_width])
 
 
 def _draw_learning_curve(
@@ -86,7 +64,7 @@ def save_fit(
     highest = float(np.max(densities[0]))
     half_width = results["half_width"]
     for axes, density in zip((target_axes, fit_axes), densities, strict=True):
-        _draw_density(axes, density, half_width, highest)
+        figures.draw_density(axes, density, half_width, highest)
         axes.set_xlabel("$z_1$")
     target_axes.set_ylabel("$z_2$")
     target_axes.set_title(f"target {results['target'].upper()}")
@@ -148,7 +126,7 @@ def save_energies(
     for row_axes, (name, row) in zip(grid, rows.items(), strict=True):
         highest = float(np.max(row[0][1]))
         for axes, (title, density) in zip(row_axes, row, strict=True):
-            _draw_density(axes, density, half_width, highest)
+            figures.draw_density(axes, density, half_width, highest)
             axes.set_title(title, fontsize=9)
             axes.set_xticks([])
             axes.set_yticks([])
@@ -180,7 +158,7 @@ def save_mixtures(
     highest = 3.0 / (len(modes) * 2.0 * np.pi * 0.25**2)
     for row_axes, row in zip(grid, rows.values(), strict=True):
         for axes, (title, density) in zip(row_axes, row, strict=True):
-            _draw_density(axes, density, half_width, highest)
+            figures.draw_density(axes, density, half_width, highest)
             axes.plot(*zip(*modes, strict=True), "+", color="white", ms=3)
             axes.set_title(title, fontsize=8)
             axes.set_xticks([])

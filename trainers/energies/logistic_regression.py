@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from tfp_flows.math import linear
 from trainers.runs import errors
+from trainers.sources import uci
 
 __all__ = ["EVIDENCE", "LogisticRegression", "load"]
 
@@ -79,10 +79,9 @@ def load(name: str, data_dir: str | None = None) -> LogisticRegression:
         raise errors.InputError(
             f"`data.target` must be one of {', '.join(EVIDENCE)}; got {name!r}."
         )
-    path = _find(f"{name}.csv", data_dir or os.environ.get("TFDS_DATA_DIR"))
+    path = uci.find(f"{name}.csv", data_dir)
     try:
-        with tf.io.gfile.GFile(path) as file:
-            rows = np.genfromtxt(file, delimiter=",", skip_header=1)
+        _, rows = uci.read_csv(path)
         x, labels = rows[:, :-1], rows[:, -1]
         if not np.isfinite(x).all() or not np.isin(labels, (0, 1)).all():
             raise ValueError("inputs that are no numbers, or other labels")
@@ -98,18 +97,4 @@ def load(name: str, data_dir: str | None = None) -> LogisticRegression:
         np.concatenate([np.ones([len(x), 1]), x], axis=1),
         labels,
         EVIDENCE[name].log_normalizer,
-    )
-
-
-def _find(name: str, data_dir: str | None) -> str:
-    """The file in `data_dir`/uci, or in a folder uci beside `data_dir`."""
-    if data_dir:
-        parent = os.path.dirname(os.path.abspath(data_dir))
-        for folder in (data_dir, parent):
-            path = os.path.join(folder, "uci", name)
-            if tf.io.gfile.exists(path):
-                return path
-    raise errors.InputError(
-        f"`--data_dir` must name a folder that holds uci/{name}, or one beside "
-        f"uci; got {data_dir!r}."
     )

@@ -1,6 +1,5 @@
 """What is known of a fit in the plane: where its samples are, its density."""
 
-import io
 import os
 from typing import Any
 
@@ -9,13 +8,13 @@ import tensorflow as tf
 
 from tfp_flows import targets
 from trainers.energies.fit import EnergyRun, Target
+from trainers.runs import planes
 from trainers.runs import workdir as workdirs
 
 __all__ = [
     "density_grid",
     "describe",
     "describe_modes",
-    "histogram",
     "is_planar",
     "read_histogram",
     "save_histogram",
@@ -43,10 +42,8 @@ def density_grid(run: EnergyRun) -> tuple[np.ndarray, np.ndarray | None]:
       `z_1` along the columns. The second is None where there is no density.
     """
     settings = run.config.evaluation
-    size, half_width = settings.grid_size, settings.half_width
-    # The middles of the pixels.
-    axis = half_width * ((2 * np.arange(size) + 1) / size - 1)
-    z = np.stack(np.meshgrid(axis, axis), axis=-1).astype(np.float32)
+    size = settings.grid_size
+    z = planes.pixels(size, settings.half_width)
     target = np.exp(
         run.model.target.unnormalized_log_prob(z)
         - run.model.target.log_normalizer
@@ -105,37 +102,23 @@ def describe_modes(
     }
 
 
-def histogram(
-    samples: np.ndarray, half_width: float, num_bins: int
-) -> np.ndarray:
-    """Counts `[G, G]`, `z_2` along the rows from below."""
-    edges = np.linspace(-half_width, half_width, num_bins + 1)
-    counts, _, _ = np.histogram2d(samples[:, 1], samples[:, 0], [edges, edges])
-    return counts.astype(np.uint32)
-
-
 def save_histogram(workdir: str, run: EnergyRun, samples: np.ndarray) -> None:
     """Writes the counts, and what makes a density of them, as a small file."""
     settings = run.config.evaluation
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        counts=histogram(samples, settings.half_width, settings.num_bins),
-        half_width=np.float64(settings.half_width),
-        num_samples=np.int64(len(samples)),
+    counts = planes.histogram(samples, settings.half_width, settings.num_bins)
+    workdirs.write_arrays(
+        os.path.join(workdir, "histogram.npz"),
+        {
+            "counts": counts,
+            "half_width": np.float64(settings.half_width),
+            "num_samples": np.int64(len(samples)),
+        },
     )
-    path = os.path.join(workdir, "histogram.npz")
-    with workdirs.writing(path), tf.io.gfile.GFile(path, "wb") as file:
-        file.write(buffer.getvalue())
 
 
 def read_histogram(directory: str) -> np.ndarray:
     """The density that the counts in a directory stand for, `[G, G]`."""
-    path = os.path.join(directory, "histogram.npz")
-    with (
-        tf.io.gfile.GFile(path, "rb") as file,
-        np.load(io.BytesIO(file.read())) as found,
-    ):
-        counts = found["counts"]
-        pixel = (2.0 * found["half_width"] / len(counts)) ** 2
-        return counts / (found["num_samples"] * pixel)
+    found = workdirs.read_arrays(os.path.join(directory, "histogram.npz"))
+    counts = found["counts"]
+    pixel = (2.0 * found["half_width"] / len(counts)) ** 2
+    return counts / (found["num_samples"] * pixel)

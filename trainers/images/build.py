@@ -9,7 +9,7 @@ from ml_collections import config_dict
 
 from tfp_flows import layers, losses, models, posteriors, schedules
 from trainers import checks, flows, posterior_layers
-from trainers.images.sources import IMAGE_SETS
+from trainers.sources.images import IMAGE_SETS
 
 __all__ = [
     "build_annealing",

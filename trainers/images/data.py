@@ -1,8 +1,4 @@
-"""From images in memory to the batch of each training step, and test sets.
-
-The batch of step t is a function of (config, t) alone, so a resumed run needs
-no more than t to see the same data.
-"""
+"""From images in memory to the batch of each training step, and test sets."""
 
 from typing import Any
 
@@ -11,8 +7,8 @@ import tensorflow as tf
 from ml_collections import config_dict
 
 from tfp_flows.math import noise
-from trainers.images.sources import IMAGE_SETS, ImageSplits, load_images
-from trainers.runs import errors
+from trainers.runs import batches, errors
+from trainers.sources.images import IMAGE_SETS, ImageSplits, load_images
 
 __all__ = [
     "BINARIZATIONS",
@@ -64,12 +60,7 @@ def check_config(config: config_dict.ConfigDict, num_replicas: int = 1) -> None:
             raise errors.InputError(
                 f"`{key}` must be in [0, 2**31); got {value}."
             )
-    batch_size = config.training.batch_size
-    if batch_size < 1 or batch_size % num_replicas:
-        raise errors.InputError(
-            "`training.batch_size` must be a positive multiple of the number "
-            f"of replicas, {num_replicas}; got {batch_size}."
-        )
+    batches.check_batch_size(config, num_replicas)
 
 
 def load_splits(
@@ -102,8 +93,7 @@ def training_dataset(
 ) -> tf.data.Dataset:
     """The batches of the steps `first_step` .. `training.num_steps - 1`.
 
-    An epoch takes the images in a random order and leaves out those that do
-    not fill a last batch.
+    See `runs.batches.rows_of_step` for the order of the images.
 
     Args:
       splits: images, as `load_splits` returns them.
@@ -113,10 +103,6 @@ def training_dataset(
     Returns:
       Batches of binary images, float32 `[B, H, W]`.
     """
-    batch_size = config.training.batch_size
-    seed = config.training.seed
-    num_images = len(splits.train)
-    steps_per_epoch = num_images // batch_size
     is_dynamic = config.data.binarization == "dynamic"
     with tf.device("CPU:0"):  # an accelerator's memory has better uses
         images = tf.constant(
@@ -126,31 +112,21 @@ def training_dataset(
         )
 
     def batch_of_step(step: tf.Tensor) -> tf.Tensor:
-        first = step % steps_per_epoch * batch_size
-        rows = tf.random.experimental.index_shuffle(
-            first + tf.range(batch_size, dtype=tf.int64),
-            seed=tf.stack(
-                [tf.constant(seed, tf.int64), step // steps_per_epoch]
-            ),
-            max_index=num_images - 1,
-        )
+        rows = batches.rows_of_step(step, len(splits.train), config)
         batch = tf.gather(images, rows)
         if is_dynamic:
             batch = _binarize(
                 batch,
                 splits.max_value,
-                seed=seed,
+                seed=config.training.seed,
                 step=step,
                 purpose="binarisation",
             )
         batch = tf.cast(batch, tf.float32)
-        return tf.ensure_shape(batch, [batch_size, *splits.train.shape[1:]])
+        shape = [config.training.batch_size, *splits.train.shape[1:]]
+        return tf.ensure_shape(batch, shape)
 
-    return (
-        tf.data.Dataset.range(first_step, config.training.num_steps)
-        .map(batch_of_step, num_parallel_calls=2, deterministic=True)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    return batches.of_steps(batch_of_step, config, first_step)
 
 
 def evaluation_images(

@@ -1,14 +1,10 @@
 """Test ELBO, its parts and log p(x) of a trained DLGM, image by image."""
 
-import io
-import math
 import os
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 from ml_collections import config_dict
 
@@ -16,7 +12,7 @@ from tfp_flows import models, posteriors
 from trainers import posterior_layers
 from trainers.images import data
 from trainers.images.train import ImageRun
-from trainers.runs import errors, provenance
+from trainers.runs import errors, estimates, provenance
 from trainers.runs import workdir as workdirs
 
 __all__ = ["check_config", "evaluate"]
@@ -49,25 +45,6 @@ def check_config(config: config_dict.ConfigDict) -> None:
             raise errors.InputError(
                 f"`evaluation.{name}` must be at least 1; got {value}."
             )
-
-
-def _mean_and_error(name: str, values: np.ndarray) -> dict[str, float]:
-    """The mean over the images, and its standard error."""
-    return {
-        name: float(values.mean()),
-        f"{name}_standard_error": float(
-            values.std(ddof=min(1, len(values) - 1)) / math.sqrt(len(values))
-        ),
-    }
-
-
-def _save_per_image(workdir: str, arrays: Mapping[str, np.ndarray]) -> None:
-    buffer = io.BytesIO()
-    named: Any = dict(arrays)
-    np.savez(buffer, **named)
-    path = os.path.join(workdir, "per_image.npz")
-    with workdirs.writing(path), tf.io.gfile.GFile(path, "wb") as file:
-        file.write(buffer.getvalue())
 
 
 def _chosen(model: models.DLGM) -> dict[str, Any]:
@@ -127,25 +104,24 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
     config, settings = run.config, run.config.evaluation
     num_steps, is_finished = run.step, run.is_finished
     bound = run.watched
-    evaluated_step, weights = num_steps, "newest"
-    if int(run.progress.best_step):
-        with run.strategy.scope():
-            evaluated_step = run.open_best_weights(workdir).restore()
+    evaluated_step, weights = run.take_best_weights(workdir), "newest"
+    if run.was_validated:
         weights = "best validation ELBO"
         if bound != "elbo":
             weights += ", or rather the bound on it"
     x = data.evaluation_images(run.splits, config, "test")
     logging.info(
         "Evaluating the %s weights, of step %s, on %s test images.",
-        "best" if int(run.progress.best_step) else "newest",
+        "best" if run.was_validated else "newest",
         f"{evaluated_step:,}",
         f"{len(x):,}",
     )
     bounds = run.model.bounds(
         x, settings.num_elbo_samples, batch_size=settings.batch_size
     )
-    estimates = _importance_sampled(run, x[: settings.num_images])
-    _save_per_image(workdir, {**bounds, **estimates})
+    sampled = _importance_sampled(run, x[: settings.num_images])
+    path = os.path.join(workdir, "per_image.npz")
+    workdirs.write_arrays(path, {**bounds, **sampled})
     log = workdirs.MetricsLog(workdir)
     is_cut = run.last_step < config.training.num_steps
     results = {
@@ -163,9 +139,9 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
         "seed": config.training.seed,
         **_chosen(run.model),
     }
-    for name, values in (bounds | estimates).items():
+    for name, values in (bounds | sampled).items():
         if not name.endswith("_standard_error"):
-            results |= _mean_and_error(name, values)
+            results |= estimates.mean_and_error(name, values)
     return {
         **results,
         "num_elbo_samples": settings.num_elbo_samples,
@@ -180,7 +156,7 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
         "evaluated_weights": weights,
         "evaluated_step": evaluated_step,
         f"best_validation_{bound}": float(run.progress.best_elbo)
-        if int(run.progress.best_step)
+        if run.was_validated
         else None,
         "validation_nats_per_step": log.last_slope(f"val_{bound}"),
         "num_parameters": run.num_parameters,

@@ -15,28 +15,6 @@ from trainers.runs import figures
 __all__ = ["save_all"]
 
 _ROWS = 8
-_TRAINING, _VALIDATION = "#7b2382", "#e0702a"
-
-
-def _tiles(images: np.ndarray) -> np.ndarray:
-    """`[R, C, H, W]` to one picture, with a line between its tiles."""
-    padded = np.pad(images, [(0, 0), (0, 0), (0, 1), (0, 1)])
-    rows, columns, height, width = padded.shape
-    return padded.transpose(0, 2, 1, 3).reshape(rows * height, columns * width)
-
-
-def _save_tiles(path: str, images: np.ndarray, title: str) -> None:
-    rows, columns = images.shape[:2]
-    fig = figure.Figure(
-        figsize=(0.6 * columns, 0.6 * rows + 0.3), layout="constrained"
-    )
-    axes = fig.subplots()
-    axes.imshow(
-        _tiles(images), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest"
-    )
-    axes.set_axis_off()
-    axes.set_title(title, fontsize=9)
-    figures.save(fig, path, dpi=130)
 
 
 def _decode(model: models.DLGM, z: np.ndarray) -> np.ndarray:
@@ -57,47 +35,6 @@ def _traversals(model: models.DLGM, x: np.ndarray) -> np.ndarray:
     for row, index in enumerate(used):
         latents[row, :, index] = values
     return _decode(model, latents)
-
-
-def _save_learning_curve(
-    path: str, metrics: Sequence[Mapping[str, Any]], bound: str, title: str
-) -> None:
-    keys = (bound, f"val_{bound}")
-    fig = figure.Figure(figsize=(5.5, 3.7), layout="constrained")
-    axes = fig.subplots()
-    for key, label, colour in zip(
-        keys,
-        ("training", "validation"),
-        (_TRAINING, _VALIDATION),
-        strict=True,
-    ):
-        lines = [line for line in metrics if key in line]
-        axes.plot(
-            [line["step"] for line in lines],
-            [line[key] for line in lines],
-            color=colour,
-            label=label,
-            linewidth=1.2,
-        )
-    axes.set_xscale("log")
-    # The first tenth is a rise from far below, which would flatten the rest.
-    late = [
-        line[key]
-        for line in metrics[len(metrics) // 10 :]
-        for key in keys
-        if key in line
-    ]
-    if late:
-        margin = 0.1 * (max(late) - min(late)) + 1e-3
-        axes.set_ylim(min(late) - margin, max(late) + margin)
-    axes.set_xlabel("optimizer step")
-    words = "ELBO" if bound == "elbo" else "bound on the ELBO"
-    axes.set_ylabel(f"{words}, nats per image")
-    axes.set_title(title, fontsize=9)
-    axes.grid(True, which="both", linewidth=0.3, alpha=0.5)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    figures.save(fig, path, dpi=130)
 
 
 def save_all(
@@ -129,7 +66,7 @@ def save_all(
         return os.path.join(directory, f"{stem}.png")
 
     samples = model.sample(_ROWS * 12, seed=results["seed"]).numpy()
-    _save_tiles(
+    figures.save_tiles(
         path("samples"),
         samples.reshape(_ROWS, 12, *samples.shape[1:]),
         f"samples: {name}",
@@ -139,7 +76,7 @@ def save_all(
     pairs = np.stack([shown, model.reconstruct(shown).numpy()], axis=1)
     # Two bands: images in a row, their reconstructions in the row below.
     half = len(pairs) // 2
-    _save_tiles(
+    figures.save_tiles(
         path("reconstructions"),
         np.concatenate(
             [
@@ -149,11 +86,15 @@ def save_all(
         ),
         f"test images, reconstructions below: {name}",
     )
-    _save_tiles(
+    figures.save_tiles(
         path("latent_traversals"),
         _traversals(model, images[:500]),
         f"the most used latents from -2.5 to 2.5: {name}",
     )
-    _save_learning_curve(
-        path("learning_curve"), metrics, results["bound"], name
-    )
+    fig = figure.Figure(figsize=(5.5, 3.7), layout="constrained")
+    axes = fig.subplots()
+    figures.draw_learning_curve(axes, metrics, results["bound"])
+    words = "ELBO" if results["bound"] == "elbo" else "bound on the ELBO"
+    axes.set_ylabel(f"{words}, nats per image")
+    axes.set_title(name, fontsize=9)
+    figures.save(fig, path("learning_curve"), dpi=130)

@@ -1,23 +1,13 @@
 """What is trained on images, and on which: a run, before its first step."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import tensorflow as tf
 from ml_collections import config_dict
 
-from trainers import flows, posterior_layers
-from trainers.images import build, data, sources
-from trainers.runs import errors, loop
-from trainers.runs.training_run import TrainingRun
+from trainers import checks, flows, posterior_layers
+from trainers.images import build, data
+from trainers.runs import data_run
 
 __all__ = ["ImageRun", "check_config"]
-
-_NOT_NEGATIVE = (
-    "stop_after_steps",
-    "validation_steps",
-    "early_stopping_patience",
-)
 
 
 def check_config(config: config_dict.ConfigDict) -> None:
@@ -29,27 +19,11 @@ def check_config(config: config_dict.ConfigDict) -> None:
     Raises:
       InputError: naming the first key whose value breaks its rule.
     """
-    loop.check_config(config)
-    settings = config.training
-    for name in _NOT_NEGATIVE:
-        if settings[name] < 0:
-            raise errors.InputError(
-                f"`training.{name}` must be at least 0; got {settings[name]}."
-            )
-    if settings.validation_steps % settings.log_steps:
-        raise errors.InputError(
-            "`training.validation_steps` must be a multiple of "
-            f"`training.log_steps`, {settings.log_steps}; "
-            f"got {settings.validation_steps}."
-        )
-    if settings.early_stopping_patience and not settings.validation_steps:
-        raise errors.InputError(
-            "`training.early_stopping_patience` must be 0 without validation; "
-            f"got {settings.early_stopping_patience}."
-        )
+    data_run.check_config(config)
+    checks.at_least(config, 0, "training.stop_after_steps")
 
 
-class ImageRun(TrainingRun):
+class ImageRun(data_run.DataRun):
     """A DLGM, and the images that it is trained and validated on."""
 
     num_digits = 2
@@ -57,7 +31,7 @@ class ImageRun(TrainingRun):
     def __init__(
         self,
         config: config_dict.ConfigDict,
-        splits: sources.ImageSplits,
+        splits: data.ImageSplits,
         strategy: tf.distribute.Strategy,
     ) -> None:
         """Makes everything as at the first step.
@@ -88,16 +62,14 @@ class ImageRun(TrainingRun):
             f"prior with {flows.in_words(prior.flow, prior.num_flow_steps)}"
         )
 
-    def batches(self, first_step: int) -> Iterator[Any]:
+    def training_dataset(self, first_step: int) -> tf.data.Dataset:
         """The batches of images from a step on."""
-        dataset = data.training_dataset(self.splits, self.config, first_step)
-        return iter(self.strategy.experimental_distribute_dataset(dataset))
+        return data.training_dataset(self.splits, self.config, first_step)
 
     @property
-    def validation_steps(self) -> int:
-        """Steps between two validations; 0: there are none."""
-        has_images = len(self._validation_images) > 0
-        return self.config.training.validation_steps if has_images else 0
+    def can_be_validated(self) -> bool:
+        """Whether there are validation images."""
+        return len(self._validation_images) > 0
 
     def validate(self) -> dict[str, float]:
         """Means over the validation images, by name."""
@@ -116,9 +88,3 @@ class ImageRun(TrainingRun):
         return min(
             settings.num_steps, settings.stop_after_steps or settings.num_steps
         )
-
-    @property
-    def stopped_early(self) -> bool:
-        """Whether the validations since the best one were too many."""
-        patience = self.config.training.early_stopping_patience
-        return bool(patience) and int(self.progress.num_worse) >= patience

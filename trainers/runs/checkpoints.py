@@ -22,8 +22,8 @@ class Progress(tf.train.Checkpoint):
     """What a run has achieved, apart from its weights.
 
     Attributes:
-      best_elbo: the highest ELBO of a validation, or the highest bound on it
-        where it is not known; -inf before the first.
+      best_elbo: the highest value of a validation, of the ELBO or of what else
+        the run watches; -inf before the first.
       best_step: the step of that validation; 0 before the first.
       num_worse: validations since then.
     """

@@ -1,11 +1,17 @@
 """Pictures of a run as files, made without any global plotting state."""
 
 import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from matplotlib import axes as mpl_axes
 from matplotlib import figure
 
-__all__ = ["save"]
+__all__ = ["draw_density", "draw_learning_curve", "save", "save_tiles"]
+
+_TRAINING, _VALIDATION = "#7b2382", "#e0702a"
 
 
 def save(fig: figure.Figure, path: str, dpi: int) -> None:
@@ -21,3 +27,102 @@ def save(fig: figure.Figure, path: str, dpi: int) -> None:
     fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     with tf.io.gfile.GFile(path, "wb") as file:
         file.write(buffer.getvalue())
+
+
+def _tiles(images: np.ndarray) -> np.ndarray:
+    """`[R, C, H, W]` to one picture, with a line between its tiles."""
+    padded = np.pad(images, [(0, 0), (0, 0), (0, 1), (0, 1)])
+    rows, columns, height, width = padded.shape
+    return padded.transpose(0, 2, 1, 3).reshape(rows * height, columns * width)
+
+
+def save_tiles(path: str, images: np.ndarray, title: str) -> None:
+    """Writes images as one picture.
+
+    Args:
+      path: where to write the PNG file.
+      images: `[R, C, H, W]`, in [0, 1].
+      title: above them.
+    """
+    rows, columns = images.shape[:2]
+    fig = figure.Figure(
+        figsize=(0.6 * columns, 0.6 * rows + 0.3), layout="constrained"
+    )
+    axes = fig.subplots()
+    axes.imshow(
+        _tiles(images), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest"
+    )
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=9)
+    save(fig, path, dpi=130)
+
+
+def draw_density(
+    axes: mpl_axes.Axes,
+    density: np.ndarray,
+    half_width: float,
+    highest: float,
+) -> None:
+    """Draws a density on a square around the origin.
+
+    Args:
+      axes: where to.
+      density: `[G, G]`, the second coordinate along the rows from below.
+      half_width: of the square.
+      highest: the density at the end of the colour scale.
+    """
+    axes.imshow(
+        density,
+        origin="lower",
+        extent=[-half_width, half_width] * 2,
+        cmap="magma",
+        vmin=0.0,
+        vmax=highest,
+        interpolation="bilinear",
+    )
+    ticks = [-4, -2, 0, 2, 4]
+    axes.set_xticks([tick for tick in ticks if abs(tick) <= half_width])
+    axes.set_yticks([tick for tick in ticks if abs(tick) <= half_width])
+
+
+def draw_learning_curve(
+    axes: mpl_axes.Axes, metrics: Sequence[Mapping[str, Any]], name: str
+) -> None:
+    """Draws a metric by steps, of training and of validation.
+
+    Args:
+      axes: where to; without titles.
+      metrics: the lines of metrics.jsonl.
+      name: of the metric.
+    """
+    keys = (name, f"val_{name}")
+    for key, label, colour in zip(
+        keys,
+        ("training", "validation"),
+        (_TRAINING, _VALIDATION),
+        strict=True,
+    ):
+        lines = [line for line in metrics if key in line]
+        if lines:
+            axes.plot(
+                [line["step"] for line in lines],
+                [line[key] for line in lines],
+                color=colour,
+                label=label,
+                linewidth=1.2,
+            )
+    axes.set_xscale("log")
+    # The first tenth is a rise from far below, which would flatten the rest.
+    late = [
+        line[key]
+        for line in metrics[len(metrics) // 10 :]
+        for key in keys
+        if key in line
+    ]
+    if late:
+        margin = 0.1 * (max(late) - min(late)) + 1e-3
+        axes.set_ylim(min(late) - margin, max(late) + margin)
+    axes.set_xlabel("optimizer step")
+    axes.grid(True, which="both", linewidth=0.3, alpha=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)

@@ -67,8 +67,8 @@ class _Loop:
         run, settings = self._run, self._settings
         first = step = run.step
         batches = run.batches(first)
-        self._train_steps = train_steps.TrainSteps(
-            run.model, takes_batches=batches is not None
+        self._train_steps = run.compiled_steps(
+            takes_batches=batches is not None
         )
         self._open_event_logs(first + 1)
         try:
@@ -144,7 +144,7 @@ class _Loop:
         training = {
             **{m.name: float(m.result()) for m in train_steps.means(model)},
             "learning_rate": float(model.optimizer.learning_rate),
-            "annealing": float(model.annealing.beta(step)),
+            **run.schedules(step),
             "seconds_per_step": self._seconds / self._num_steps,
         }
         self._seconds, self._num_steps = 0.0, 0

@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import config_dict
 
-from trainers.runs import checkpoints, optimizers
+from trainers.runs import checkpoints, optimizers, train_steps
 
 __all__ = ["TrainingRun"]
 
@@ -19,8 +19,8 @@ class TrainingRun(abc.ABC):
     """A model in training: its optimizer, its progress, and its last step.
 
     The model's `train_step` takes a batch, or nothing where there are no
-    batches, and keeps running means; `annealing` is its schedule. Its next step
-    must depend on nothing but weights, optimizer and the step's number.
+    batches, and keeps running means. Its next step must depend on nothing but
+    weights, optimizer and the step's number.
 
     Attributes:
       num_digits: of `watched`, behind its decimal point.
@@ -39,7 +39,8 @@ class TrainingRun(abc.ABC):
         Args:
           config: with groups `training` and `optimizer`, checked.
           strategy: where to compute.
-          make_model: from the config to a model with weights.
+          make_model: from the config to a model with weights; one that is
+            compiled already is as at the first step, its optimizer too.
         """
         self.config = config
         self.strategy = strategy
@@ -49,10 +50,11 @@ class TrainingRun(abc.ABC):
                 logging.info("XLA is off: it cannot compile for replicas.")
                 jit_compile = False
             self.model = make_model(config)
-            self.model.compile(
-                optimizers.build_optimizer(config), jit_compile=jit_compile
-            )
-            self.model.optimizer.build(self.model.trainable_variables)
+            if not self.model.compiled:
+                self.model.compile(
+                    optimizers.build_optimizer(config), jit_compile=jit_compile
+                )
+                self.model.optimizer.build(self.model.trainable_variables)
         self.progress = checkpoints.Progress()
 
     @property
@@ -69,6 +71,20 @@ class TrainingRun(abc.ABC):
         """The batches from a step on; None if steps need none."""
         del first_step
         return None
+
+    def compiled_steps(self, *, takes_batches: bool) -> train_steps.TrainSteps:
+        """What takes the steps; not compiled before the first."""
+        return train_steps.TrainSteps(self.model, takes_batches=takes_batches)
+
+    def schedules(self, step: int) -> dict[str, float]:
+        """What the log says, by name, beside means and learning rate.
+
+        Here that of the model's schedule `annealing`, if it has one.
+        """
+        annealing = getattr(self.model, "annealing", None)
+        if annealing is None:
+            return {}
+        return {"annealing": float(annealing.beta(step))}
 
     @property
     def validation_steps(self) -> int:

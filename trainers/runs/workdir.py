@@ -14,6 +14,7 @@ Everything goes through `tf.io.gfile`. Nothing that was found is deleted.
 """
 
 import contextlib
+import io
 import json
 import os
 import statistics
@@ -26,7 +27,15 @@ from ml_collections import config_dict
 
 from trainers.runs import errors
 
-__all__ = ["MetricsLog", "prepare", "read_json", "write_json", "writing"]
+__all__ = [
+    "MetricsLog",
+    "prepare",
+    "read_arrays",
+    "read_json",
+    "write_arrays",
+    "write_json",
+    "writing",
+]
 
 
 @contextlib.contextmanager
@@ -57,6 +66,27 @@ def write_json(path: str, value: Any) -> None:
     with tf.io.gfile.GFile(partial, "w") as file:
         file.write(json.dumps(value, indent=2) + "\n")
     tf.io.gfile.rename(partial, path, overwrite=True)
+
+
+def read_arrays(path: str) -> dict[str, np.ndarray]:
+    """Reads one file of arrays, by name."""
+    with (
+        tf.io.gfile.GFile(path, "rb") as file,
+        np.load(io.BytesIO(file.read())) as arrays,
+    ):
+        return dict(arrays)
+
+
+def write_arrays(path: str, arrays: Mapping[str, Any]) -> None:
+    """Writes one file of arrays.
+
+    Raises:
+      StorageError: it could not be written.
+    """
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    with writing(path), tf.io.gfile.GFile(path, "wb") as file:
+        file.write(buffer.getvalue())
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -158,6 +188,14 @@ class MetricsLog:
         seconds = [line["seconds_per_step"] for line in self.read()]
         seconds = seconds[1:] or seconds
         return statistics.median(seconds) if seconds else None
+
+    def seconds(self) -> float:
+        """Of all steps in the lines, compilation included."""
+        total, before = 0.0, 0
+        for line in self.read():
+            total += line["seconds_per_step"] * (line["step"] - before)
+            before = line["step"]
+        return total
 
     def last_slope(self, name: str) -> float | None:
         """How much a value still changed a step, at the end of training.

@@ -16,7 +16,6 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +27,7 @@ from tfp_flows import targets
 from trainers.energies import experiment, figures, planar
 from trainers.runs import workdir as workdirs
 from trainers.sweeps import command
-from trainers.sweeps.run_missing import make_config
+from trainers.sweeps.run_missing import keep_files, make_config
 
 __all__ = ["Cell", "cells", "draw_mixtures", "main"]
 
@@ -75,18 +74,6 @@ def cells(
         seeds, modes, scales, models
     ):
         yield Cell(lattice, sigma0, posterior, hidden, seed)
-
-
-def _keep(workdir: str, results: str, found: Any) -> None:
-    """Copies the histogram; results.json last, as the sign of a whole copy."""
-    with workdirs.writing(results):
-        tf.io.gfile.makedirs(results)
-        tf.io.gfile.copy(
-            os.path.join(workdir, "histogram.npz"),
-            os.path.join(results, "histogram.npz"),
-            overwrite=True,
-        )
-        workdirs.write_json(os.path.join(results, "results.json"), found)
 
 
 def _median_run(
@@ -179,7 +166,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     with command.one_line_errors(ValueError):
         command.run(
-            todo, arguments, check=experiment.checked_target, keep=_keep
+            todo,
+            arguments,
+            check=experiment.checked_target,
+            keep=keep_files("histogram.npz"),
         )
         draw_mixtures(
             os.path.join(arguments.results, "mixtures.png"),

@@ -12,9 +12,11 @@ from ml_collections import config_dict
 from trainers import run
 from trainers.runs import errors
 from trainers.runs import workdir as workdirs
+from trainers.runs.experiment import Experiment
 
 __all__ = [
     "Cell",
+    "keep_files",
     "keep_results_json",
     "make_config",
     "part_of",
@@ -33,7 +35,7 @@ class Cell(Protocol):
         """Its configuration; `variant` may be "runlocal"."""
 
 
-AnyCell = TypeVar("AnyCell", bound=Cell)
+Item = TypeVar("Item")
 
 
 def make_config(
@@ -63,7 +65,27 @@ def keep_results_json(workdir: str, results: str, found: Any) -> None:
     workdirs.write_json(os.path.join(results, "results.json"), found)
 
 
-def part_of(todo: Sequence[AnyCell], part: str | None) -> list[AnyCell]:
+def keep_files(*names: str) -> Callable[[str, str, Any], None]:
+    """A `keep` of `run_missing` that copies files of the workdir, too.
+
+    Args:
+      *names: their paths in the workdir; results.json comes last, as the sign
+        of a whole copy.
+    """
+
+    def keep(workdir: str, results: str, found: Any) -> None:
+        with workdirs.writing(results):
+            for name in names:
+                path = os.path.join(results, name)
+                tf.io.gfile.makedirs(os.path.dirname(path))
+                source = os.path.join(workdir, name)
+                tf.io.gfile.copy(source, path, overwrite=True)
+            keep_results_json(workdir, results, found)
+
+    return keep
+
+
+def part_of(todo: Sequence[Item], part: str | None) -> list[Item]:
     """The share of one of several processes: every n-th run.
 
     Args:
@@ -91,6 +113,7 @@ def run_missing(
     variant: str | None = None,
     data_dir: str | None = None,
     keep: Callable[[str, str, Any], None] = keep_results_json,
+    experiment: Experiment | None = None,
 ) -> None:
     """Runs those cells that have no results.json yet.
 
@@ -102,6 +125,7 @@ def run_missing(
       data_dir: folder of TFDS data, for data sets that are not embedded.
       keep: called with the workdir of a finished run, the directory of its
         results, and what its results.json holds; it writes results.json last.
+      experiment: see `run.train_and_evaluate`.
     """
     for number, cell in enumerate(todo, start=1):
         kept = os.path.join(results, cell.path)
@@ -111,7 +135,10 @@ def run_missing(
         logging.info("Run %d of %d: %s.", number, len(todo), cell.path)
         place = os.path.join(workdir, cell.path)
         found = run.train_and_evaluate(
-            cell.config(variant), place, data_dir=data_dir
+            cell.config(variant),
+            place,
+            data_dir=data_dir,
+            experiment=experiment,
         )
         keep(place, kept, found)
         keras.utils.clear_session()

@@ -32,10 +32,3 @@ def test_samples_further_than_three_deviations_are_between_the_modes():
     samples = np.array([[0.0, 0.74], [0.0, 0.76]])
     found = planar.describe_modes(target, samples)
     assert found["between_modes"] == 0.5
-
-
-def test_histogram_has_the_first_coordinate_along_the_columns():
-    counts = planar.histogram(np.array([[-1.5, 0.5], [9.0, 0.0]]), 2.0, 4)
-    expected = np.zeros([4, 4])
-    expected[2, 0] = 1
-    np.testing.assert_array_equal(counts, expected)

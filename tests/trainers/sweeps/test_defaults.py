@@ -44,7 +44,7 @@ def test_annealing_takes_its_share_of_the_updates(dataset):
 def test_runs_get_the_data_and_are_kept(tmp_path, monkeypatch):
     given = []
 
-    def train_and_evaluate(config, workdir, data_dir):
+    def train_and_evaluate(config, workdir, data_dir, **_):
         given.append((config.data.dataset, data_dir))
         path = pathlib.Path(workdir)
         path.mkdir(parents=True)

@@ -1,0 +1,1 @@
+"""Densities of data by maximum likelihood: 2-D sets, tables, binary images."""
