@@ -75,7 +75,13 @@ def test_full_gaussian_reaches_the_maximum_likelihood():
     assert abs(found - best) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["maf", "iaf", "planar"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "maf",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("iaf", "planar")),
+    ],
+)
 def test_log_prob_is_that_of_the_distribution_and_of_evaluate(name):
     model = FlowDensity(LAYERS[name](2, seed=0))
     x = 3.0 + 2.0 * np.random.default_rng(0).normal(size=[60, 2])
@@ -141,7 +147,13 @@ SUPPORTS = {
 }
 
 
-@pytest.mark.parametrize("support", SUPPORTS)
+@pytest.mark.parametrize(
+    "support",
+    [
+        pytest.param(s, marks=[] if s == "mixed" else [pytest.mark.slow])
+        for s in SUPPORTS
+    ],
+)
 def test_densities_on_supports_integrate_to_one(support):
     given, onto = SUPPORTS[support]
     model = FlowDensity(_spline(), support=given)
@@ -177,9 +189,14 @@ def test_density_on_the_simplex_integrates_to_one():
     )
 
 
-@pytest.mark.parametrize("inverted", [False, True])
 @pytest.mark.parametrize(
-    "layer", [SplineCouplingFlow, SplineAutoregressiveFlow]
+    ("layer", "inverted"),
+    [
+        (SplineCouplingFlow, True),
+        pytest.param(SplineCouplingFlow, False, marks=pytest.mark.slow),
+        pytest.param(SplineAutoregressiveFlow, True, marks=pytest.mark.slow),
+        pytest.param(SplineAutoregressiveFlow, False, marks=pytest.mark.slow),
+    ],
 )
 def test_densities_of_periodic_variables(layer, inverted):
     """On a torus and on a cylinder: normalised, and without a seam."""
@@ -220,6 +237,7 @@ def test_densities_of_periodic_variables(layer, inverted):
         assert np.all((samples >= -math.pi) & (samples <= math.pi))
 
 
+@pytest.mark.slow
 def test_density_of_rotated_angles_is_the_rotated_one():
     rng = np.random.default_rng(0)
     x = rng.normal(0.0, 0.5, size=[200, 1]).astype(np.float32)
@@ -314,7 +332,16 @@ def test_conditional_density_learns_the_noise():
     )
 
 
-@pytest.mark.parametrize("kind", ["arrays", "dataset", "pydataset"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "dataset",
+        *(
+            pytest.param(k, marks=pytest.mark.slow)
+            for k in ("arrays", "pydataset")
+        ),
+    ],
+)
 def test_forms_of_conditional_data_give_equal_figures(kind):
     pairs = _pairs(40)
     model = _fitted(FlowDensity(base="full", encoder=MLP([4])), pairs)
@@ -368,7 +395,9 @@ def test_standardisation_is_that_of_the_training_data():
 # Life.
 
 
-@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize(
+    "conditional", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_saved_and_loaded(tmp_path, conditional):
     data = _pairs(60)
     if not conditional:

@@ -59,10 +59,8 @@ def stacked_sweeps(seed: int | None) -> Initializer:
     def initializer(shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         num_steps, size = shape
         half = max(1, size // 2)
-        generator, period = _generator(seed), -(-size // half)
-        drawn = [
-            generator.permutation(size) for _ in range(0, num_steps, period)
-        ]
+        numbers, period = generator(seed), -(-size // half)
+        drawn = [numbers.permutation(size) for _ in range(0, num_steps, period)]
         orders = [
             np.roll(drawn[k // period], k % period * half)
             for k in range(num_steps)
