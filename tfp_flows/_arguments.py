@@ -2,10 +2,11 @@
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 __all__ = [
+    "as_coordinates",
     "as_integer",
     "as_positive_integer",
     "check_positive_integers",
@@ -13,6 +14,25 @@ __all__ = [
     "full_image_shape",
     "is_positive_integer",
 ]
+
+
+def as_coordinates(name: str, value: Any) -> bool | tuple[int, ...]:
+    """False, True or the indices in their order; raises for anything else."""
+    if isinstance(value, bool):
+        return value
+    indices = None
+    if isinstance(value, Iterable):
+        indices = [_index(item) for item in value]
+    if (
+        not indices
+        or any(index is None or index < 0 for index in indices)
+        or len(set(indices)) < len(indices)
+    ):
+        raise ValueError(
+            f"`{name}` must be False, True or a sequence of different "
+            f"integers >= 0, the indices of coordinates; got {value!r}."
+        )
+    return tuple(sorted(index for index in indices if index is not None))
 
 
 def as_integer(name: str, value: Any, least: int) -> int:

@@ -112,4 +112,5 @@ def coupling_cases(
                 _shapes, conditioner, own, sizes, leading
             ),
             identity_at=identity_at,
+            circular=settings.get("circular", False),
         )

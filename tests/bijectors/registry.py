@@ -13,6 +13,7 @@ from tfp_flows.bijectors import (
     AutoregressiveBijector,
     CircularConvolution,
     CircularConvolution2D,
+    CircularSpline,
     ConvolutionCoupling,
     DataAdaptiveConvolution,
     DeepSigmoidal,
@@ -53,6 +54,7 @@ def _cases(
     identity_at=(),
     rolled=None,
     parameter_scale=1.0,
+    circular=False,
 ):
     """The bijector and, at the sizes `rolled` (None: the second), its Scan.
 
@@ -70,6 +72,7 @@ def _cases(
             event_shape=shape,
             parameter_scale=parameter_scale,
             identity_at=identity_at,
+            circular=circular,
         )
         if size in rolled:
             yield BijectorCase(
@@ -82,6 +85,7 @@ def _cases(
                     leading=(NUM_MEMBERS,),
                 ),
                 identity_at=identity_at,
+                circular=circular,
             )
 
 
@@ -145,6 +149,19 @@ _spline_coupling = functools.partial(
     coupling_cases,
     bijector_class=SplineCoupling,
     sizes=lambda d: (d - d // 2, (3 * NUM_BINS - 1) * (d // 2)),
+    num_bins=NUM_BINS,
+)
+_circular_spline_autoregressive = functools.partial(
+    autoregressive_cases,
+    bijector_class=SplineAutoregressive,
+    num_inputs=2,
+    num_outputs=3 * NUM_BINS + 2,
+    num_bins=NUM_BINS,
+)
+_circular_spline_coupling = functools.partial(
+    coupling_cases,
+    bijector_class=SplineCoupling,
+    sizes=lambda d: (2 * (d - d // 2), (3 * NUM_BINS + 2) * (d // 2)),
     num_bins=NUM_BINS,
 )
 _naf = functools.partial(
@@ -283,6 +300,47 @@ CASES = [
         "scan-spline-autoregressive",
         event_sizes=(3,),
         num_members=3,
+        identity_at=(),
+    ),
+    *_cases(
+        "circular-spline",
+        CircularSpline,
+        event_sizes=(1, 3),
+        identity_at=[
+            "unconstrained_widths",
+            "unconstrained_heights",
+            "unconstrained_slopes",
+            "phases",
+        ],
+        circular=True,
+    ),
+    *_circular_spline_coupling(
+        "circular-spline-coupling", event_sizes=(2, 3), circular=True
+    ),
+    *_circular_spline_coupling(
+        "half-circular-spline-coupling", event_sizes=(2, 3), circular=(1,)
+    ),
+    *_circular_spline_coupling(
+        "scan-circular-spline-coupling",
+        event_sizes=(4,),
+        circular=True,
+        mixing=("permutation",),
+        identity_at=(),
+    ),
+    *_circular_spline_autoregressive(
+        "circular-spline-autoregressive", event_sizes=(3,), circular=True
+    ),
+    *_circular_spline_autoregressive(
+        "half-circular-spline-autoregressive",
+        event_sizes=(3,),
+        circular=(0,),
+        context_size=2,
+    ),
+    *_circular_spline_autoregressive(
+        "scan-circular-spline-autoregressive",
+        event_sizes=(3,),
+        num_members=3,
+        circular=True,
         identity_at=(),
     ),
     *_naf("naf", num_outputs=3 * NUM_SIGMOIDS, event_sizes=(2, 3, 16)),

@@ -55,6 +55,9 @@ _CASES = (
     "lu-linear-2",
     "spline-3",
     "spline-coupling-3",
+    "circular-spline-3",
+    "half-circular-spline-coupling-3",
+    "half-circular-spline-autoregressive-3",
     "iaf-3",
     "iaf-gated-3",
     "maf-2",
@@ -65,7 +68,13 @@ _CASES = (
     "autoregressive-shift-3",
 )
 # Layers that differ from another one only in parts that have rows themselves.
-_VARIANTS = ("nice_ortho", "nice_scaling", "iaf_gated", "iaf_inverted")
+_VARIANTS = (
+    "nice_ortho",
+    "nice_scaling",
+    "iaf_gated",
+    "iaf_inverted",
+    "spline_coupling_circular",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from tfp_flows.layers import (
     RadialFlow,
     RealNVPFlow,
     SplineAutoregressiveFlow,
+    SplineCouplingFlow,
 )
 
 HIDDEN = {"hidden_units": (6,)}
@@ -36,6 +37,12 @@ LAYERS = {
     "nice_scaling": functools.partial(NICEFlow, scaling=True, **HIDDEN),
     "iaf_inverted": functools.partial(IAFFlow, inverted=True, **HIDDEN),
     "naf": functools.partial(_small("naf"), num_layers=2),
+    "spline_coupling_circular": functools.partial(
+        SplineCouplingFlow, circular=True, **SPLINE
+    ),
+    "spline_autoregressive_circular": functools.partial(
+        SplineAutoregressiveFlow, circular=(0, 2), **SPLINE
+    ),
 }
 # Those that are the identity at the start.
 IDENTITIES = {
@@ -48,7 +55,15 @@ IDENTITIES = {
     "spline_autoregressive": functools.partial(
         SplineAutoregressiveFlow, mixing="none", **SPLINE
     ),
-    **{name: LAYERS[name] for name in LAYERS if name.startswith("sylvester")},
+    **{
+        name: LAYERS[name]
+        for name in LAYERS
+        if name.startswith("sylvester") or name.endswith("_circular")
+    },
 }
 # How far off rounding leaves these, of those.
-ROUNDING = {"spline_autoregressive": 1e-6}
+ROUNDING = {
+    "spline_autoregressive": 1e-6,
+    "spline_coupling_circular": 1e-6,
+    "spline_autoregressive_circular": 1e-6,
+}

@@ -75,7 +75,13 @@ def test_full_gaussian_reaches_the_maximum_likelihood():
     assert abs(found - best) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["maf", "iaf", "planar"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "maf",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("iaf", "planar")),
+    ],
+)
 def test_log_prob_is_that_of_the_distribution_and_of_evaluate(name):
     model = FlowDensity(LAYERS[name](2, seed=0))
     x = 3.0 + 2.0 * np.random.default_rng(0).normal(size=[60, 2])
@@ -141,7 +147,13 @@ SUPPORTS = {
 }
 
 
-@pytest.mark.parametrize("support", SUPPORTS)
+@pytest.mark.parametrize(
+    "support",
+    [
+        pytest.param(s, marks=[] if s == "mixed" else [pytest.mark.slow])
+        for s in SUPPORTS
+    ],
+)
 def test_densities_on_supports_integrate_to_one(support):
     given, onto = SUPPORTS[support]
     model = FlowDensity(_spline(), support=given)
@@ -175,6 +187,77 @@ def test_density_on_the_simplex_integrates_to_one():
     np.testing.assert_allclose(
         np.sum(model.sample(50, seed=0), axis=-1), 1.0, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("layer", "inverted"),
+    [
+        (SplineCouplingFlow, True),
+        pytest.param(SplineCouplingFlow, False, marks=pytest.mark.slow),
+        pytest.param(SplineAutoregressiveFlow, True, marks=pytest.mark.slow),
+        pytest.param(SplineAutoregressiveFlow, False, marks=pytest.mark.slow),
+    ],
+)
+def test_densities_of_periodic_variables(layer, inverted):
+    """On a torus and on a cylinder: normalised, and without a seam."""
+    rng = np.random.default_rng(0)
+    # Around pi, where the seam is.
+    angles = rng.normal(math.pi, 0.5, size=[200, 2]).astype(np.float32)
+    for circular in (True, (1,)):
+        flow = layer(2, num_bins=4, circular=circular, seed=0, **HIDDEN)
+        model = FlowDensity(
+            flow,
+            support="circular" if circular is True else ["real", "circular"],
+            inverted=inverted,
+        )
+        _moved(_fitted(model, angles, epochs=3), 0.1)
+        n = 300
+        turn = -math.pi + 2 * math.pi * (np.arange(n) + 0.5) / n
+        line = turn if circular is True else 12 * turn / math.pi
+        grid = np.stack(np.meshgrid(line, turn), -1).reshape([-1, 2])
+        density = np.exp(model.log_prob(grid.astype(np.float32)))
+        area = (line[1] - line[0]) * (turn[1] - turn[0])
+        assert np.sum(density) * area == pytest.approx(1.0, abs=3e-3)
+        x = np.stack([angles[:20, 0], np.full(20, math.pi)], -1)
+        beside = np.float32([0.0, 1e-4])
+        np.testing.assert_allclose(
+            model.log_prob(x - beside), model.log_prob(x + beside), atol=2e-2
+        )
+        np.testing.assert_allclose(
+            model.log_prob(x + 0.3),
+            model.log_prob(x + 0.3 - np.float32([0.0, 2 * math.pi])),
+            atol=1e-3,
+        )
+        np.testing.assert_allclose(
+            model.log_prob(x - 0.3),
+            model.distribution().log_prob(x - 0.3),
+            atol=1e-4,
+        )
+        samples = model.sample(200, seed=1)[:, 1]
+        assert np.all((samples >= -math.pi) & (samples <= math.pi))
+
+
+@pytest.mark.slow
+def test_density_of_rotated_angles_is_the_rotated_one():
+    rng = np.random.default_rng(0)
+    x = rng.normal(0.0, 0.5, size=[200, 1]).astype(np.float32)
+
+    def model(x):
+        flow = SplineAutoregressiveFlow(1, num_bins=4, circular=True, seed=0)
+        model = FlowDensity(flow, support="circular", dtype="float32")
+        return _fitted(model, x, epochs=60, learning_rate=2e-2)
+
+    straight, rotated = model(x), model(x + 3.0)
+    values = rng.normal(0.0, 0.5, size=[500, 1]).astype(np.float32)
+    difference = straight.log_prob(values) - rotated.log_prob(values + 3.0)
+    assert abs(np.mean(difference)) < 0.05
+
+
+def test_flows_of_other_circles_are_refused():
+    with _says("`flow` must be circular", "[0, 1]", "got []"):
+        FlowDensity(_spline(), support="circular").build((None, 2))
+    with _says("`flow` must be circular", "[]", "got [0, 1]"):
+        FlowDensity(_spline(circular=True)).build((None, 2))
 
 
 def test_mixture_base_is_what_its_samples_come_from():
@@ -249,7 +332,16 @@ def test_conditional_density_learns_the_noise():
     )
 
 
-@pytest.mark.parametrize("kind", ["arrays", "dataset", "pydataset"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "dataset",
+        *(
+            pytest.param(k, marks=pytest.mark.slow)
+            for k in ("arrays", "pydataset")
+        ),
+    ],
+)
 def test_forms_of_conditional_data_give_equal_figures(kind):
     pairs = _pairs(40)
     model = _fitted(FlowDensity(base="full", encoder=MLP([4])), pairs)
@@ -303,7 +395,9 @@ def test_standardisation_is_that_of_the_training_data():
 # Life.
 
 
-@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize(
+    "conditional", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_saved_and_loaded(tmp_path, conditional):
     data = _pairs(60)
     if not conditional:

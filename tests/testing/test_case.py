@@ -71,6 +71,21 @@ def test_points_reach_far_out():
     assert size.max() > 50.0
 
 
+def test_points_of_circles_lie_on_them():
+    case = testing.BijectorCase(
+        "scaling", right.Scaling, [3], circular=(1,), half_width=2.0
+    )
+    np.testing.assert_array_equal(case.is_circular, [False, True, False])
+    np.testing.assert_array_equal(case.base_scale, [1.0, 0.25, 1.0])
+    reach = np.abs(case.points("x")).max((0, 1))
+    assert 1.0 < reach[1] <= 2.0
+    assert min(reach[0], reach[2]) > 50.0
+    everywhere = testing.BijectorCase(
+        "scaling", right.Scaling, [3], circular=True
+    )
+    assert np.abs(everywhere.points("x")).max() < np.pi
+
+
 @pytest.mark.parametrize(
     ("build", "options", "message"),
     [

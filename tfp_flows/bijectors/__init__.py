@@ -11,6 +11,7 @@ from tfp_flows.bijectors.circular_convolution import (
     CircularConvolution,
     CircularConvolution2D,
 )
+from tfp_flows.bijectors.circular_spline import CircularSpline
 from tfp_flows.bijectors.conditioners import (
     Conditioner,
     FunctionConditioner,
@@ -59,6 +60,7 @@ __all__ = [
     "AutoregressiveBijector",
     "CircularConvolution",
     "CircularConvolution2D",
+    "CircularSpline",
     "Conditioner",
     "ConvolutionCoupling",
     "DataAdaptiveConvolution",

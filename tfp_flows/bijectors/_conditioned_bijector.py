@@ -58,6 +58,8 @@ class ConditionedBijector(OnePassBijector):
     _composite_class: Any = None
     # Whether a part of the coordinates can be mapped alone.
     _needs_elementwise = True
+    # Own parameters that stand in for the `kinds` of the transformer.
+    _own_kinds: tuple[str, ...] = ()
 
     def __new__(
         cls, conditioner: Any = None, *args: Any, **kwargs: Any
@@ -204,6 +206,16 @@ class ConditionedBijector(OnePassBijector):
         return tuple(weights[name] for name in names)
 
     def _conditioner_sizes(self) -> tuple[int | None, int | None]:
+        """The coordinates that the conditioner reads, and its outputs.
+
+        None where they are not known.
+        """
+        num_inputs, num_outputs = self._sizes_of_conditioner()
+        if num_inputs is not None:
+            num_inputs //= self._transformer.num_features
+        return num_inputs, num_outputs
+
+    def _sizes_of_conditioner(self) -> tuple[int | None, int | None]:
         """The inputs and outputs of the conditioner, where they are known."""
         if not isinstance(self._conditioner, Conditioner):
             return None, None
@@ -233,7 +245,7 @@ class ConditionedBijector(OnePassBijector):
         )
         context = own.pop("context", None)
 
-        num_inputs, _ = self._conditioner_sizes()
+        num_inputs = self._sizes_of_conditioner()[0]
 
         def conditioner(x: tf.Tensor) -> tf.Tensor:
             if not x.shape[-1:].is_compatible_with([num_inputs]):
@@ -249,14 +261,28 @@ class ConditionedBijector(OnePassBijector):
 
         return own, conditioner
 
+    def _kinds(
+        self, x: tf.Tensor, own: Mapping[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, ...]:
+        """What the transformer needs to know of each coordinate, `[..., D]`.
+
+        Args:
+          x: `[..., D]`, D known statically.
+          own: the own parameters of one member.
+        """
+        kinds = tuple(own[name] for name in self._own_kinds if name in own)
+        return kinds or self._transformer.kinds(x.shape[-1], x.dtype)
+
     def _theta(
         self,
         x: tf.Tensor,
         conditioner: Callable[[tf.Tensor], tf.Tensor],
         num_moved: int | None,
+        *kinds: tf.Tensor,
     ) -> tf.Tensor:
         """The conditioner's outputs at x, `[..., P, N]` for N moved."""
-        output, size = conditioner(x), self._transformer.num_parameters
+        output = conditioner(self._transformer.features(x, *kinds))
+        size = self._transformer.num_parameters
         expected = None if num_moved is None else size * num_moved
         if not output.shape.rank or not output.shape[-1:].is_compatible_with(
             [expected]

@@ -1,7 +1,7 @@
 """What bijectors share whose map of a coordinate has its own parameters."""
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -10,7 +10,10 @@ import tensorflow_probability as tfp
 from tfp_flows._tfp import ps
 from tfp_flows.bijectors._declared_tensors import DeclaredTensors
 
-__all__ = ["CoordinatewiseBijector"]
+__all__ = ["DEFAULT_NUM_BINS", "CoordinatewiseBijector", "check_bins"]
+
+# K of a spline where only the shape of an event is known.
+DEFAULT_NUM_BINS = 8
 
 
 class CoordinatewiseBijector(DeclaredTensors):
@@ -72,3 +75,36 @@ class CoordinatewiseBijector(DeclaredTensors):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         x, log_slope = self._map("inverse", y, parameters)
         return x, tf.reduce_sum(log_slope, axis=-1)
+
+
+def check_bins(tensors: Mapping[str, Any], fewer: Collection[str] = ()) -> None:
+    """Raises unless the shapes are `[..., D, K]`, of those `fewer` K - 1."""
+    sizes = {}
+    for name, value in tensors.items():
+        shape = tf.TensorShape(value.shape)
+        if shape.rank is None:
+            continue
+        missing = int(name in fewer)
+        if (
+            shape.rank < 2
+            or shape[-2] == 0
+            or (shape[-1] is not None and shape[-1] < 2 - missing)
+        ):
+            letter = "K - 1" if missing else "K"
+            raise ValueError(
+                f"`{name}` must have shape [..., D, {letter}] with D >= 1 and "
+                f"K >= 2 bins; got {shape}."
+            )
+        bins = None if shape[-1] is None else shape[-1] + missing
+        sizes[name] = tf.TensorShape([shape[-2], bins])
+    first = next(iter(sizes.values()), None)
+    if not all(size.is_compatible_with(first) for size in sizes.values()):
+        *names, last = (f"`{name}`" for name in tensors)
+        *shapes, end = (
+            f"[..., D, {'K - 1' if name in fewer else 'K'}]" for name in tensors
+        )
+        got = ", ".join(f"{name}: {tensors[name].shape}" for name in sizes)
+        raise ValueError(
+            f"{', '.join(names)} and {last} must have shapes "
+            f"{', '.join(shapes)} and {end}; got {got}."
+        )

@@ -115,8 +115,9 @@ def _tensor_parameters(leaf: tfb.Bijector) -> dict[str, tuple[Any, int]]:
 def _is_static(value: Any, is_declared: bool) -> bool:
     if value is None or isinstance(value, _SETTINGS):
         return True
-    # A number is a setting, unless it stands for a declared tensor.
-    return isinstance(value, int | float) and not is_declared
+    # Numbers are settings, unless they stand for a declared tensor.
+    numbers = value if isinstance(value, list | tuple) else [value]
+    return not is_declared and all(isinstance(n, int | float) for n in numbers)
 
 
 def event_rank(bijector: tfb.Bijector) -> int:

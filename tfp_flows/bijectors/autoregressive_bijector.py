@@ -1,6 +1,6 @@
 """Maps of each coordinate, shaped by those before it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -111,25 +111,34 @@ class AutoregressiveBijector(ConditionedBijector):
             declares, or another number of outputs than P; at use, outputs of
             another size than P D, or a context of another size.
         """
+        parameters = parameters or dict(locals())
         super().__init__(
             conditioner,
             conditioner_parameters,
             context,
             transformer,
-            own_parameters={},
+            own_parameters={key: parameters[key] for key in self._own_kinds},
             validate_args=validate_args,
-            parameters=parameters or dict(locals()),
+            parameters=parameters,
             name=name,
         )
+        if isinstance(conditioner, MADEConditioner):
+            self._check_sizes_of(conditioner)
+
+    def _check_sizes_of(self, conditioner: MADEConditioner) -> None:
         expected = self._transformer.num_parameters
-        if (
-            isinstance(conditioner, MADEConditioner)
-            and conditioner.num_outputs != expected
-        ):
+        if conditioner.num_outputs != expected:
             raise ValueError(
                 "`conditioner.num_outputs` must be the number of parameters of "
                 f"each coordinate of {type(self).__name__}, {expected}; got "
                 f"{conditioner.num_outputs}."
+            )
+        expected = self._transformer.num_features
+        if conditioner.num_inputs != expected:
+            raise ValueError(
+                f"`conditioner.num_inputs` must be {expected}, what "
+                f"{type(self).__name__} has it read of each coordinate; got "
+                f"{conditioner.num_inputs}."
             )
 
     def _event_size(self) -> int | None:
@@ -145,8 +154,18 @@ class AutoregressiveBijector(ConditionedBijector):
                 "`x` must have a number of coordinates that is known "
                 f"statically; got shape {x.shape}."
             )
-        _, conditioner = self._unpacked(parameters)
-        return self._theta(x, conditioner, x.shape[-1])
+        own, conditioner = self._unpacked(parameters)
+        return self._theta(x, conditioner, x.shape[-1], *self._kinds(x, own))
+
+    def _applied(
+        self,
+        method: Callable[..., Any],
+        x: tf.Tensor,
+        parameters: Sequence[tf.Tensor],
+    ) -> Callable[[tf.Tensor, tf.Tensor], Any]:
+        """A method of the transformer, of points like x and of theta."""
+        kinds = self._kinds(x, self._unpacked(parameters)[0])
+        return lambda x, theta: method(x, theta, *kinds)
 
     def _forward_and_log_det(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
@@ -168,16 +187,15 @@ class AutoregressiveBijector(ConditionedBijector):
             x,
             gradient,
             lambda x: self._theta_at(x, parameters),
-            self._transformer.forward,
+            self._applied(self._transformer.forward, x, parameters),
         )
 
     def _parallel(
         self, x: tf.Tensor, parameters: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """`(y, log|det dy/dx|)`."""
-        y, log_derivative = self._transformer.forward(
-            x, self._theta_at(x, parameters)
-        )
+        forward = self._applied(self._transformer.forward, x, parameters)
+        y, log_derivative = forward(x, self._theta_at(x, parameters))
         log_derivative = tf.broadcast_to(log_derivative, ps.shape(y))
         return y, tf.reduce_sum(log_derivative, axis=-1)
 
@@ -202,8 +220,8 @@ class AutoregressiveBijector(ConditionedBijector):
             y,
             parameters,
             conditioner=theta,
-            forward=self._transformer.forward,
-            inverse=self._transformer.root,
+            forward=self._applied(self._transformer.forward, y, parameters),
+            inverse=self._applied(self._transformer.root, y, parameters),
             sequence=self._sequence(y),
         )
         _, log_det = self._parallel(x, parameters)

@@ -33,6 +33,8 @@ class MADEConditioner(Conditioner):
       context_size: C, or 0 without a context.
       order: the place of each coordinate, 0, ..., D - 1. Default: None, from
         the first to the last.
+      num_inputs: numbers that stand for each coordinate, in blocks of D: 1, or
+        2 where circular ones are read as cosine and sine.
 
     References:
       [1]: Mathieu Germain, Karol Gregor, Iain Murray, Hugo Larochelle. MADE:
@@ -48,9 +50,10 @@ class MADEConditioner(Conditioner):
     activation: str = "gelu"
     context_size: int = 0
     order: Sequence[int] | None = None
+    num_inputs: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("event_size", "num_outputs"):
+        for name in ("event_size", "num_outputs", "num_inputs"):
             value = as_positive_integer(name, getattr(self, name))
             object.__setattr__(self, name, value)
         network = self._network
@@ -91,21 +94,25 @@ class MADEConditioner(Conditioner):
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the parameters of one map, by name."""
-        return self._network.parameter_shapes(
-            self.event_size, self.num_outputs * self.event_size
-        )
+        return self._network.parameter_shapes(*self.static_sizes({}))
 
     def static_sizes(self, parameters: Mapping[str, Any]) -> tuple[int, int]:
-        """D and P D."""
+        """D, or a multiple of it, and P D."""
         del parameters
-        return self.event_size, self.num_outputs * self.event_size
+        return (
+            self.num_inputs * self.event_size,
+            self.num_outputs * self.event_size,
+        )
 
     def constrain(
         self, parameters: Mapping[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
         """The parameters with masked kernels."""
         masks = math.masks.autoregressive_masks(
-            tuple(self.order or ()), tuple(self.hidden_units), self.num_outputs
+            tuple(self.order or ()),
+            tuple(self.hidden_units),
+            self.num_outputs,
+            self.num_inputs,
         )
         masked = dict(parameters)
         for i, mask in enumerate(masks):
@@ -125,12 +132,10 @@ class MADEConditioner(Conditioner):
         context: tf.Tensor | None,
     ) -> tf.Tensor:
         """The network, of kernels that are masked."""
-        if x.shape.rank is not None and x.shape[-1] not in (
-            self.event_size,
-            None,
-        ):
+        size = self.num_inputs * self.event_size
+        if x.shape.rank is not None and x.shape[-1] not in (size, None):
             raise ValueError(
-                f"`x` must have shape [..., {self.event_size}]; got {x.shape}."
+                f"`x` must have shape [..., {size}]; got {x.shape}."
             )
         return self._network(x, parameters, context)
 

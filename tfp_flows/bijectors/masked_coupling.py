@@ -192,10 +192,11 @@ class MaskedCoupling(ConditionedBijector):
         """`function` where the mask is 0; the rest of x alone is read."""
         own, conditioner = self._unpacked(parameters)
         mask = self._mask_for(x, own)
-        theta = self._theta(mask * x, conditioner, x.shape[-1])
-        y, terms = function(x, theta)
+        kinds = self._kinds(x, own)
+        theta = self._theta(mask * x, conditioner, x.shape[-1], *kinds)
+        y, terms = function(x, theta, *kinds)
         is_moved = tf.equal(mask, 0.0)
-        y = tf.where(is_moved, y, x)
+        y = tf.where(is_moved, y, self._transformer.wrapped(x, *kinds))
         terms = tf.where(is_moved, terms, 0.0) + tf.zeros_like(y)
         return y, tf.reduce_sum(terms, axis=-1)
 

@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from tfp_flows import math
-from tfp_flows.bijectors._coordinatewise import CoordinatewiseBijector
+from tfp_flows.bijectors._coordinatewise import (
+    DEFAULT_NUM_BINS,
+    CoordinatewiseBijector,
+    check_bins,
+)
 from tfp_flows.types import TensorLike
 
 __all__ = ["RationalQuadraticSpline"]
-
-# K where only the shape of an event is known.
-_DEFAULT_NUM_BINS = 8
 
 
 class RationalQuadraticSpline(CoordinatewiseBijector):
@@ -90,9 +91,9 @@ class RationalQuadraticSpline(CoordinatewiseBijector):
     """
 
     _tensors: ClassVar[Mapping[str, int]] = {
-        "unconstrained_widths": _DEFAULT_NUM_BINS,
-        "unconstrained_heights": _DEFAULT_NUM_BINS,
-        "unconstrained_slopes": _DEFAULT_NUM_BINS - 1,
+        "unconstrained_widths": DEFAULT_NUM_BINS,
+        "unconstrained_heights": DEFAULT_NUM_BINS,
+        "unconstrained_slopes": DEFAULT_NUM_BINS - 1,
     }
 
     def __init__(
@@ -128,7 +129,7 @@ class RationalQuadraticSpline(CoordinatewiseBijector):
         super().__init__(dict(locals()))
 
     def _check_tensors(self) -> None:
-        _check_shapes(**self._kept())
+        check_bins(self._kept(), fewer=["unconstrained_slopes"])
 
     @property
     def unconstrained_widths(self) -> Any:
@@ -159,41 +160,3 @@ class RationalQuadraticSpline(CoordinatewiseBijector):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         function = getattr(math.splines, direction)
         return function(x, math.splines.Knots(*parameters))
-
-
-def _check_shapes(
-    unconstrained_widths: Any,
-    unconstrained_heights: Any,
-    unconstrained_slopes: Any,
-) -> None:
-    """Raises unless the shapes are `[..., D, K]` twice, `[..., D, K - 1]`."""
-    known = {
-        "unconstrained_widths": (unconstrained_widths, 2),
-        "unconstrained_heights": (unconstrained_heights, 2),
-        "unconstrained_slopes": (unconstrained_slopes, 1),
-    }
-    sizes = {}
-    for name, (value, least) in known.items():
-        shape = tf.TensorShape(value.shape)
-        if shape.rank is None:
-            continue
-        letter = "K" if least == 2 else "K - 1"
-        if (
-            shape.rank < 2
-            or shape[-2] == 0
-            or (shape[-1] is not None and shape[-1] < least)
-        ):
-            raise ValueError(
-                f"`{name}` must have shape [..., D, {letter}] with D >= 1 and "
-                f"K >= 2 bins; got {shape}."
-            )
-        bins = None if shape[-1] is None else shape[-1] + 2 - least
-        sizes[name] = tf.TensorShape([shape[-2], bins])
-    first = next(iter(sizes.values()), None)
-    if not all(size.is_compatible_with(first) for size in sizes.values()):
-        got = ", ".join(f"{n}: {known[n][0].shape}" for n in sizes)
-        raise ValueError(
-            "`unconstrained_widths`, `unconstrained_heights` and "
-            "`unconstrained_slopes` must have shapes [..., D, K], [..., D, K] "
-            f"and [..., D, K - 1]; got {got}."
-        )

@@ -114,7 +114,10 @@ class SplitCoupling(ConditionedBijector):
             conditioner_parameters,
             context,
             transformer,
-            own_parameters={key: parameters[key] for key in self._shared},
+            own_parameters={
+                key: parameters[key]
+                for key in (*self._shared, *self._own_kinds)
+            },
             validate_args=validate_args,
             parameters=parameters,
             name=name,
@@ -155,10 +158,18 @@ class SplitCoupling(ConditionedBijector):
                 f"shape {x.shape}."
             )
         num_moved = event_size // 2
+        sizes = [event_size - num_moved, num_moved]
         own, conditioner = self._unpacked(parameters)
-        fixed, moved = tf.split(x, [event_size - num_moved, num_moved], axis=-1)
-        theta = self._theta(fixed, conditioner, num_moved)
-        moved, terms = function(moved, theta, *own.values())
+        kinds = [tf.split(kind, sizes, axis=-1) for kind in self._kinds(x, own)]
+        shared = [own[name] for name in self._shared if name in own]
+        fixed, moved = tf.split(x, sizes, axis=-1)
+        fixed = self._transformer.wrapped(fixed, *(kind for kind, _ in kinds))
+        theta = self._theta(
+            fixed, conditioner, num_moved, *(kind for kind, _ in kinds)
+        )
+        moved, terms = function(
+            moved, theta, *shared, *(kind for _, kind in kinds)
+        )
         return _joined(fixed, moved), tf.reduce_sum(terms, axis=-1)
 
 

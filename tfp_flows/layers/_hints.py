@@ -23,6 +23,7 @@ _SYNONYMS = {
     ),
     "activation": "act activation_fn nonlinearity",
     "num_bins": "bins count_bins knots n_bins num_knots",
+    "circular": "angles circles circular_coordinates ind_circ periodic",
     "tail_bound": "B bound bounds interval range_max tails",
     "num_orthogonal_columns": "M num_columns num_ortho_vecs num_units rank",
     "num_householder_reflections": (

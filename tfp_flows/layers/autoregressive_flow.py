@@ -22,6 +22,10 @@ class AutoregressiveFlow(ConditionedFlow):
         self, event_size: int
     ) -> Mapping[str, tuple[int, ...]]:
         self.conditioner = MADEConditioner(
-            event_size, self._num_parameters, self.hidden_units, self.activation
+            event_size,
+            self._num_parameters,
+            self.hidden_units,
+            self.activation,
+            num_inputs=self._num_features,
         )
         return self.conditioner.parameter_shapes()

@@ -49,6 +49,8 @@ class ConditionedFlow(FlowLayer):
     SETTINGS: tuple[str, ...] = ()
     # P, the parameters of each coordinate that is moved.
     _num_parameters: int
+    # What the conditioners read of each coordinate.
+    _num_features = 1
 
     def __init__(
         self,
@@ -138,7 +140,7 @@ class ConditionedFlow(FlowLayer):
         if self.mixing in ("permutation", "lu"):
             specs["mixing"] = ParameterSpec(
                 (event_size,),
-                initializers.stacked_permutation(self._seed(90)),
+                self._permutations(),
                 trainable=False,
                 dtype="int32",
             )
@@ -147,6 +149,10 @@ class ConditionedFlow(FlowLayer):
                 (event_size, event_size), keras.initializers.Zeros()
             )
         return specs
+
+    def _permutations(self) -> initializers.Initializer:
+        """The initial, and last, values of a random permutation."""
+        return initializers.stacked_permutation(self._seed(90))
 
     def _conditioner_specs(
         self, shapes: Mapping[str, tuple[int, ...]]

@@ -42,7 +42,7 @@ class CouplingFlow(ConditionedFlow):
         if self._is_masked:
             num_fixed = num_moved = event_size
         return self.conditioner.parameter_shapes(
-            num_fixed, self._num_parameters * num_moved
+            self._num_features * num_fixed, self._num_parameters * num_moved
         )
 
     @property

@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["generator", "stacked_orthogonal", "stacked_permutation"]
+__all__ = [
+    "Initializer",
+    "generator",
+    "stacked_orthogonal",
+    "stacked_permutation",
+    "stacked_sweeps",
+]
 
 Initializer = Callable[..., np.ndarray]
 
@@ -38,5 +44,27 @@ def stacked_permutation(seed: int | None) -> Initializer:
     def initializer(shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         keys = generator(seed).random(shape)
         return np.argsort(keys, axis=-1).astype(dtype)
+
+    return initializer
+
+
+def stacked_sweeps(seed: int | None) -> Initializer:
+    """Random permutations `[K, D]` that move all coordinates soon.
+
+    Each order is that of the step before, turned by half its length, until
+    every coordinate has been in the last half, which a coupling moves: after
+    two steps for an even D, else after three. Then comes a new one.
+    """
+
+    def initializer(shape: Sequence[int], dtype: Any = None) -> np.ndarray:
+        num_steps, size = shape
+        half = max(1, size // 2)
+        numbers, period = generator(seed), -(-size // half)
+        drawn = [numbers.permutation(size) for _ in range(0, num_steps, period)]
+        orders = [
+            np.roll(drawn[k // period], k % period * half)
+            for k in range(num_steps)
+        ]
+        return np.array(orders, dtype)
 
     return initializer

@@ -19,6 +19,10 @@ class SplineCouplingFlow(SplineSettings, CouplingFlow):
     References:
       [1]: Conor Durkan, Artur Bekasov, Iain Murray, George Papamakarios. Neural
            Spline Flows. NeurIPS 2019. https://arxiv.org/abs/1906.04032
+      [2]: Danilo Jimenez Rezende, George Papamakarios, Sebastien Racaniere,
+           Michael S. Albergo, Gurtej Kanwar, Phiala E. Shanahan, Kyle Cranmer.
+           Normalizing Flows on Tori and Spheres. ICML 2020.
+           https://arxiv.org/abs/2002.02428, of circular coordinates
     """
 
     BIJECTOR = SplineCoupling

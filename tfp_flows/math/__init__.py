@@ -2,7 +2,9 @@
 
 from tfp_flows.math import (
     autoregressive,
+    circles,
     circulant,
+    circular_splines,
     constraints,
     hamiltonian,
     householder,
@@ -29,7 +31,9 @@ from tfp_flows.math import (
 
 __all__ = [
     "autoregressive",
+    "circles",
     "circulant",
+    "circular_splines",
     "constraints",
     "hamiltonian",
     "householder",

@@ -14,7 +14,10 @@ def first_half(event_size: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=256)
 def autoregressive_masks(
-    order: tuple[int, ...], hidden_units: tuple[int, ...], num_outputs: int
+    order: tuple[int, ...],
+    hidden_units: tuple[int, ...],
+    num_outputs: int,
+    num_inputs: int = 1,
 ) -> tuple[np.ndarray, ...]:
     """Masks under which output i depends on the coordinates before i alone.
 
@@ -28,6 +31,7 @@ def autoregressive_masks(
       order: `o_i`, each of 0, ..., D - 1 once.
       hidden_units: sizes of the hidden layers, at least D each.
       num_outputs: P, outputs of each coordinate.
+      num_inputs: inputs of each coordinate, in blocks of D.
 
     Returns:
       For each kernel, zeros and ones `[inputs, outputs]`, int8; the last one's
@@ -36,10 +40,11 @@ def autoregressive_masks(
     places = np.array(order)
     size = len(places)
     degrees = [np.arange(units) % size for units in hidden_units]
+    inputs = np.tile(places, num_inputs)[:, np.newaxis]
     outputs = np.tile(places, num_outputs)
     if not hidden_units:
-        return (_mask(places[:, np.newaxis] < outputs),)
-    masks = [places[:, np.newaxis] < degrees[0]]
+        return (_mask(inputs < outputs),)
+    masks = [inputs < degrees[0]]
     for before, after in zip(degrees[:-1], degrees[1:], strict=True):
         masks.append(before[:, np.newaxis] <= after)
     masks.append(degrees[-1][:, np.newaxis] <= outputs)

@@ -19,6 +19,7 @@ __all__ = [
     "forward",
     "inverse",
     "knots",
+    "periodic_knots",
     "root",
     "unpack",
 ]
@@ -66,14 +67,34 @@ def knots(
       slopes: those of the inner knots before a softplus, `[..., K - 1, D]`.
       tail_bound: B.
     """
-    shift = tf.constant(constraints.UNIT_SHIFT, slopes.dtype)
-    inner = tf.math.softplus(slopes + shift) / tf.math.softplus(shift)
-    inner = MIN_SLOPE + (1.0 - MIN_SLOPE) * inner
+    inner = _slopes(slopes)
     end = tf.ones_like(inner[..., :1, :])
     return Knots(
         _positions(widths, tail_bound),
         _positions(heights, tail_bound),
         tf.concat([end, inner, end], axis=-2),
+    )
+
+
+def periodic_knots(
+    widths: tf.Tensor,
+    heights: tf.Tensor,
+    slopes: tf.Tensor,
+    half_width: tf.Tensor | float,
+) -> Knots:
+    """Knots whose last slope is the first one; zeros are the identity.
+
+    Args:
+      widths: logits of the widths, `[..., K, D]`.
+      heights: logits of the heights, alike.
+      slopes: those of the first K knots before a softplus, alike.
+      half_width: B, a number or `[..., 1, D]`.
+    """
+    slopes = _slopes(slopes)
+    return Knots(
+        _positions(widths, half_width),
+        _positions(heights, half_width),
+        tf.concat([slopes, slopes[..., :1, :]], axis=-2),
     )
 
 
@@ -88,18 +109,25 @@ def unpack(unconstrained: tf.Tensor, num_bins: int, tail_bound: float) -> Knots:
     return knots(widths, heights, slopes, tail_bound)
 
 
-def _positions(logits: tf.Tensor, tail_bound: float) -> tf.Tensor:
+def _slopes(free: tf.Tensor) -> tf.Tensor:
+    shift = tf.constant(constraints.UNIT_SHIFT, free.dtype)
+    slopes = tf.math.softplus(free + shift) / tf.math.softplus(shift)
+    return MIN_SLOPE + (1.0 - MIN_SLOPE) * slopes
+
+
+def _positions(logits: tf.Tensor, bound: tf.Tensor | float) -> tf.Tensor:
     """K + 1 numbers from -B to B, whose distances go as `exp(logits)`."""
     sizes = constraints.weights(logits, MIN_BIN)
     # The last one is B, not a sum that rounding makes another.
     inner = tf.cumsum(sizes[..., :-1, :], axis=-2)
-    inner = tail_bound * (2.0 * inner - 1.0)
-    end = tf.fill(tf.shape(inner[..., :1, :]), tf.cast(tail_bound, inner.dtype))
-    end = tf.ensure_shape(end, inner[..., :1, :].shape)
+    inner = bound * (2.0 * inner - 1.0)
+    end = bound + tf.zeros_like(inner[..., :1, :])
     return tf.concat([-end, inner, end], axis=-2)
 
 
-def forward(x: tf.Tensor, knots: Knots) -> tuple[tf.Tensor, tf.Tensor]:
+def forward(
+    x: tf.Tensor, knots: Knots, closed: bool = False
+) -> tuple[tf.Tensor, tf.Tensor]:
     """`(y, log dy/dx)`, each `[..., D]`.
 
     In a bin of width w, height h, slopes d0 and d1, with `s = h / w`,
@@ -113,8 +141,10 @@ def forward(x: tf.Tensor, knots: Knots) -> tuple[tf.Tensor, tf.Tensor]:
     Args:
       x: points, `[..., D]`.
       knots: `[..., K + 1, D]`.
+      closed: whether -B and B themselves are inside, with the slopes of the
+        first and of the last knot.
     """
-    is_inside, safe = _inside(x, knots.x)
+    is_inside, safe = _inside(x, knots.x, closed)
     bin_ = _bin(safe, knots.x, knots)
     y, log_slope = _forward_in_bin(safe, bin_)
     return (
@@ -123,7 +153,9 @@ def forward(x: tf.Tensor, knots: Knots) -> tuple[tf.Tensor, tf.Tensor]:
     )
 
 
-def inverse(y: tf.Tensor, knots: Knots) -> tuple[tf.Tensor, tf.Tensor]:
+def inverse(
+    y: tf.Tensor, knots: Knots, closed: bool = False
+) -> tuple[tf.Tensor, tf.Tensor]:
     """`(x, log dx/dy)` of `forward`, each `[..., D]`.
 
     The root of a quadratic equation; its gradients are those of the implicit
@@ -132,20 +164,24 @@ def inverse(y: tf.Tensor, knots: Knots) -> tuple[tf.Tensor, tf.Tensor]:
     Args:
       y: images, `[..., D]`.
       knots: `[..., K + 1, D]`.
+      closed: that of `forward`.
     """
 
+    def search(y: tf.Tensor, *knots: tf.Tensor) -> tf.Tensor:
+        return root(y, Knots(*knots), closed)
+
     def update(x: tf.Tensor, y: tf.Tensor, *knots: tf.Tensor) -> tf.Tensor:
-        return x + (y - forward(x, Knots(*knots))[0])
+        return x + (y - forward(x, Knots(*knots), closed)[0])
 
     def pull_back(
         x_bar: tf.Tensor, x: tf.Tensor, y: tf.Tensor, *knots: tf.Tensor
     ) -> tf.Tensor:
         del y
-        return x_bar * tf.exp(-forward(x, Knots(*knots))[1])
+        return x_bar * tf.exp(-forward(x, Knots(*knots), closed)[1])
 
     def refine(x: tf.Tensor, y: tf.Tensor, *knots: tf.Tensor) -> tf.Tensor:
         def equation(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            value, log_slope = forward(x, Knots(*knots))
+            value, log_slope = forward(x, Knots(*knots), closed)
             return value - y, log_slope
 
         return implicit.newton(
@@ -155,15 +191,14 @@ def inverse(y: tf.Tensor, knots: Knots) -> tuple[tf.Tensor, tf.Tensor]:
     # In the shape of x, as derivatives are taken at one x each.
     shape = ps.broadcast_shape(ps.shape(y), ps.shape(knots.x[..., 0, :]))
     x = implicit.solution(
-        root, update, pull_back, refine, [tf.broadcast_to(y, shape), *knots]
+        search, update, pull_back, refine, [tf.broadcast_to(y, shape), *knots]
     )
-    return x, -forward(x, knots)[1]
+    return x, -forward(x, knots, closed)[1]
 
 
-def root(y: tf.Tensor, *knots: tf.Tensor) -> tf.Tensor:
+def root(y: tf.Tensor, knots: Knots, closed: bool = False) -> tf.Tensor:
     """`x` of `inverse`; of its own derivatives the first is right."""
-    knots = Knots(*knots)
-    is_inside, safe = _inside(y, knots.y)
+    is_inside, safe = _inside(y, knots.y, closed)
     bin_ = _bin(safe, knots.y, knots)
     low, high = bin_.x, bin_.x + bin_.width
     x = tf.stop_gradient(_quadratic_root(safe, bin_))
@@ -195,10 +230,15 @@ def _quadratic_root(y: tf.Tensor, bin_: _Bin) -> tf.Tensor:
     )
 
 
-def _inside(x: tf.Tensor, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _inside(
+    x: tf.Tensor, positions: tf.Tensor, closed: bool
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Whether points are in `(-B, B)`, and points that are, for the others."""
     bound = positions[..., -1, :]
-    is_inside = (x > -bound) & (x < bound)
+    if closed:
+        is_inside = (x >= -bound) & (x <= bound)
+    else:
+        is_inside = (x > -bound) & (x < bound)
     return is_inside, tf.where(is_inside, x, tf.zeros_like(x))
 
 

@@ -13,7 +13,7 @@ from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.bijectors import inverse_and_log_det
 from tfp_flows.layers import FlowLayer
 from tfp_flows.layers.standardization import Standardization
-from tfp_flows.math import noise, stable
+from tfp_flows.math import circles, noise, stable
 from tfp_flows.models import dlgm_parts, supports
 from tfp_flows.models.event_shapes import check_event_shape
 from tfp_flows.models.inputs import examples
@@ -232,6 +232,7 @@ class FlowDensity(MaximumLikelihoodModel):
         latent_size = int(
             self._support.bijector.inverse_event_shape([size])[-1]
         )
+        _check_circles(self.flows, self._support.circular, latent_size)
         self._standardization = Standardization(
             dtype=self.variable_dtype, name="standardization"
         )
@@ -482,6 +483,7 @@ class FlowDensity(MaximumLikelihoodModel):
     ) -> tf.Tensor:
         x = self._dequantized(self._flat(inputs["x"]), key)
         y, log_det = inverse_and_log_det(self._to_data(), x)
+        y = self._on_circles(y)
         if training and self.noise_scale:
             y += self.noise_scale * self._normal(
                 tf.shape(y)[0], y.shape[-1], key, "noise"
@@ -489,6 +491,13 @@ class FlowDensity(MaximumLikelihoodModel):
         features = self._features(inputs.get("context"), key, training)
         parameters = self._distribution.parameters(features)
         return self._distribution.pull_back(y, parameters)[1] + log_det
+
+    def _on_circles(self, y: tf.Tensor) -> tf.Tensor:
+        """Circular variables in `[-pi, pi)`, as the flows have them."""
+        if not self._support.circular:
+            return y
+        is_circle = np.isin(np.arange(y.shape[-1]), self._support.circular)
+        return tf.where(is_circle, circles.wrap(y, math.pi), y)
 
     def _to_data(self) -> tfb.Bijector:
         """From standardised vectors to flat data."""
@@ -627,6 +636,24 @@ class FlowDensity(MaximumLikelihoodModel):
             x = tf.clip_by_value(tf.floor(x), 0.0, self.num_levels - 1.0)
         shape = tf.concat([tf.shape(x)[:-1], self.image_shape], axis=0)
         return tf.reshape(x, shape)
+
+
+def _check_circles(
+    flows: Sequence[FlowLayer], circular: Sequence[int], size: int
+) -> None:
+    """Raises unless all flows have the same circles as the support."""
+    for index, flow in enumerate(flows):
+        given = getattr(flow, "circular", False)
+        of_flow = tuple(range(size)) if given is True else given or ()
+        if of_flow != tuple(circular) or (
+            circular and flow.half_width != math.pi
+        ):
+            raise ValueError(
+                "`flow` must be circular, with period 2 pi, in the variables "
+                f"whose support is, {list(circular)}; got {list(of_flow)} in "
+                f"flow {index}, `{flow.name}`. The layers of splines take "
+                "`circular`."
+            )
 
 
 def _checked_scale(name: str, value: Any) -> float:

@@ -68,14 +68,14 @@ class CircularBase(GaussianBase):
     def distribution(self, parameters: Parameters) -> tfd.Distribution:
         """See `GaussianBase`."""
         if not self._lines:
-            return self._uniform([])
+            return self._uniform(tf.zeros([0], tf.int32))
         lines = self._lines.distribution(parameters)
         both = tfd.Blockwise([lines, self._uniform(lines.batch_shape_tensor())])
         return tfd.TransformedDistribution(both, tfb.Permute(self._places))
 
     def _uniform(self, batch_shape: tf.Tensor) -> tfd.Distribution:
         shape = tf.concat([batch_shape, [self._circles]], axis=0)
-        end = tf.fill(tf.cast(shape, tf.int32), tf.cast(math.pi, self._dtype))
+        end = tf.fill(shape, tf.cast(math.pi, self._dtype))
         return tfd.Independent(
             tfd.Uniform(-end, end), reinterpreted_batch_ndims=1
         )

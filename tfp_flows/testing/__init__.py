@@ -27,8 +27,9 @@ holds the checks by name, for `pytest.mark.parametrize`:
         CHECKS[check](case)
 
 A bijector of your own needs complete `_parameter_properties` (or
-`parameter_shapes`), and must map all of `R^D` onto itself, for any free reals
-behind its parameters, zeros among them:
+`parameter_shapes`), and must map all of `R^D` onto itself, or circles where a
+case says so by `circular`, for any free reals behind its parameters, zeros
+among them:
 
 ```python
 import tensorflow as tf

@@ -130,6 +130,9 @@ class BijectorCase:
       parameter_scale: norm of the free reals behind each random parameter.
       identity_at: parameters at whose zero the map is promised to be the
         identity.
+      circular: which coordinates of a vector are points of a circle,
+        `[-half_width, half_width)`: none, all or these. There points are drawn.
+      half_width: half of the length of these circles.
       autoregressive_order: the place of each coordinate in an order in which
         no coordinate depends on a later one, `[D]`; None: no promise.
       refuses: what the bijector refuses: the step of a check, as a failure
@@ -148,6 +151,8 @@ class BijectorCase:
     dtypes: Sequence[str] = ("float32", "float64")
     parameter_scale: float = 1.0
     identity_at: Sequence[str] = ()
+    circular: bool | Sequence[int] = False
+    half_width: float = math.pi
     autoregressive_order: Sequence[int] | None = None
     refuses: Mapping[str, str] = dataclasses.field(default_factory=dict)
     thorough: bool = False
@@ -216,6 +221,22 @@ class BijectorCase:
         """Number of coordinates of the event."""
         return math.prod(self.event_shape)
 
+    @functools.cached_property
+    def is_circular(self) -> np.ndarray:
+        """Whether each coordinate is a point of a circle, `event_shape`."""
+        result = np.full(tuple(self.event_shape), self.circular is True)
+        if not isinstance(self.circular, bool):
+            result[list(self.circular)] = True
+        return result
+
+    @property
+    def base_scale(self) -> np.ndarray:
+        """Standard deviations of normal noise, `event_shape`.
+
+        As good as none of it leaves a circle.
+        """
+        return np.where(self.is_circular, self.half_width / 8.0, 1.0)
+
     def at_event_shape(
         self, event_shape: Sequence[int]
     ) -> "BijectorCase | None":
@@ -241,7 +262,8 @@ class BijectorCase:
         """Random points, `batch_shape + event_shape`.
 
         Their distances from the origin run through `SCALES` along the first
-        axis of the batch. Every value is exact in float32.
+        axis of the batch, on circles by whole turns. Every value is exact in
+        float32.
         """
         if batch_shape is None:
             batch_shape = (NUM_POINTS, NUM_EXAMPLES)
@@ -250,7 +272,9 @@ class BijectorCase:
         if batch_shape:
             scales = np.resize(SCALES, batch_shape[0])
             x *= scales.reshape((-1,) + (1,) * (x.ndim - 1))
-        return _exact(x)
+        turn = 2.0 * self.half_width
+        wrapped = np.mod(x + self.half_width, turn) - self.half_width
+        return _exact(np.where(self.is_circular, wrapped, x))
 
     def unconstrained(
         self, purpose: str, batch_shape: Sequence[int], scale: float = 1.0

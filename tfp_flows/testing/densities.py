@@ -31,7 +31,8 @@ def check_density(case: BijectorCase, findings: Findings) -> None:
     By the trapezoid rule in one dimension if the event is `[1]`, else in two,
     at the same map for event `[2]`. Where the parameter shapes at `[2]` are
     not known (`parameter_shapes` is a dict), by importance sampling at the
-    case's own event shape: E_q[p / q] = 1 for a normal p fitted to q.
+    case's own event shape: E_q[p / q] = 1 for a normal p fitted to q (which is
+    none on circles).
     """
     with findings.attempt("the integral of the density"):
         if tuple(case.event_shape) == (1,):
@@ -46,11 +47,11 @@ def _integrate(case: BijectorCase, num_axes: int, findings: Findings) -> None:
     # Two maps: one batch axis behind that of the grid.
     parameters = case.parameters("density", (2,), GENTLE)
     for step in GRID_STEPS[num_axes]:
-        axis = np.arange(-GRID_LIMIT, GRID_LIMIT + step / 2, step)
-        axes = np.meshgrid(*[axis] * num_axes)
-        grid = np.stack(axes, -1).reshape(-1, num_axes)
+        lines = [_line(case, i, step) for i in range(num_axes)]
+        grid = np.stack(np.meshgrid(*lines), -1).reshape(-1, num_axes)
         log_prob = _log_prob(case, grid[:, np.newaxis], parameters)
-        integral = np.exp(log_prob).sum(0) * step**num_axes
+        cell = np.prod([line[1] - line[0] for line in lines])
+        integral = np.exp(log_prob).sum(0) * cell
         if np.abs(integral - 1.0).max() <= case.tolerances.integral:
             break
     findings.close(
@@ -61,6 +62,15 @@ def _integrate(case: BijectorCase, num_axes: int, findings: Findings) -> None:
         scale=1.0,
         where=case.describe_example(parameters),
     )
+
+
+def _line(case: BijectorCase, coordinate: int, step: float) -> np.ndarray:
+    """Points at this distance, or a smaller one that goes into a circle."""
+    if case.is_circular[coordinate]:
+        num = int(np.ceil(2.0 * case.half_width / step))
+        line = np.linspace(-1.0, 1.0, num, endpoint=False)
+        return case.half_width * line
+    return np.arange(-GRID_LIMIT, GRID_LIMIT + step / 2, step)
 
 
 def _log_prob(
@@ -77,6 +87,7 @@ def _sample_integral(case: BijectorCase, findings: Findings) -> None:
     num = NUM_IMPORTANCE_SAMPLES
     rng = case.rng("density")
     noise = rng.standard_normal((2 * num, 2, *case.event_shape))
+    noise *= case.base_scale
     y = case.fresh(parameters).forward(tf.constant(noise)).numpy()
     # A normal fitted to the samples that it weighs would be biased.
     fitted, y = y[:num].reshape(num, 2, -1), y[num:]
@@ -120,10 +131,11 @@ def check_amortized_noise(case: BijectorCase, findings: Findings) -> None:
     event = list(case.event_shape)
     batch = [NUM_EXAMPLES]
     full = tf.zeros(batch + event, tf.float64)
-    standard = tfd.Normal(tf.constant(0.0, tf.float64), 1.0)
+    scale = tf.constant(case.base_scale)
+    standard = tfd.Normal(tf.constant(0.0, tf.float64), tf.reduce_min(scale))
     bases = {
         "a base of batch [B]": lambda: tfd.Independent(
-            tfd.Normal(full, tf.ones_like(full)),
+            tfd.Normal(full, scale),
             reinterpreted_batch_ndims=case.event_ndims,
         ),
         "tfd.Sample": lambda: tfd.Sample(standard, event),

@@ -113,12 +113,13 @@ def close_gradients(
 
 
 def base_distribution(case: BijectorCase, dtype: tf.DType) -> tfd.Distribution:
-    """Standard normal over one event."""
-    zeros = tf.zeros(list(case.event_shape), dtype)
+    """Normal over one event, of `case.base_scale`."""
+    scale = tf.constant(case.base_scale, dtype)
+    zeros = tf.zeros_like(scale)
     if case.event_ndims == 1:
-        return tfd.MultivariateNormalDiag(zeros, tf.ones_like(zeros))
+        return tfd.MultivariateNormalDiag(zeros, scale)
     return tfd.Independent(
-        tfd.Normal(zeros, tf.ones_like(zeros)),
+        tfd.Normal(zeros, scale),
         reinterpreted_batch_ndims=case.event_ndims,
     )
 

@@ -1,6 +1,7 @@
 """The checks by name, and the one call that runs them all."""
 
 import functools
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -135,6 +136,8 @@ def check_bijector(
     *,
     parameter_shapes: ParameterShapesLike = None,
     identity_at: Sequence[str] = (),
+    circular: bool | Sequence[int] = False,
+    half_width: float = math.pi,
     autoregressive_order: Sequence[int] | None = None,
     refuses: Mapping[str, str] | None = None,
     thorough: bool = False,
@@ -156,6 +159,8 @@ def check_bijector(
         for an event shape. Needed where `build` is not a class.
       identity_at: parameters at whose zero the map is promised to be the
         identity.
+      circular: which coordinates are points of a circle, see `BijectorCase`.
+      half_width: half of the length of these circles.
       autoregressive_order: the place of each coordinate in an order in which
         no coordinate depends on a later one, `[D]`; None: no promise.
       refuses: steps of checks that must raise, to a regular expression that
@@ -188,6 +193,8 @@ def check_bijector(
         dtypes=dtypes,
         parameter_scale=parameter_scale,
         identity_at=identity_at,
+        circular=circular,
+        half_width=half_width,
         autoregressive_order=autoregressive_order,
         refuses=refuses or {},
         thorough=thorough,

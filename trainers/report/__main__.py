@@ -76,6 +76,7 @@ _TABLES: dict[str, Callable[[Results], str]] = {
     "bridges": logistic_regression.bridges,
     "neutra": posteriors.neutra,
     "cif": benchmarks.cif,
+    "density": benchmarks.density,
     "long_flow": benchmarks.long_flow,
     "flow_costs": flows.flow_costs,
     "gradient_estimators": benchmarks.gradient_estimators,

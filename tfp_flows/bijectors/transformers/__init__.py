@@ -2,10 +2,12 @@
 
 A *transformer* is an invertible map of N coordinates, given P numbers for each
 of them, `theta` `[..., P, N]`; a *conditioner* computes theta of the other
-coordinates; the bijector (`MaskedCoupling`, `SplitCoupling`,
-`AutoregressiveBijector`) says which are the others.
+coordinates, of what the transformer has it read of them (`features`); the
+bijector (`MaskedCoupling`, `SplitCoupling`, `AutoregressiveBijector`) says
+which are the others.
 """
 
+from tfp_flows.bijectors.transformers.circular import CircularRationalQuadratic
 from tfp_flows.bijectors.transformers.convolutions import (
     Convolution,
     GatedConvolution,
@@ -21,6 +23,7 @@ from tfp_flows.bijectors.transformers.transformer import Inverse, Transformer
 
 __all__ = [
     "Affine",
+    "CircularRationalQuadratic",
     "Convolution",
     "DeepSigmoidal",
     "Gated",

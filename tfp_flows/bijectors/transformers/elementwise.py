@@ -120,7 +120,7 @@ class RationalQuadratic(Transformer):
 
     def root(self, y: tf.Tensor, theta: tf.Tensor) -> tf.Tensor:
         """X alone."""
-        return math.splines.root(y, *self._knots(theta))
+        return math.splines.root(y, self._knots(theta))
 
     def _knots(self, theta: tf.Tensor) -> math.splines.Knots:
         return math.splines.unpack(theta, self.num_bins, self.tail_bound)
