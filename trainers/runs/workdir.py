@@ -8,6 +8,7 @@
     metrics.jsonl    one JSON object for every log point
     results.json     the final evaluation
     per_image.npz    what its means are over (images)
+    density.npz      that of the model, on pixels (2-D data)
     figures/         pictures of the fit
 
 Everything goes through `tf.io.gfile`. Nothing that was found is deleted.

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 
 from configs import binarized_mnist, density_2d, uci_density
 from tests.trainers import image_runs
@@ -16,7 +17,7 @@ from trainers import run
 from trainers.densities import build, data, experiment, reuse
 from trainers.densities.train import DensityRun
 from trainers.runs import errors
-from trainers.sources import images
+from trainers.sources import images, uci
 
 
 def make_config(get_config, arg, **training):
@@ -144,7 +145,7 @@ def test_test_log_likelihood_is_the_mean_of_the_best_weights(of_table, folder):
 
 
 def test_gaussian_log_likelihood_by_hand(folder, tmp_path):
-    """Standardised by the training rows: in the units that results speak of."""
+    """That of raw targets, and the logarithm of the standardised ones' unit."""
     config = make_table_config("data=fish,model=gaussian", num_steps=10)
     config.evaluation.pictures = True
     results = run.train_and_evaluate(config, str(tmp_path), data_dir=folder)
@@ -153,16 +154,26 @@ def test_gaussian_log_likelihood_by_hand(folder, tmp_path):
     restored.restore(str(tmp_path))
     restored.take_best_weights(str(tmp_path))
     density = restored.model.distribution(rows.test["context"])
-    loc = density.mean().numpy()[:, 0]
-    samples = density.sample(4_000, seed=1).numpy()
-    scale = samples.std(axis=0)[:, 0]
+    # Nothing is standardised once more behind the Gaussian.
+    loc = density.distribution.mean().numpy()[:, 0]
+    scale = density.distribution.stddev().numpy()[:, 0]
+    raw = uci.read_csv(uci.find("fish_toxicity.csv", folder))[1][:, -1]
+    (unit,) = results["protocol"]["target_scales"]
     y = rows.test["x"][:, 0]
-    expected = -0.5 * ((y - loc) / scale) ** 2 - np.log(
-        scale * math.sqrt(2 * math.pi)
+    mean = np.median(np.sort(raw)[::-1] - unit * np.sort(_all(rows))[::-1])
+    expected = stats.norm(mean + unit * loc, unit * scale).logpdf(
+        mean + unit * y
     )
-    assert results["log_likelihood"] == pytest.approx(expected.mean(), abs=0.05)
+    assert results["log_likelihood"] == pytest.approx(
+        expected.mean() + math.log(unit), abs=1e-4
+    )
     for name in ("fan", "learning_curve"):
         assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 5_000
+
+
+def _all(rows):
+    parts = (rows.train, rows.validation, rows.test)
+    return np.concatenate([part["x"][:, 0] for part in parts])
 
 
 @pytest.mark.parametrize("kind", ["table", "plane"])
