@@ -44,6 +44,12 @@ LAYERS = {
         SplineAutoregressiveFlow, circular=(0, 2), **SPLINE
     ),
 }
+# Those that a Gaussian base may stand behind.
+ON_LINES = {
+    name: layer
+    for name, layer in LAYERS.items()
+    if not name.endswith("_circular")
+}
 # Those that are the identity at the start.
 IDENTITIES = {
     "planar": PlanarFlow,

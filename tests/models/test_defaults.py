@@ -173,6 +173,7 @@ def warned(model, data):
     return [str(w.message) for w in said if "anneal" in str(w.message)]
 
 
+@pytest.mark.slow
 def test_auto_does_not_anneal_data_of_unknown_length():
     model = autoregressive()
     data = tf.data.Dataset.from_tensor_slices(digits.images(4)).batch(4)

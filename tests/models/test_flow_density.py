@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tests.distributed import mirrored_strategy, on_two_cpus
-from tests.layers.flows import LAYERS
+from tests.layers.flows import ON_LINES
 from tfp_flows.layers import (
     MLP,
     IAFFlow,
@@ -83,7 +83,7 @@ def test_full_gaussian_reaches_the_maximum_likelihood():
     ],
 )
 def test_log_prob_is_that_of_the_distribution_and_of_evaluate(name):
-    model = FlowDensity(LAYERS[name](2, seed=0))
+    model = FlowDensity(ON_LINES[name](2, seed=0))
     x = 3.0 + 2.0 * np.random.default_rng(0).normal(size=[60, 2])
     x = x.astype(np.float32)
     _moved(_fitted(model, x))
@@ -125,12 +125,12 @@ def _integral(model, low, high, n=400, change=None):
             name,
             marks=[] if name in ("maf", "real_nvp") else [pytest.mark.slow],
         )
-        for name in LAYERS
+        for name in ON_LINES
     ],
 )
 def test_densities_of_all_flows_integrate_to_one(name, inverted):
     """In the plane, in both orientations."""
-    model = FlowDensity(LAYERS[name](2, seed=0), inverted=inverted)
+    model = FlowDensity(ON_LINES[name](2, seed=0), inverted=inverted)
     model.build((None, 2))
     _moved(model, 0.2)
     assert _integral(model, -14.0, 14.0) == pytest.approx(1.0, abs=3e-3)
@@ -258,6 +258,14 @@ def test_flows_of_other_circles_are_refused():
         FlowDensity(_spline(), support="circular").build((None, 2))
     with _says("`flow` must be circular", "[]", "got [0, 1]"):
         FlowDensity(_spline(circular=True)).build((None, 2))
+    with _says("`flow` must be circular", "[]", "got [0, 1]"):
+        FlowPosterior(2, _spline(circular=True))
+    with _says("`flow` must be circular", "[]", "got [1]"):
+        CIFPosterior(2, _spline(circular=[1]), auxiliary_size=1)
+    posterior = FlowPosterior(2, _spline(circular=True), circular=[0, 1])
+    posterior.build()
+    z, log_prob = posterior.sample_and_log_prob(sample_shape=5)
+    np.testing.assert_allclose(posterior.log_prob(z), log_prob, atol=1e-5)
 
 
 def test_mixture_base_is_what_its_samples_come_from():

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.distributed import mirrored_strategy, on_two_cpus
-from tests.layers.flows import LAYERS
+from tests.layers.flows import ON_LINES
 from tests.models import digits
 from tfp_flows import layers
 from tfp_flows.auxiliary import ContinuouslyIndexedFlow
@@ -45,10 +45,10 @@ def log_joint(z):
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ON_LINES)
 def test_identity_start_is_the_plain_flow(name, order):
     """s = t = 0 and r = q: the weight is that of the flows alone."""
-    flow = [LAYERS[name](1, seed=i, **FLOAT64) for i in range(2)]
+    flow = [ON_LINES[name](1, seed=i, **FLOAT64) for i in range(2)]
     plain = FlowPosterior(D, flow, **FLOAT64)
     plain.build((None, C))
     indexed = CIFPosterior(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.layers.flows import LAYERS
+from tests.layers.flows import ON_LINES
 from tfp_flows import posteriors
 from tfp_flows.losses import annealed_bound
 from tfp_flows.posteriors import (
@@ -41,7 +41,7 @@ def log_evidence():
 
 
 def flow_of(name):
-    return LAYERS[name](NUM_STEPS, seed=0, **FLOAT64)
+    return ON_LINES[name](NUM_STEPS, seed=0, **FLOAT64)
 
 
 def width_of(name):
@@ -86,14 +86,14 @@ HAMILTONIAN = {
     ),
 }
 FLOWS = {
-    f"flow-{name}": functools.partial(flow_posterior, name) for name in LAYERS
+    f"flow-{name}": functools.partial(flow_posterior, name) for name in ON_LINES
 }
 BASES = {
     f"base-{kind}": functools.partial(base, kind)
     for kind in ("diagonal", "low_rank", "full", "fixed")
 }
 OTHERS = {
-    **{f"cif-{name}": functools.partial(cif, name) for name in LAYERS},
+    **{f"cif-{name}": functools.partial(cif, name) for name in ON_LINES},
     "cif-after": lambda: cif("planar", order="after"),
     "cif-more": lambda: cif("planar", num_auxiliary_samples=3),
     "cif-full": lambda: CIFPosterior(

@@ -40,6 +40,7 @@ from tfp_flows.layers.spline_autoregressive_flow import (  # noqa: E402
 from tfp_flows.layers.spline_coupling_flow import (  # noqa: E402
     SplineCouplingFlow,
 )
+from tfp_flows.layers.standardization import Standardization  # noqa: E402
 from tfp_flows.layers.stochastic_layer import StochasticLayer  # noqa: E402
 from tfp_flows.layers.sylvester_flow import SylvesterFlow  # noqa: E402
 from tfp_flows.layers.symmetric_flow import SymmetricFlow  # noqa: E402
@@ -67,6 +68,7 @@ __all__ = [
     "RealNVPFlow",
     "SplineAutoregressiveFlow",
     "SplineCouplingFlow",
+    "Standardization",
     "StochasticLayer",
     "SylvesterFlow",
     "SymmetricFlow",

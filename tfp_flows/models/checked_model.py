@@ -323,7 +323,7 @@ class CheckedModel(keras.Model):
         """
         self.require_built()
         if input_signature is None:
-            input_signature = [self._input_spec()]
+            input_signature = [self._serving_spec()]
         super().export(
             filepath,
             format=format,
@@ -332,7 +332,7 @@ class CheckedModel(keras.Model):
             **kwargs,
         )
 
-    def _input_spec(self) -> Any:
+    def _serving_spec(self) -> Any:
         """What a call of the model takes."""
         return keras.InputSpec(
             shape=(None, *self.image_shape), dtype=self.variable_dtype

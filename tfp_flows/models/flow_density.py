@@ -232,7 +232,6 @@ class FlowDensity(MaximumLikelihoodModel):
         latent_size = int(
             self._support.bijector.inverse_event_shape([size])[-1]
         )
-        _check_circles(self.flows, self._support.circular, latent_size)
         self._standardization = Standardization(
             dtype=self.variable_dtype, name="standardization"
         )
@@ -375,7 +374,7 @@ class FlowDensity(MaximumLikelihoodModel):
         del argument
         return examples.shapes(prepared)
 
-    def _input_spec(self) -> Any:
+    def _serving_spec(self) -> Any:
         def spec(shape: tuple[int, ...]) -> keras.InputSpec:
             return keras.InputSpec(
                 shape=(None, *shape), dtype=self.variable_dtype
@@ -598,14 +597,18 @@ class FlowDensity(MaximumLikelihoodModel):
         return tf.concat(found, axis=0)
 
     def _log_prob(self, batch: Any, first_row: int) -> tf.Tensor:
+        inputs = self._inputs(batch)
         if "log_prob" not in self._compiled:
+            of_any_size = {
+                name: tf.TensorSpec([None, *part.shape[1:]], part.dtype)
+                for name, part in inputs.items()
+            }
             self._compiled["log_prob"] = tf.function(
                 lambda inputs, row: self._log_likelihoods(
                     inputs, NoiseKey(row, 0, "evaluation"), training=False
                 ),
-                reduce_retracing=True,
+                input_signature=[of_any_size, tf.TensorSpec([], tf.int64)],
             )
-        inputs = self._inputs(batch)
         return self._compiled["log_prob"](
             inputs, tf.constant(first_row, tf.int64)
         )
@@ -636,24 +639,6 @@ class FlowDensity(MaximumLikelihoodModel):
             x = tf.clip_by_value(tf.floor(x), 0.0, self.num_levels - 1.0)
         shape = tf.concat([tf.shape(x)[:-1], self.image_shape], axis=0)
         return tf.reshape(x, shape)
-
-
-def _check_circles(
-    flows: Sequence[FlowLayer], circular: Sequence[int], size: int
-) -> None:
-    """Raises unless all flows have the same circles as the support."""
-    for index, flow in enumerate(flows):
-        given = getattr(flow, "circular", False)
-        of_flow = tuple(range(size)) if given is True else given or ()
-        if of_flow != tuple(circular) or (
-            circular and flow.half_width != math.pi
-        ):
-            raise ValueError(
-                "`flow` must be circular, with period 2 pi, in the variables "
-                f"whose support is, {list(circular)}; got {list(of_flow)} in "
-                f"flow {index}, `{flow.name}`. The layers of splines take "
-                "`circular`."
-            )
 
 
 def _checked_scale(name: str, value: Any) -> float:

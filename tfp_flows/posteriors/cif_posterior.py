@@ -22,6 +22,7 @@ from tfp_flows.losses import gradient_estimators
 from tfp_flows.math import stable
 from tfp_flows.posteriors.cif_networks import CIFNetworks
 from tfp_flows.posteriors.cif_noise import CIFNoise
+from tfp_flows.posteriors.circular_base import check_circles
 from tfp_flows.posteriors.flow_distribution import (
     FlowDistribution,
     list_of_flows,
@@ -174,6 +175,7 @@ class CIFPosterior(Posterior):
         self.index_every = index_every
         self.identity_start = identity_start
         self.flows = list_of_flows(flow, self.variable_dtype)
+        check_circles(self.flows, (), latent_size)
         if not self.flows:
             raise ValueError(
                 "`flow` must hold at least one flow layer, as each has an "

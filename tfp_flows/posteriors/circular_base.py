@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.layers import FlowLayer
 from tfp_flows.layers.parameter_head import ParameterSpec
 from tfp_flows.math import stable
 from tfp_flows.posteriors.gaussian_bases import GaussianBase, Parameters
 
-__all__ = ["CircularBase"]
+__all__ = ["CircularBase", "check_circles"]
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -79,3 +80,27 @@ class CircularBase(GaussianBase):
         return tfd.Independent(
             tfd.Uniform(-end, end), reinterpreted_batch_ndims=1
         )
+
+
+def check_circles(
+    flows: Sequence[FlowLayer], circular: Sequence[int], size: int
+) -> None:
+    """Raises unless the flows map the circles of the base to circles.
+
+    Args:
+      flows: layers.
+      circular: the coordinates over which the base is uniform.
+      size: D.
+    """
+    for index, flow in enumerate(flows):
+        given = getattr(flow, "circular", False)
+        of_flow = tuple(range(size)) if given is True else tuple(given or ())
+        half_width = getattr(flow, "half_width", math.pi)
+        if of_flow != tuple(circular) or (of_flow and half_width != math.pi):
+            raise ValueError(
+                "`flow` must be circular, with period 2 pi, in the variables "
+                f"that are, {list(circular)}; got {list(of_flow)} in flow "
+                f"{index}, `{flow.name}`. The layers of splines take "
+                "`circular`, as do `FlowDistribution` and its posterior; of a "
+                "`FlowDensity` it is a `support`."
+            )

@@ -20,7 +20,7 @@ from tfp_flows.bijectors import (
 from tfp_flows.layers import FlowLayer
 from tfp_flows.layers.parameter_head import ParameterHead
 from tfp_flows.posteriors import gaussian_bases
-from tfp_flows.posteriors.circular_base import CircularBase
+from tfp_flows.posteriors.circular_base import CircularBase, check_circles
 from tfp_flows.posteriors.mixture_base import MixtureBase
 from tfp_flows.posteriors.posterior import Parameters, sample_noise
 
@@ -123,6 +123,7 @@ class FlowDistribution(keras.layers.Layer):
             "num_components", num_components
         )
         self.circular = _checked_coordinates(circular, latent_size)
+        check_circles(self.flows, self.circular, latent_size)
         self._gaussian = self._make_base()
 
     def _make_base(self) -> gaussian_bases.GaussianBase:
