@@ -3,8 +3,8 @@
 A *transformer* is an invertible map of N coordinates, given P numbers for each
 of them, `theta` `[..., P, N]`; a *conditioner* computes theta of the other
 coordinates, of what the transformer has it read of them (`features`); the
-bijector (`MaskedCoupling`, `SplitCoupling`, `AutoregressiveBijector`) says which
-are the others.
+bijector (`MaskedCoupling`, `SplitCoupling`, `AutoregressiveBijector`) says
+which are the others.
 """
 
 from tfp_flows.bijectors.transformers.circular import CircularRationalQuadratic
