@@ -87,6 +87,7 @@ def test_copies_pickles_and_clones(name):
 
 @EVERY_LAYER
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
+@pytest.mark.filterwarnings("ignore:The model does not have any trainable")
 def test_of_keras_itself(name):
     """Keras's own test of a layer: symbolic, serialised, trained."""
     layer_class, keywords, shape = LAYERS[name]
