@@ -91,6 +91,7 @@ def places(path):
     return ["--workdir", str(path / "w"), "--results", str(path / "r")]
 
 
+@pytest.mark.slow
 def test_best_validated_candidate_is_run_on_all_splits(tmp_path, ran):
     arguments = [
         *places(tmp_path),
@@ -140,6 +141,7 @@ def test_candidates_that_all_break_down_are_said(tmp_path, ran):
         )
 
 
+@pytest.mark.slow
 def test_densities_are_drawn_once_all_are_there(tmp_path, ran):
     arguments = [
         *places(tmp_path),

@@ -12,10 +12,10 @@ from tfp_flows.models.inputs.images import (
     InputRules,
     conform,
     dense_spec,
-    is_absent,
     is_dataset,
     take,
     to_event_shape,
+    without_labels,
 )
 from tfp_flows.models.inputs.prepare import Check, images_check
 
@@ -31,26 +31,16 @@ def split(element: Any, argument: str = "x") -> tuple[dict[str, Any], bool]:
     An element is `x`, `{"x": x}` or `{"x": x, "context": c}`, or a tuple of one
     of them and of labels. Others raise a ValueError.
     """
-    labels = None
-    if isinstance(element, tuple):
-        rule = f"`{argument}` must hold x, (x,) or (x, y); got"
-        if not 1 <= len(element) <= 3:
-            raise ValueError(f"{rule} a tuple of {len(element)}.")
-        element, labels, weights = (*element, None, None)[:3]
-        if not is_absent(weights):
-            raise ValueError(
-                f"{rule} (x, y, sample_weight): sample weights are not "
-                "supported."
-            )
+    element, ignored = without_labels(element, argument)
     if not isinstance(element, Mapping):
-        return {"x": element}, not is_absent(labels)
+        return {"x": element}, ignored
     if "x" not in element or not set(element) <= {"x", "context"}:
         keys = ", ".join(repr(key) for key in element) or "no keys"
         raise ValueError(
             f"`{argument}` must be examples, or a dict of 'x' and, for a "
             f"conditional density, 'context'; got a dict with {keys}."
         )
-    return dict(element), not is_absent(labels)
+    return dict(element), ignored
 
 
 def _checked_names(

@@ -55,18 +55,7 @@ def split_element(element: Any, argument: str = "x") -> tuple[Any, bool]:
     An element is `x`, `(x,)` or `(x, y)`, where `x` may be a dict with the key
     "image" or with one entry. Others raise a ValueError.
     """
-    labels = None
-    if isinstance(element, tuple):
-        rule = f"`{argument}` must hold x, (x,) or (x, y); got"
-        if not 1 <= len(element) <= 3:
-            raise ValueError(f"{rule} a tuple of {len(element)}.")
-        element, labels, weights = (*element, None, None)[:3]
-        if not is_absent(weights):
-            raise ValueError(
-                f"{rule} (x, y, sample_weight): sample weights are not "
-                "supported."
-            )
-    ignored = not is_absent(labels)
+    element, ignored = without_labels(element, argument)
     if isinstance(element, Mapping):
         if "image" not in element and len(element) != 1:
             keys = ", ".join(repr(key) for key in element) or "no keys"
@@ -82,6 +71,22 @@ def split_element(element: Any, argument: str = "x") -> tuple[Any, bool]:
             f"{type(element).__name__}."
         )
     return element, ignored
+
+
+def without_labels(element: Any, argument: str) -> tuple[Any, bool]:
+    """The first part of a tuple, and whether there are labels behind it."""
+    labels = None
+    if isinstance(element, tuple):
+        rule = f"`{argument}` must hold x, (x,) or (x, y); got"
+        if not 1 <= len(element) <= 3:
+            raise ValueError(f"{rule} a tuple of {len(element)}.")
+        element, labels, weights = (*element, None, None)[:3]
+        if not is_absent(weights):
+            raise ValueError(
+                f"{rule} (x, y, sample_weight): sample weights are not "
+                "supported."
+            )
+    return element, not is_absent(labels)
 
 
 def is_absent(part: Any) -> bool:
