@@ -20,7 +20,12 @@ from tfp_flows.layers import (
     SplineCouplingFlow,
 )
 from tfp_flows.models import FlowDensity
-from tfp_flows.posteriors import CIFPosterior, FlowDistribution, FlowPosterior
+from tfp_flows.posteriors import (
+    CIFPosterior,
+    FlowDistribution,
+    FlowPosterior,
+    HamiltonianPosterior,
+)
 
 tfb = tfp.bijectors
 HIDDEN = {"hidden_units": (8,)}
@@ -268,6 +273,8 @@ def test_flows_of_other_circles_are_refused():
     posterior.build()
     z, log_prob = posterior.sample_and_log_prob(sample_shape=5)
     np.testing.assert_allclose(posterior.log_prob(z), log_prob, atol=1e-5)
+    with _says("`base` must be over R^D", "[0, 1]"):
+        HamiltonianPosterior(posterior, num_bridges=2)
 
 
 def test_mixture_base_is_what_its_samples_come_from():

@@ -12,11 +12,16 @@ __all__ = ["check", "is_diagonal", "warn_of_sequential_inverse"]
 
 
 def check(base: Any) -> None:
-    """Raises a TypeError unless it is a posterior with a density."""
+    """Raises unless it is a posterior with a density on R^D."""
     if not (isinstance(base, Posterior) and base.has_density):
         raise TypeError(
             "`base` must be a posterior whose density is known at any point, "
             f"as that of a `FlowPosterior` is; got {base!r}."
+        )
+    if getattr(base, "circular", ()):
+        raise ValueError(
+            "`base` must be over R^D, as the dynamics are; got one that is "
+            f"circular in the coordinates {list(base.circular)}."
         )
 
 
