@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from configs.flows import FLOWS
 from tests.distributed import mirrored_strategy, on_two_cpus
 from tests.layers.flows import ON_LINES
 from tfp_flows.layers import (
@@ -488,6 +489,49 @@ def test_flows_are_turned_to_densities():
         model = FlowDensity([MAFFlow(1, **HIDDEN)], inverted=inverted)
         model.build((None, 2))
         assert model._distribution.inverted == [inverted]
+
+
+def test_fast_directions_are_those_of_the_catalogue():
+    for name, flow in FLOWS.items():
+        expected = "inverse" if flow.fast_inverse else "forward"
+        assert ON_LINES[name](1).fast_direction == expected
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("layer", [IAFFlow, MAFFlow])
+def test_turned_flows_have_the_gradient_of_their_density(layer, inverted):
+    """As a posterior, which needs it without the score."""
+    flow = layer(2, inverted=inverted, seed=0, dtype="float64", **HIDDEN)
+    posterior = FlowPosterior(2, flow, inverted=True, dtype="float64")
+    posterior.build()
+    _moved(posterior)
+    parameters = posterior.parameters()
+    noise = tf.constant(np.random.default_rng(0).normal(size=[5, 2]))
+    z, log_prob = posterior.push_forward(noise, parameters)
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        expected = posterior.log_prob(z)
+    np.testing.assert_allclose(log_prob, expected, atol=1e-9)
+    np.testing.assert_allclose(
+        posterior.log_prob_gradient(noise, parameters),
+        tape.gradient(expected, z),
+        atol=1e-8,
+    )
+
+
+def test_flows_stay_in_float32_under_mixed_precision():
+    """The encoder computes in half precision, the density does not."""
+    pairs = _pairs(60)
+    encoder = MLP([8], dtype="mixed_bfloat16")
+    flow = _spline(dtype="mixed_bfloat16")
+    model = FlowDensity(flow, encoder=encoder, dtype="mixed_bfloat16")
+    _fitted(model, pairs)
+    log_prob = model.log_prob(pairs)
+    assert log_prob.dtype == tf.float32
+    full = FlowDensity(_spline(), encoder=MLP([8]))
+    full.build({"x": (None, 2), "context": (None, 3)})
+    full.set_weights(model.get_weights())
+    np.testing.assert_allclose(full.log_prob(pairs), log_prob, atol=0.1)
 
 
 def test_noise_of_training_is_not_in_evaluation():

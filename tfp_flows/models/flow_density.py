@@ -1,7 +1,7 @@
 """Densities of data by maximum likelihood, conditional or not."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,7 +17,7 @@ from tfp_flows.math import circles, noise, stable
 from tfp_flows.models import dlgm_parts, supports
 from tfp_flows.models.event_shapes import check_event_shape
 from tfp_flows.models.inputs import examples
-from tfp_flows.models.inputs.images import InputRules, Region
+from tfp_flows.models.inputs.images import InputRules
 from tfp_flows.models.inputs.prepare import prepare_checked
 from tfp_flows.models.maximum_likelihood import (
     MaximumLikelihoodModel,
@@ -353,7 +353,7 @@ class FlowDensity(MaximumLikelihoodModel):
         region = (
             supports.region(self.support, self.variable_dtype)
             if self.num_levels is None
-            else _whole_numbers(self.num_levels)
+            else supports.whole_numbers(self.num_levels)
         )
         return {
             "x": rules(
@@ -405,7 +405,7 @@ class FlowDensity(MaximumLikelihoodModel):
     def _adapt(self, prepared: Any) -> None:
         vectors, contexts = [], []
         first_row = 0
-        for batch in _batches(prepared):
+        for batch in examples.batches(prepared, _BATCH_SIZE):
             rows = len(batch["x"])
             x = self._dequantized(
                 self._flat(batch["x"]), NoiseKey(first_row, 0, "adapt")
@@ -569,10 +569,7 @@ class FlowDensity(MaximumLikelihoodModel):
         if isinstance(context, tf.Tensor) and tf.is_symbolic_tensor(context):
             return tf.cast(context, self.variable_dtype)
         rules = self._rules("x")["context"]
-        check = examples.examples_check(
-            {"x": context}, {"x": rules}, conditional=False
-        )
-        return tf.convert_to_tensor(check.whole({"x": context})["x"])
+        return tf.convert_to_tensor(examples.one_check(rules).whole(context))
 
     def log_prob(self, x: Any, context: Any = None) -> tf.Tensor:
         """`log p(x | context)` of each example, `[N]`, in nats.
@@ -591,7 +588,7 @@ class FlowDensity(MaximumLikelihoodModel):
             x = {"x": x, "context": context}
         prepared = self._checked(x, "x")
         found, first_row = [], 0
-        for batch in _batches(prepared):
+        for batch in examples.batches(prepared, _BATCH_SIZE):
             found.append(self._log_prob(batch, first_row))
             first_row += len(batch["x"])
         return tf.concat(found, axis=0)
@@ -651,34 +648,3 @@ def _checked_scale(name: str, value: Any) -> float:
             f"`{name}` must be finite and not negative; got {value!r}."
         )
     return number
-
-
-def _whole_numbers(num_levels: int) -> Region:
-    def contains(x: tf.Tensor) -> tf.Tensor:
-        right = (x == tf.floor(x)) & (x >= 0) & (x < num_levels)
-        return tf.reduce_all(right, axis=list(range(1, x.shape.rank)))
-
-    return Region(f"the whole numbers from 0 to {num_levels - 1}", contains)
-
-
-def _batches(prepared: Any) -> Iterator[dict[str, Any]]:
-    """Batches of what was prepared; raises for endless data sets."""
-    if isinstance(prepared, dict):
-        rows = len(prepared["x"])
-        for first in range(0, rows, _BATCH_SIZE):
-            yield {
-                name: part[first : first + _BATCH_SIZE]
-                for name, part in prepared.items()
-            }
-        return
-    if isinstance(prepared, keras.utils.PyDataset):
-        # Python's own iteration would never end.
-        for i in range(len(prepared)):
-            yield prepared[i][0]
-        return
-    if prepared.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(
-            "`x` must be finite here; got an endless data set: call `adapt` "
-            "with a part of it before `fit`."
-        )
-    yield from prepared

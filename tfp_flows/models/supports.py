@@ -11,7 +11,15 @@ import tensorflow_probability as tfp
 
 from tfp_flows.models.inputs.images import Region
 
-__all__ = ["NAMES", "Support", "get"]
+__all__ = [
+    "NAMES",
+    "Support",
+    "deserialize",
+    "get",
+    "region",
+    "serialize",
+    "whole_numbers",
+]
 
 tfb = tfp.bijectors
 
@@ -59,6 +67,16 @@ def region(support: Any, dtype: str) -> Region | None:
         return inside & tf.reduce_all(near, axis=-1)
 
     return Region(f"{_in_words(support)} ({_OPEN})", contains)
+
+
+def whole_numbers(num_levels: int) -> Region:
+    """The region of whole numbers below `num_levels`, from 0 on."""
+
+    def contains(x: tf.Tensor) -> tf.Tensor:
+        right = (x == tf.floor(x)) & (x >= 0) & (x < num_levels)
+        return tf.reduce_all(right, axis=list(range(1, x.shape.rank)))
+
+    return Region(f"the whole numbers from 0 to {num_levels - 1}", contains)
 
 
 def get(support: Any, size: int) -> Support:

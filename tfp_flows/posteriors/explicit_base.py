@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-from tfp_flows.bijectors import MaskedAutoregressive
+from tfp_flows.layers import FlowLayer
 from tfp_flows.layers.autoregressive_flow import AutoregressiveFlow
 from tfp_flows.posteriors.flow_posterior import FlowPosterior
 from tfp_flows.posteriors.posterior import Posterior
@@ -41,11 +41,7 @@ def warn_of_sequential_inverse(base: Posterior, num_evaluations: int) -> None:
       base: the posterior.
       num_evaluations: of its density for each sample.
     """
-    names = [
-        type(flow).__name__
-        for flow in getattr(base, "flows", ())
-        if _has_sequential_inverse(flow)
-    ]
+    names = [type(flow).__name__ for flow in _sequential(base)]
     if names:
         warnings.warn(
             f"`base` has flows ({', '.join(names)}) that are inverted one "
@@ -58,9 +54,13 @@ def warn_of_sequential_inverse(base: Posterior, num_evaluations: int) -> None:
         )
 
 
-def _has_sequential_inverse(flow: Any) -> bool:
-    if not isinstance(flow, AutoregressiveFlow):
-        return False
-    # MAF alone computes its inverse at once.
-    is_sequential = not issubclass(flow.BIJECTOR, MaskedAutoregressive)
-    return is_sequential != flow.inverted
+def _sequential(base: Posterior) -> list[FlowLayer]:
+    """Its flows that are inverted one coordinate after the other."""
+    flows = getattr(base, "flows", ())
+    inverted = getattr(base, "inverted", [False] * len(flows))
+    return [
+        flow
+        for flow, is_inverted in zip(flows, inverted, strict=True)
+        if isinstance(flow, AutoregressiveFlow)
+        and (flow.fast_direction == "forward") != is_inverted
+    ]

@@ -1,7 +1,7 @@
 """Examples of a density, with or without contexts: where they are in data."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -19,7 +19,15 @@ from tfp_flows.models.inputs.images import (
 )
 from tfp_flows.models.inputs.prepare import Check, images_check
 
-__all__ = ["Rules", "examples_check", "shapes", "split", "to_tensors"]
+__all__ = [
+    "Rules",
+    "batches",
+    "examples_check",
+    "one_check",
+    "shapes",
+    "split",
+    "to_tensors",
+]
 
 # Of "x", and of "context" if there are contexts; None: the data decide.
 Rules = Mapping[str, InputRules]
@@ -120,6 +128,11 @@ class _ExamplesCheck:
         ), {name: spec for name, (_, spec) in found.items()}
 
 
+def one_check(rules: InputRules) -> Check:
+    """The check of one array, or of batches that Python code makes."""
+    return images_check(rules, functools.partial(take, rules=rules))
+
+
 def examples_check(
     data: Any, rules: Rules, conditional: bool | None = None
 ) -> Check:
@@ -135,10 +148,7 @@ def examples_check(
       ValueError: the data's own specs say that they do not fit.
     """
     if not is_dataset(data):
-        checks = {
-            name: images_check(one, functools.partial(take, rules=one))
-            for name, one in rules.items()
-        }
+        checks = {name: one_check(one) for name, one in rules.items()}
         return _ExamplesCheck(checks, rules, conditional)
     argument = rules["x"].argument
     specs, _ = split(data.element_spec, argument)
@@ -182,3 +192,31 @@ def to_tensors(
         name: tf.cast(to_event_shape(parts[name], shape, name), dtype)
         for name, shape in event_shapes.items()
     }
+
+
+def batches(prepared: Any, batch_size: int) -> Iterator[dict[str, Any]]:
+    """Batches of what was prepared; raises for endless data sets.
+
+    Args:
+      prepared: as `prepare_checked` returns it.
+      batch_size: of arrays.
+    """
+    if isinstance(prepared, dict):
+        rows = len(prepared["x"])
+        for first in range(0, rows, batch_size):
+            yield {
+                name: part[first : first + batch_size]
+                for name, part in prepared.items()
+            }
+        return
+    if isinstance(prepared, keras.utils.PyDataset):
+        # Python's own iteration would never end.
+        for i in range(len(prepared)):
+            yield prepared[i][0]
+        return
+    if prepared.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(
+            "`x` must be finite here; got an endless data set: call `adapt` "
+            "with a part of it before `fit`."
+        )
+    yield from prepared
