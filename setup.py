@@ -33,6 +33,7 @@ _TRAIN = [
     "matplotlib>=3.9,<4",
     "ml_collections>=1.0,<2",
     "scikit-learn>=1.5,<2",
+    "scipy>=1.14,<2",
     # Keras's callback needs it, which TensorFlow 2.21 no longer brings; it
     # shows what the trainers write.
     "tensorboard>=2.20,<3",
@@ -55,7 +56,6 @@ _TEST = [
     "psutil>=6,<8",
     "pytest>=8.4,<10",
     "pytest-xdist>=3.6,<4",
-    "scipy>=1.14,<2",
 ]
 _DEV = [
     *_TEST,

@@ -28,6 +28,7 @@ _EXPERIMENTS = {
     "density_2d": densities.EXPERIMENT,
     "uci_density": densities.EXPERIMENT,
     "made": densities.EXPERIMENT,
+    "sbibm": densities.EXPERIMENT,
 }
 
 

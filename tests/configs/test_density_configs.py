@@ -11,10 +11,11 @@ from configs import (
     density_2d,
     density_defaults,
     flows,
+    sbibm,
     uci_density,
 )
 from configs.flows import FLOWS
-from trainers.densities import build, planar_data, tables
+from trainers.densities import build, planar_data, simulators, tables
 
 GROUPS = {"data", "model", "training", "optimizer", "evaluation"}
 ARGS = {
@@ -32,6 +33,11 @@ ARGS = {
             for model in uci_density.MODELS
         ),
         "runlocal",
+    ),
+    sbibm: (
+        None,
+        "data=slcp,simulations=100000,flow=spline_coupling,K=7",
+        "data=gaussian_mixture,runlocal",
     ),
     binarized_mnist: (
         "model=made",
@@ -60,6 +66,9 @@ def test_variants_say_data_models_and_splits():
     config = uci_density.get_config("data=energy,model=mdn,split=3")
     assert config.data.split == 3
     assert (config.model.flow, config.model.base) == ("none", "mixture")
+    config = sbibm.get_config("simulations=50,flow=maf,K=2")
+    assert config.data.num_simulations == 50
+    assert (config.model.flow, config.model.num_flow_steps) == ("maf", 2)
     config = binarized_mnist.get_config("model=made,hidden=20,layers=2,masks=3")
     assert config.model.hidden_units == (20, 20)
     assert config.model.num_masks == 3
@@ -70,6 +79,7 @@ def test_known_data_are_those_of_the_trainers():
     assert set(density_2d.DATA) == set(planar_data.PLANAR_DATA)
     assert set(uci_density.DATA) == set(tables.TABLES)
     assert len(uci_density.SPLITS) == tables.NUM_SPLITS
+    assert set(sbibm.DATA) == set(simulators.SIMULATORS)
 
 
 @pytest.mark.parametrize("data", uci_density.DATA)
@@ -104,6 +114,8 @@ def test_flows_are_compared_under_equal_settings():
         (density_2d, "flow=none,K=3", "`K` must not be given with flow=none"),
         (uci_density, "model=nf", "`model` must be one of gaussian, mdn"),
         (uci_density, "split=20", "`split` must be one of 0, 1"),
+        (sbibm, "data=lotka", "`data` must be one of two_moons, gaussian_m"),
+        (sbibm, "flow=none", "`flow` must be one of planar"),
         (binarized_mnist, "model=made,K=2", "one of model=made, hidden="),
         (binarized_mnist, "model=vae", "one of flow=.*; got 'model=vae'"),
     ],
@@ -113,7 +125,7 @@ def test_unknown_variant_is_refused(module, arg, message):
         module.get_config(arg)
 
 
-@pytest.mark.parametrize("module", ["density_2d", "uci_density"])
+@pytest.mark.parametrize("module", ["density_2d", "sbibm", "uci_density"])
 def test_command_in_the_header_names_a_variant_that_exists(module):
     module = importlib.import_module(f"configs.{module}")
     path, arg = re.search(
@@ -131,6 +143,7 @@ def test_every_key_is_explained():
         flows.add_settings,
         density_2d.get_config,
         uci_density.get_config,
+        sbibm.get_config,
         binarized_mnist._made,
     ):
         lines = inspect.getsource(function).splitlines()

@@ -1,18 +1,22 @@
 """From a config to a model of a density."""
 
 import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
 from ml_collections import config_dict
 
 from tfp_flows import models
 from tfp_flows.math.networks import ACTIVATIONS
 from tfp_flows.posteriors.gaussian_bases import BASES
 from trainers import checks, flows
-from trainers.densities import planar_data, tables
-from trainers.densities.data import DensityData
+from trainers.densities import planar_data, simulators, tables
+from trainers.densities.data import DensityData, SimulatedRows
 from trainers.runs import batches, data_run
 from trainers.sources import images
 
 __all__ = ["adapt", "build_model", "check_config"]
+
+tfb = tfp.bijectors
 
 _BINARY_IMAGES = tuple(
     name for name, known in images.IMAGE_SETS.items() if known.max_value == 1
@@ -22,7 +26,10 @@ _DATASETS = {
     "density_2d": tuple(planar_data.PLANAR_DATA),
     "uci_density": tuple(tables.TABLES),
     "made": _BINARY_IMAGES,
+    "sbibm": tuple(simulators.SIMULATORS),
 }
+# A parameter may lie on the boundary of its prior, its support is open.
+_MARGIN = 1e-5
 
 
 def check_config(config: config_dict.ConfigDict, num_replicas: int = 1) -> None:
@@ -50,6 +57,13 @@ def check_config(config: config_dict.ConfigDict, num_replicas: int = 1) -> None:
     )
     checks.positive(config, "data.largest_input", "optimizer.learning_rate")
     checks.at_least(config, 0, "data.num_validation")
+    checks.at_least(
+        config,
+        2,
+        "data.num_simulations",
+        "data.num_test",
+        "evaluation.num_reference_draws",
+    )
     checks.not_negative(
         config,
         "optimizer.warmup_steps",
@@ -105,9 +119,12 @@ def _check_flow_density(
     checks.not_negative(
         config, "model.noise_scale", "model.context_noise_scale"
     )
-    size = 2
-    if config.model.name == "uci_density":
-        size = len(tables.TABLES[config.data.dataset].targets)
+    size, dataset = 2, config.data.dataset
+    if config.model.name == "sbibm":
+        size = simulators.SIMULATORS[dataset].num_parameters
+    elif config.model.name == "uci_density":
+        size = len(tables.TABLES[dataset].targets)
+    if "hidden_units" in config.model:  # of an encoder
         _check_units(config)
         checks.require(
             config, ["model.dropout"], lambda v: 0 <= v < 1, "be in [0, 1)"
@@ -142,6 +159,7 @@ def build_model(
         flow=flows.make_flow(settings, seed=config.training.seed),
         base=settings.base,
         encoder=_encoder(config) if is_conditional else None,
+        support=_support(data),
         standardize=settings.standardize,
         num_components=settings.num_components,
         noise_scale=settings.noise_scale,
@@ -153,6 +171,14 @@ def build_model(
     model.build(data.shapes)
     adapt(model, config, data)
     return model
+
+
+def _support(data: DensityData) -> tfb.Bijector | None:
+    """Where a prior is uniform; None: everywhere."""
+    if not isinstance(data, SimulatedRows):
+        return None
+    end = data.simulator.half_width * (1.0 + _MARGIN)
+    return tfb.Sigmoid(low=tf.constant(-end), high=tf.constant(end))
 
 
 def adapt(

@@ -7,11 +7,18 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import config_dict
 
-from trainers.densities import planar_data, tables
+from trainers.densities import planar_data, simulators, tables
 from trainers.runs import batches, errors
-from trainers.sources import images
+from trainers.sources import images, sbibm
 
-__all__ = ["DensityData", "PlanarStream", "Rows", "TableRows", "load"]
+__all__ = [
+    "DensityData",
+    "PlanarStream",
+    "Rows",
+    "SimulatedRows",
+    "TableRows",
+    "load",
+]
 
 # "x" and, of a conditional density, "context", or an array of x alone.
 Examples = Any
@@ -202,6 +209,52 @@ class TableRows(Rows):
         }
 
 
+class SimulatedRows(Rows):
+    """Simulations: parameters as x, given the data that they led to.
+
+    Attributes:
+      simulator: of which they are.
+      references: draws of the posteriors, given observations.
+    """
+
+    def __init__(
+        self, config: config_dict.ConfigDict, references: sbibm.References
+    ) -> None:
+        """Simulates.
+
+        Args:
+          config: as made by `configs/sbibm.py`.
+          references: of the same simulator.
+
+        Raises:
+          InputError: the references are none of the simulator's.
+        """
+        settings, seed = config.data, config.training.seed
+        self.simulator = simulators.SIMULATORS[settings.dataset]
+        self.references = references
+        expected = (self.simulator.num_observed, self.simulator.num_parameters)
+        found = references.observations.shape[-1], references.draws.shape[-1]
+        if found != expected:
+            raise errors.InputError(
+                "`sbibm` must have observations and parameters of "
+                f"{settings.dataset} of sizes {expected}; got {found}."
+            )
+
+        def simulated(n: int, purpose: str) -> dict[str, np.ndarray]:
+            names = ("x", "context")
+            drawn = self.simulator.simulate(n, seed=seed, purpose=purpose)
+            return dict(zip(names, drawn, strict=True))
+
+        rows = simulated(settings.num_simulations, "training")
+        first = round(settings.validation_share * settings.num_simulations)
+        super().__init__(
+            settings.dataset,
+            train={name: part[first:] for name, part in rows.items()},
+            validation={name: part[:first] for name, part in rows.items()},
+            test=simulated(settings.num_test, "test"),
+        )
+
+
 def load(
     config: config_dict.ConfigDict, data_dir: str | None = None
 ) -> DensityData:
@@ -215,10 +268,12 @@ def load(
       InputError: they are not there, or do not fill one batch.
     """
     settings = config.data
-    if settings.dataset in planar_data.PLANAR_DATA:
+    if config.model.name == "density_2d":
         return PlanarStream(config)
     found: Rows
-    if settings.dataset in tables.TABLES:
+    if config.model.name == "sbibm":
+        found = SimulatedRows(config, sbibm.load(settings.dataset))
+    elif settings.dataset in tables.TABLES:
         table = tables.load(
             settings.dataset,
             settings.split,

@@ -1,17 +1,21 @@
 """Test log-likelihood of a trained density, and how good it could be."""
 
+import os
 from typing import Any
 
 import numpy as np
+import tqdm
 from absl import logging
 
-from trainers.densities import planar
-from trainers.densities.data import PlanarStream
+from trainers.densities import planar, two_samples
+from trainers.densities.data import PlanarStream, SimulatedRows, TableRows
 from trainers.densities.train import DensityRun, in_words
 from trainers.runs import estimates, provenance
 from trainers.runs import workdir as workdirs
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "read_test_log_likelihoods"]
+
+_TEST_FILE = "test_log_likelihoods.npz"
 
 
 def evaluate(run: DensityRun, workdir: str) -> dict[str, Any]:
@@ -19,7 +23,8 @@ def evaluate(run: DensityRun, workdir: str) -> dict[str, Any]:
 
     Args:
       run: restored or trained; its weights become the evaluated ones.
-      workdir: its directory; gets the density of a model in the plane.
+      workdir: its directory; gets the density of a model in the plane, and the
+        log-likelihood of each test row of a table.
 
     Returns:
       What results.json holds. Log-likelihoods are means over test examples, in
@@ -38,6 +43,10 @@ def evaluate(run: DensityRun, workdir: str) -> dict[str, Any]:
         f"{evaluated_step:,}",
     )
     log_likelihoods = run.log_likelihoods(run.data.test)
+    if isinstance(run.data, TableRows):
+        workdirs.write_arrays(
+            os.path.join(workdir, _TEST_FILE), {"nats": log_likelihoods}
+        )
     results = {
         "experiment": config.model.name,
         "dataset": run.data.name,
@@ -47,6 +56,8 @@ def evaluate(run: DensityRun, workdir: str) -> dict[str, Any]:
     }
     if isinstance(run.data, PlanarStream):
         results |= _in_the_plane(run, run.data, log_likelihoods, workdir)
+    elif isinstance(run.data, SimulatedRows):
+        results |= _beside_references(run, run.data)
     return {
         **results,
         "protocol": run.data.protocol,
@@ -66,6 +77,11 @@ def evaluate(run: DensityRun, workdir: str) -> dict[str, Any]:
         **provenance.describe_end(),
         "config": config.to_dict(),
     }
+
+
+def read_test_log_likelihoods(workdir: str) -> np.ndarray:
+    """Those of each test row, of a run on a table; `[N]`, in nats."""
+    return workdirs.read_arrays(os.path.join(workdir, _TEST_FILE))["nats"]
 
 
 def _in_the_plane(
@@ -93,4 +109,32 @@ def _in_the_plane(
         **found,
         "half_width": half_width,
         "density_inside": float(density.sum() * pixel),
+    }
+
+
+def _beside_references(run: DensityRun, data: SimulatedRows) -> dict[str, Any]:
+    """Two-sample tests of each observation's posterior, and their means."""
+    observations, references = data.references
+    references = references[:, : run.config.evaluation.num_reference_draws]
+    num_draws = references.shape[1]
+    draws = run.model.sample(
+        num_draws, observations, seed=run.config.training.seed
+    ).numpy()
+    found: dict[str, list[float]] = {"c2st": [], "mmd2": []}
+    for i, reference in enumerate(
+        tqdm.tqdm(references, desc="two-sample tests", disable=None)
+    ):
+        found["c2st"].append(
+            two_samples.classifier_two_sample_test(
+                reference, draws[:, i], seed=i
+            )
+        )
+        found["mmd2"].append(two_samples.squared_mmd(reference, draws[:, i]))
+    return {
+        "num_reference_draws": num_draws,
+        **found,
+        **{
+            f"mean_{name}": float(np.mean(values))
+            for name, values in found.items()
+        },
     }

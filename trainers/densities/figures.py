@@ -9,7 +9,7 @@ from matplotlib import axes as mpl_axes
 from matplotlib import figure
 
 from trainers.densities import planar
-from trainers.densities.data import PlanarStream, TableRows
+from trainers.densities.data import PlanarStream, SimulatedRows, TableRows
 from trainers.densities.train import DensityRun
 from trainers.runs import figures, planes
 
@@ -19,6 +19,7 @@ _COLOUR, _POINTS = "#7b2382", "#e0702a"
 _ROWS, _COLUMNS = 6, 16  # of images
 _NUM_INPUTS = 41  # on the axis of a fan
 _NUM_DRAWS = 4_000  # for each of them
+_NUM_POINTS = 1_000  # of a posterior
 _LEVELS = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 
 
@@ -49,6 +50,8 @@ def save_all(
     elif isinstance(run.data, TableRows):
         title += f", split {run.config.data.split}"
         _save_fan(path("fan"), run, run.data, title)
+    elif isinstance(run.data, SimulatedRows):
+        _save_posteriors(path("posteriors"), run, run.data, results, title)
     else:
         _save_images(path("samples"), run, title)
     fig = figure.Figure(figsize=(5.5, 3.7), layout="constrained")
@@ -143,6 +146,38 @@ def _draw_fan(
         )
     axes.plot(x, quantiles[num_bands], color=_COLOUR, linewidth=1.0)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _save_posteriors(
+    path: str,
+    run: DensityRun,
+    data: SimulatedRows,
+    results: Mapping[str, Any],
+    title: str,
+) -> None:
+    """Draws of the first two parameters, given each observation."""
+    observations, references = data.references
+    num_shown = min(_NUM_POINTS, references.shape[1])
+    draws = run.model.sample(
+        num_shown, observations, seed=run.config.training.seed
+    ).numpy()
+    fig = figure.Figure(figsize=(11.0, 4.8), layout="constrained")
+    fig.suptitle(
+        f"{title}, {run.config.data.num_simulations:,} simulations: reference "
+        "draws (orange), the flow's (purple)",
+        fontsize=10,
+    )
+    for i, axes in enumerate(fig.subplots(2, len(references) // 2).flat):
+        for points, colour in (
+            (references[i, :num_shown], _POINTS),
+            (draws[:, i], _COLOUR),
+        ):
+            axes.plot(
+                *points[:, :2].T, ".", color=colour, markersize=1.2, alpha=0.5
+            )
+        axes.set_title(f"C2ST {results['c2st'][i]:.3f}", fontsize=8)
+        axes.tick_params(labelsize=6)
+    figures.save(fig, path, dpi=110)
 
 
 def _save_images(path: str, run: DensityRun, title: str) -> None:

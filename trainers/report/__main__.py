@@ -31,6 +31,7 @@ from trainers.report import (
     logistic_regression,
     mog,
     posteriors,
+    sbibm,
 )
 
 __all__ = ["main", "read_results", "replace_tables"]
@@ -72,6 +73,7 @@ _TABLES: dict[str, Callable[[Results], str]] = {
     "densities_2d": densities.densities_2d,
     "uci_densities": densities.uci_densities,
     "made": densities.made,
+    "sbibm": sbibm.sbibm,
     "posteriors": posteriors.posteriors,
     "bridges": logistic_regression.bridges,
     "neutra": posteriors.neutra,

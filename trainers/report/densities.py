@@ -130,9 +130,12 @@ def uci_densities(results: Results) -> str:
         *(_MODELS.get(model, model) for model in models),
         *("NF, quoted", "DDN, quoted"),
     ]
-    rows = []
+    rows, ensembles = [], []
     for table in tables:
         found = [groups.get((table, model)) for model in models]
+        if any(run and "ensemble" in run for run in found):
+            cells = [_of_ensemble(run) if run else "-" for run in found]
+            ensembles.append([table, *cells])
         sizes = next(run for run in found if run)["protocol"]
         names = ("num_train", "num_validation", "num_test")
         rows.append(
@@ -145,6 +148,9 @@ def uci_densities(results: Results) -> str:
             ]
         )
     lines = text.table(header, rows, 1)
+    if ensembles:
+        names = [_MODELS.get(model, model) for model in models]
+        lines += ["", *text.table(["as an ensemble", *names], ensembles, 1)]
     header = ["table", "model", "settings", "weights", "steps", "s"]
     chosen = [
         _chosen(groups[table, model])
@@ -152,8 +158,39 @@ def uci_densities(results: Results) -> str:
         for model in models
         if (table, model) in groups
     ]
-    lines += ["", *text.table(header, chosen, 3), "", _uci_caption(runs)]
-    return "\n".join(lines)
+    lines += ["", *text.table(header, chosen, 3)]
+    of_splines = [run for run in runs if run["model"] == "nsf"]
+    if of_splines:
+        lines += ["", *_gains(of_splines)]
+    return "\n".join([*lines, "", _uci_caption(runs)])
+
+
+def _gains(runs: Results) -> list[str]:
+    """What each setting changes of the validation rows' log-likelihood."""
+    names = dict.fromkeys(
+        name for run in runs for name in run["validation_log_likelihoods"]
+    )
+    rows = []
+    for name in names:
+        cells = []
+        for run in runs:
+            values = run["validation_log_likelihoods"]
+            cells.append(
+                f"{values[name] - values['plain']:+.3f}"
+                if {name, "plain"} <= values.keys()
+                else "-"
+            )
+        rows.append([name.replace("_", " "), *cells])
+    header = ["NSF, settings", *(run["dataset"] for run in runs)]
+    return text.table(header, rows, 1)
+
+
+def _of_ensemble(run: Run) -> str:
+    ensemble = run.get("ensemble")
+    if ensemble is None:
+        return "-"
+    values = [-value for value in ensemble["log_likelihoods"]]
+    return f"{text.mean_and_error(values)} ({ensemble['num_members']})"
 
 
 def _of_splits(run: Run) -> str:
@@ -186,11 +223,15 @@ def _uci_caption(runs: Results) -> str:
         "by the rows that are not for testing ([config](configs/uci_density.py)"
         "): mean and its standard error over 20 splits, published ones for "
         "concrete and energy; the rows are those for training, validation and "
-        "test. Below: the settings, of "
+        "test. As an ensemble: the same runs and others from further seeds, "
+        "as many as in brackets; the density is the mean of theirs. Below: the "
+        "settings, of "
         f"{candidates} that every model could have, with the best validation "
         f"rows of the first {searched} splits, and medians over the splits of "
         f"the step that validation chose, of at most {steps}, and of the "
-        "seconds of a training. For a single target MAF is Gaussian. NF is "
+        "seconds of a training; then what each setting alone changes of the "
+        "log-likelihood of these validation rows, in nats, higher is better. "
+        "For a single target MAF is Gaussian. NF is "
         "Rezende & Mohamed's and DDN that of Chen et al. (2022), as a page of "
         "benchmarks quotes them, on splits that are not known. "
         f"{text.provenance(runs)}"

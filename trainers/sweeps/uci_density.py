@@ -6,7 +6,9 @@
 For each table and model, all `CANDIDATES` are trained on the first splits; the
 one with the highest mean log-likelihood of the validation rows is trained on
 the others too, and its test rows are what `<results>/<table>/<model>/
-results.json` speaks of. All models have the same candidates and steps. Every
+results.json` speaks of. There it is trained `num_members` times, from different
+seeds: alone the first counts, and all of them as an ensemble, whose density is
+the mean of theirs. All models have the same candidates and steps. Every
 run keeps its own workdir; finished ones are left alone, interrupted ones are
 continued. The runs of one table and model share a process, and what differs in
 the split alone what was compiled; `--part=1/2` and `--part=2/2` share tables
@@ -16,17 +18,20 @@ and models among two processes.
 import argparse
 import dataclasses
 import itertools
+import math
 import os
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 from ml_collections import config_dict
 
 from configs import uci_density
 from trainers.densities import build, experiment
+from trainers.densities.evaluate import read_test_log_likelihoods
 from trainers.runs import errors
 from trainers.runs import workdir as workdirs
 from trainers.sweeps import command
@@ -86,11 +91,14 @@ class Cell:
     model: str
     candidate: str
     split: int
+    seed: int = 0
 
     @property
     def path(self) -> str:
         """Its directory, below that of the sweep."""
         name = f"{self.candidate}_split{self.split}"
+        if self.seed:
+            name += f"_seed{self.seed}"
         return os.path.join(self.data, self.model, name)
 
     def config(self, variant: str | None = None) -> config_dict.ConfigDict:
@@ -100,9 +108,11 @@ class Cell:
             "model": self.model,
             "split": self.split,
         }
-        config = make_config(uci_density.get_config, settings, 0, variant)
+        config = make_config(
+            uci_density.get_config, settings, self.seed, variant
+        )
         config.update_from_flattened_dict(CANDIDATES[self.candidate])
-        is_first = self.candidate == "plain" and self.split == 0
+        is_first = (self.candidate, self.split, self.seed) == ("plain", 0, 0)
         config.evaluation.pictures = is_first
         return config
 
@@ -129,10 +139,12 @@ class Group:
         self._arguments = arguments
         self._experiment = experiment.reusing_models()
 
-    def cells(self, candidate: str, num_splits: int) -> list[Cell]:
+    def cells(
+        self, candidate: str, num_splits: int, seed: int = 0
+    ) -> list[Cell]:
         """The runs of one candidate on the first splits."""
         return [
-            Cell(self.data, self.model, candidate, split)
+            Cell(self.data, self.model, candidate, split, seed)
             for split in range(num_splits)
         ]
 
@@ -152,10 +164,17 @@ class Group:
         validated = self._search()
         chosen = max(validated, key=lambda name: validated[name])
         logging.info("%s: %s it is.", self.path, chosen)
-        runs = self._run(chosen, self._arguments.num_splits)
+        num_splits = self._arguments.num_splits
+        members = [
+            self._run(chosen, num_splits, seed)
+            for seed in range(self._arguments.num_members)
+        ]
+        found = self._summary(chosen, validated, members[0])
+        if len(members) > 1:
+            found["ensemble"] = self._ensemble(chosen, num_splits)
         with workdirs.writing(path):
             tf.io.gfile.makedirs(directory)
-            workdirs.write_json(path, self._summary(chosen, validated, runs))
+            workdirs.write_json(path, found)
 
     def _search(self) -> dict[str, float]:
         """The mean validation log-likelihood of each candidate, if finite."""
@@ -178,10 +197,12 @@ class Group:
             )
         return found
 
-    def _run(self, candidate: str, num_splits: int) -> list[dict[str, Any]]:
+    def _run(
+        self, candidate: str, num_splits: int, seed: int = 0
+    ) -> list[dict[str, Any]]:
         """What the runs of a candidate on the first splits have found."""
         arguments = self._arguments
-        todo = self.cells(candidate, num_splits)
+        todo = self.cells(candidate, num_splits, seed)
         run_missing(
             todo,
             workdir=arguments.workdir,
@@ -196,6 +217,24 @@ class Group:
             for cell in todo
         ]
         return [workdirs.read_json(path) for path in paths]
+
+    def _ensemble(self, chosen: str, num_splits: int) -> dict[str, Any]:
+        """Of each split, the mean log-likelihood of the members' mixture."""
+        arguments, num_members = self._arguments, self._arguments.num_members
+        means = []
+        for split in range(num_splits):
+            of_members = [
+                read_test_log_likelihoods(
+                    os.path.join(
+                        arguments.workdir,
+                        Cell(self.data, self.model, chosen, split, seed).path,
+                    )
+                )
+                for seed in range(num_members)
+            ]
+            mixture = np.logaddexp.reduce(of_members) - math.log(num_members)
+            means.append(float(mixture.mean()))
+        return {"num_members": num_members, "log_likelihoods": means}
 
     def _summary(
         self,
@@ -230,6 +269,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--candidates", nargs="+", choices=candidates, default=candidates)
     add("--num_search_splits", type=int, default=3)
     add("--num_splits", type=int, default=len(config.SPLITS))
+    add("--num_members", type=int, default=3)
     command.add_shared(parser, "part", "variant")
     return command.parse(parser, argv)
 

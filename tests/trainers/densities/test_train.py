@@ -10,8 +10,9 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from configs import binarized_mnist, density_2d, uci_density
+from configs import binarized_mnist, density_2d, sbibm, uci_density
 from tests.trainers import image_runs
+from tests.trainers.densities import references
 from tests.trainers.densities import tables as written
 from trainers import run
 from trainers.densities import build, data, experiment, reuse
@@ -90,6 +91,7 @@ def test_run_on_a_table_leaves_its_files(of_table):
         "best",
         "tensorboard",
         "metrics.jsonl",
+        "test_log_likelihoods.npz",
         "results.json",
         "figures",
     }
@@ -329,6 +331,50 @@ def test_made_is_trained_on_binary_images(tmp_path):
     assert picture.stat().st_size > 1_000
 
 
+def make_simulated_config(**training):
+    config = make_config(
+        sbibm.get_config, "data=two_moons,runlocal", **training
+    )
+    config.data.update(num_simulations=300, num_test=50)
+    config.model.update(hidden_units=(8,), conditioner_hidden_units=(8,))
+    config.evaluation.num_reference_draws = 20
+    return config
+
+
+@pytest.fixture
+def written_references(tmp_path, monkeypatch):
+    """In place of the package sbibm."""
+    folder = tmp_path / "packages"
+    found = references.write(folder, "two_moons", num_draws=30)
+    monkeypatch.syspath_prepend(folder)
+    return found
+
+
+def test_posterior_of_a_simulator_is_beside_its_references(
+    written_references, tmp_path
+):
+    config = make_simulated_config(validation_steps=20)
+    results = run.train_and_evaluate(config, str(tmp_path / "run"))
+    assert results["experiment"] == "sbibm"
+    assert results["protocol"] == {
+        "dataset": "two_moons",
+        "num_train": 270,
+        "num_validation": 30,
+        "num_test": 50,
+    }
+    assert results["num_reference_draws"] == 20
+    assert len(results["c2st"]) == len(results["mmd2"]) == 10
+    assert 0.5 < results["mean_c2st"] <= 1.0
+    assert results["mean_mmd2"] > 0.01
+    picture = tmp_path / "run" / "figures" / "posteriors.png"
+    assert picture.stat().st_size > 10_000
+    # No draw is outside of the prior, where the density is known to be 0.
+    rows = data.load(config)
+    of_run = DensityRun(config, rows, tf.distribute.get_strategy())
+    drawn = of_run.model.sample(2_000, rows.references.observations)
+    assert np.abs(drawn).max() <= 1.0 + 2e-5
+
+
 @pytest.mark.slow
 def test_made_on_the_real_images(tmp_path):
     config = binarized_mnist.get_config("model=made,hidden=50,runlocal")
@@ -340,7 +386,9 @@ def test_made_on_the_real_images(tmp_path):
     assert -500 < results["log_likelihood"] < -200
 
 
-def test_every_key_of_the_configs_is_read(folder, tmp_path, binary_images):
+def test_every_key_of_the_configs_is_read(
+    folder, tmp_path, binary_images, written_references
+):
     from tests.trainers.test_run import Recorder
 
     configs = {
@@ -352,6 +400,7 @@ def test_every_key_of_the_configs_is_read(folder, tmp_path, binary_images):
             num_steps=5,
             validation_steps=10,
         ),
+        "simulated": make_simulated_config(num_steps=5, validation_steps=10),
     }
     # Of settings of all flows, those that no flow here has.
     unread = {
@@ -383,6 +432,7 @@ def test_every_key_of_the_configs_is_read(folder, tmp_path, binary_images):
             "evaluation.batch_size",
             "evaluation.grid_size",
             "evaluation.half_width",
+            "evaluation.num_reference_draws",
             "evaluation.pictures",
             "model.kind",
         }
@@ -412,12 +462,15 @@ def test_every_key_of_the_configs_is_read(folder, tmp_path, binary_images):
         ("made", {"data.dataset": "mnist"}, "one of binarized_mnist"),
         ("made", {"model.num_masks": 0}, "at least 1; got 0"),
         ("made", {"model.activation": "sine"}, "one of elu, gelu"),
+        ("simulated", {"data.num_simulations": 1}, "at least 2; got 1"),
+        ("simulated", {"data.dataset": "lotka"}, "one of two_moons, gaussian"),
     ],
 )
 def test_bad_setting_is_refused(config, changes, message, folder, tmp_path):
     config = {
         "plane": make_plane_config,
         "table": make_table_config,
+        "simulated": make_simulated_config,
         "made": lambda: make_config(
             binarized_mnist.get_config, "model=made", validation_steps=10
         ),

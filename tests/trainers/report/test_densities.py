@@ -1,6 +1,6 @@
 """Tests of the tables of densities of data."""
 
-from trainers.report import densities
+from trainers.report import densities, sbibm
 
 PROVENANCE = {
     "finished": "2030-01-02T03:04:05+00:00",
@@ -93,6 +93,49 @@ def test_tables_have_means_over_their_splits_and_what_was_chosen():
     assert lines[3].startswith("| energy | 1 | 694 / 123 / 91 | - | -1.500 ± ")
     assert "| fish | NSF | more noise | 1,234 | 100 | 4.0 |" in lines
     assert "of 2 that every model could have" in lines[-1]
+    assert "| more noise | +0.100 | +0.100 |" in lines
+
+
+def test_ensembles_stand_beside_their_members():
+    ensemble = {"num_members": 3, "log_likelihoods": [-0.9, -1.1]}
+    runs = [table(ensemble=ensemble), table(model="mdn")]
+    lines = densities.uci_densities(runs).splitlines()
+    assert "| as an ensemble | Gaussian network | mixture network |" in lines
+    assert "| fish | 1.000 ± 0.100 (3) | - |" in lines
+
+
+def simulated(data="slcp", n=10_000, c2st=(0.6, 0.8)):
+    return {
+        "experiment": "sbibm",
+        "dataset": data,
+        "model": "5 spline_autoregressive steps, diagonal base",
+        "seed": 0,
+        "log_likelihood": -1.5,
+        "log_likelihood_standard_error": 0.01,
+        "c2st": c2st,
+        "mean_c2st": sum(c2st) / len(c2st),
+        "mean_mmd2": 0.00123,
+        "num_reference_draws": 10_000,
+        "evaluated_step": 4_000,
+        "seconds": 61.2,
+        "config": {"data": {"num_simulations": n}},
+        "pictures": {"posteriors": f"results/{data}.png"},
+        **PROVENANCE,
+    }
+
+
+def test_simulators_are_sorted_by_task_and_simulations():
+    runs = [simulated(), simulated(n=100_000), simulated("two_moons")]
+    lines = sbibm.sbibm(runs).splitlines()
+    assert [line.split(" | ")[:2] for line in lines[2:5]] == [
+        ["| two moons", "10,000"],
+        ["| slcp", "10,000"],
+        ["| slcp", "100,000"],
+    ]
+    assert lines[3].endswith(
+        "| 0.700 | 0.600 | 0.800 | 0.00123 | -1.500 ± 0.010 | 4,000 | 61 |"
+    )
+    assert lines[-1].endswith("(results/slcp.png)")
 
 
 def made(units=(500,), masks=1, nll=90.0, seed=0):
@@ -128,6 +171,7 @@ def test_no_runs_are_said():
     for make in (
         densities.densities_2d,
         densities.uci_densities,
+        sbibm.sbibm,
         densities.made,
     ):
         assert make([{"experiment": "energy"}]).startswith("Not measured: ")

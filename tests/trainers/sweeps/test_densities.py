@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from configs import binarized_mnist, density_2d, uci_density
+from configs import binarized_mnist, density_2d, sbibm, uci_density
 from trainers import run
 from trainers.densities import planar
 from trainers.runs import errors
 from trainers.sweeps import density_2d as planes
 from trainers.sweeps import made
+from trainers.sweeps import sbibm as simulators
 from trainers.sweeps import uci_density as sweep
 
 PROVENANCE = {
@@ -49,6 +50,9 @@ def ran(monkeypatch):
 
         Path(workdir).mkdir(parents=True)
         (Path(workdir) / "results.json").write_text(json.dumps(results))
+        if config.model.name == "uci_density":
+            nats = np.log([1.0 + config.training.seed, 2.0])
+            np.savez(Path(workdir) / "test_log_likelihoods.npz", nats=nats)
         if config.model.name == "density_2d":
             planar.save_density(workdir, np.full([10, 10], 0.01))
         return results
@@ -73,6 +77,10 @@ def test_cells_are_of_the_command_line():
     expected.model.dropout = 0.1
     expected.evaluation.pictures = False
     assert config == expected
+    config = simulators.Cell("slcp", 100_000, 1).config()
+    expected = sbibm.get_config("data=slcp,simulations=100000")
+    expected.training.seed = 1
+    assert config == expected
     paths = [cell.path for cell in made.cells((20, 10), (1,), (1, 4), (0,))]
     assert paths[0] == "hidden10_layers1_masks1_seed0"
     assert paths[-1] == "hidden20_layers1_masks4_seed0"
@@ -96,13 +104,15 @@ def test_best_validated_candidate_is_run_on_all_splits(tmp_path, ran):
     arguments = [
         *places(tmp_path),
         *("--data", "fish", "--models", "gaussian", "--num_splits", "4"),
-        *("--num_search_splits", "2"),
+        *("--num_search_splits", "2", "--num_members", "2"),
         *("--candidates", "plain", "more_dropout", "more_noise"),
     ]
     sweep.main(arguments)
     dropouts = [config.model.dropout for config in ran]
-    assert dropouts == [0.0, 0.0, 0.3, 0.3, 0.0, 0.3, 0.3]
-    assert [config.data.split for config in ran] == [0, 1, 0, 1, 0, 2, 3]
+    assert dropouts == [0.0, 0.0, 0.3, 0.3, 0.0, *6 * [0.3]]
+    splits = [0, 1, 0, 1, 0, 2, 3, 0, 1, 2, 3]
+    assert [config.data.split for config in ran] == splits
+    assert [config.training.seed for config in ran] == [0] * 7 + [1] * 4
     path = tmp_path / "r" / "fish" / "gaussian" / "results.json"
     found = json.loads(path.read_text())
     assert found["chosen"] == "more_dropout"
@@ -112,8 +122,14 @@ def test_best_validated_candidate_is_run_on_all_splits(tmp_path, ran):
     }
     assert len(found["splits"]) == 4
     assert found["splits"][0]["log_likelihood"] == pytest.approx(-0.97)
+    # Densities 1 and 2 of the first row, and 2 of the other.
+    expected = (np.log(1.5) + np.log(2.0)) / 2.0
+    assert found["ensemble"]["num_members"] == 2
+    np.testing.assert_allclose(
+        found["ensemble"]["log_likelihoods"], [expected] * 4
+    )
     sweep.main(arguments)
-    assert len(ran) == 7
+    assert len(ran) == 11
 
 
 def test_parts_of_a_sweep_share_groups(tmp_path, ran):
@@ -122,6 +138,7 @@ def test_parts_of_a_sweep_share_groups(tmp_path, ran):
             *places(tmp_path),
             *("--data", "fish", "energy", "--models", "maf", "nsf"),
             *("--candidates", "plain", "--num_splits", "1", "--part", "2/2"),
+            *("--num_members", "1"),
         ]
     )
     assert [(c.data.dataset, c.model.kind) for c in ran] == [
