@@ -53,8 +53,8 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     model.activation = "relu"  # in it
     # Behind each of its layers, in training. After 6,000 steps on 10,000
     # simulations of slcp the best validation was -4.476 nats with 0.1, -4.671
-    # without, -4.637 with a weight decay of 1.0 instead; two moons, all but free
-    # of noise, need none.
+    # without, -4.637 with a weight decay of 1.0 instead; two moons, all but
+    # free of noise, need none.
     model.dropout = 0.1 if config.data.dataset == "slcp" else 0.0
     model.context_noise_scale = 0.0  # as `noise_scale`, of the data
 

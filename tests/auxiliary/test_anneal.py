@@ -110,6 +110,7 @@ def test_shapes_are_those_of_samples_and_batch():
     assert len(np.unique(log_weight)) == 60
 
 
+@pytest.mark.slow
 def test_variables_are_learned_by_an_optimisation_loop():
     loc, log_scale, log_step = (
         tf.Variable(np.full(2, x, DOUBLE)) for x in (0.3, 0.0, -2.5)

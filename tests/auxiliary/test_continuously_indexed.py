@@ -57,7 +57,9 @@ def marginal(order):
     return interpolate.CubicSpline(z, log_q + np.log(step))
 
 
-@pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.parametrize(
+    "order", ["before", pytest.param("after", marks=pytest.mark.slow)]
+)
 def test_joint_density_of_given_points(order):
     rng = np.random.default_rng(0)
     z, u = rng.normal(size=(2, 50))
@@ -144,6 +146,7 @@ def test_exact_reverse_model_leaves_no_gap():
     )
 
 
+@pytest.mark.slow
 def test_optimisation_loop_over_variables():
     """A TFP user's own loop: bijectors on variables, networks as callables."""
     rng = np.random.default_rng(0)

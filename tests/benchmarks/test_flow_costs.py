@@ -75,6 +75,7 @@ def fake_child(module, task, **kwargs):
     return _measure.ChildResult("finished", 1.0, values)
 
 
+@pytest.mark.slow
 def test_every_operation_is_measured_and_written(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(_measure, "run_child", run_in_this_process)
     out = tmp_path / "results.json"

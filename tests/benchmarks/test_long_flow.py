@@ -45,6 +45,7 @@ def test_three_steps_lower_the_loss(variant, jit_compile, batch):
     assert losses[2] < losses[0]
 
 
+@pytest.mark.slow
 def test_variants_with_a_flow_have_the_same_loss(batch):
     steps = {v: build(v) for v in ("scan", "chain", "scan_tf")}
     for _ in range(2):

@@ -118,7 +118,9 @@ def test_equals_the_chain_of_its_members(name, direction):
             np.testing.assert_allclose(got, want, atol=1e-10 * scale)
 
 
-@pytest.mark.parametrize("num_members", [1, 128])
+@pytest.mark.parametrize(
+    "num_members", [1, pytest.param(128, marks=pytest.mark.slow)]
+)
 def test_round_trip_at_the_ends_of_the_range(num_members):
     flow = Scan(
         Planar(
@@ -157,7 +159,9 @@ def test_value_and_log_det_take_one_loop():
     assert len(loops) == 1
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_without_a_gradient_memory_holds_one_state(jit_compile):
     """64 members on a state of 64 MB: keeping the states would take 4 GB."""
     num_members, num_rows, size = 64, 2**18, 64

@@ -162,6 +162,7 @@ class StopAfter(keras.callbacks.Callback):
         self.model.stop_training = epoch + 1 >= self.num_epochs
 
 
+@pytest.mark.slow
 def test_what_is_over_is_not_begun_again():
     model = annealed(SHARE)
     fit(model, 2)
@@ -205,7 +206,9 @@ class SetAnnealing(keras.callbacks.Callback):
             self.model.annealing = self.annealing
 
 
-@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize(
+    "run_eagerly", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_a_callback_sets_the_schedule(run_eagerly):
     found = fit(
         annealed(None, run_eagerly),
@@ -242,6 +245,7 @@ def test_a_schedule_of_ones_own_never_ends():
     assert found != fit(annealed(None), 2)
 
 
+@pytest.mark.slow
 def test_xla_compiles_shares():
     losses = []
     for annealing in (SHARE, STEPS):

@@ -109,6 +109,7 @@ def test_auto_anneals_a_sixth_of_the_updates_of_fit():
     assert clone.annealing == schedules.KLAnnealing()
 
 
+@pytest.mark.slow
 def test_a_schedule_set_between_two_batches_is_followed():
     model = digits.compiled(
         posterior=posterior(FLOWS["iaf"]()), annealing="auto"
@@ -131,7 +132,7 @@ class StopAfter(keras.callbacks.Callback):
 @pytest.mark.parametrize(
     ("is_over", "compiled"),
     [
-        (False, True),
+        pytest.param(False, True, marks=pytest.mark.slow),
         pytest.param(True, True, marks=pytest.mark.slow),
         pytest.param(False, False, marks=pytest.mark.slow),
         pytest.param(True, False, marks=pytest.mark.slow),

@@ -177,6 +177,7 @@ class Recorder:
         return value
 
 
+@pytest.mark.slow
 def test_every_key_of_the_config_is_read(tmp_path, tiny_config, monkeypatch):
     monkeypatch.setattr(experiment, "check_config", lambda *_: None)
     config = tiny_config(num_steps=20, jit_compile=False)
