@@ -23,10 +23,8 @@ from tfp_flows.models.maximum_likelihood import (
     MaximumLikelihoodModel,
     NoiseKey,
 )
-from tfp_flows.posteriors.flow_distribution import (
-    FlowDistribution,
-    list_of_flows,
-)
+from tfp_flows.posteriors.flow_arguments import list_of_flows
+from tfp_flows.posteriors.flow_distribution import FlowDistribution
 
 __all__ = ["FlowDensity"]
 
