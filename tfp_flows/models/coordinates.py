@@ -1,0 +1,67 @@
+"""From data to the standardised vectors that flows see, and back."""
+
+import math
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import inverse_and_log_det
+from tfp_flows.layers.standardization import Standardization
+from tfp_flows.math import circles
+from tfp_flows.models.supports import Support
+
+__all__ = ["Coordinates"]
+
+tfb = tfp.bijectors
+
+
+class Coordinates:
+    """`x = g(m + s * y)`, for flat data x `[N, D]` and y `[N, n]`.
+
+    g is the support's bijector, m and s are those of a `Standardization`.
+    Circular coordinates of y are in `[-pi, pi)` and not standardised.
+    """
+
+    def __init__(
+        self, support: Support, standardization: Standardization
+    ) -> None:
+        """With a built standardization, of vectors of R^n."""
+        self._support = support
+        self._standardization = standardization
+
+    def bijector(self) -> tfb.Bijector:
+        """From y to x, with mean and scale as they are now."""
+        return tfb.Chain(
+            [self._support.bijector, self._standardization.bijector()]
+        )
+
+    def inverse_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """y, and `log|det dy/dx|`, `[N]`."""
+        y, log_det = inverse_and_log_det(self.bijector(), x)
+        if self._support.circular:
+            is_circle = np.isin(np.arange(y.shape[-1]), self._support.circular)
+            y = tf.where(is_circle, circles.wrap(y, math.pi), y)
+        return y, log_det
+
+    def unbounded(self, x: tf.Tensor) -> np.ndarray:
+        """`m + s * y`: what is standardised."""
+        return self._support.bijector.inverse(x).numpy()
+
+    def adapt(self, vectors: Sequence[np.ndarray]) -> None:
+        """Takes m and s from batches of what `unbounded` returns."""
+        self._standardization.adapt(vectors)
+        circular = self._support.circular
+        if not circular:
+            return
+        is_line = np.ones(vectors[0].shape[-1], bool)
+        is_line[list(circular)] = False
+        standardization = self._standardization
+        for weight, identity in (
+            (standardization.mean, 0.0),
+            (standardization.scale, 1.0),
+        ):
+            value = keras.ops.convert_to_numpy(weight)
+            weight.assign(np.where(is_line, value, identity))
