@@ -118,8 +118,13 @@ class CheckedModel(keras.Model):
         shape = self.event_shape or infer_event_shape(prepared, argument)
         return (None, *shape)
 
-    def _see_training_data(self, prepared: Any) -> None:
-        """What a subclass does with the data before `fit` begins."""
+    def _see_training_data(self, given: Any, prepared: Any) -> None:
+        """What a subclass does with the data before `fit` begins.
+
+        Args:
+          given: as the user gave them.
+          prepared: as `fit` reads them.
+        """
 
     def _ignore_labels(self, y: Any, **weights: Any) -> None:
         """Says once that labels are ignored; raises if there are weights."""
@@ -145,7 +150,7 @@ class CheckedModel(keras.Model):
             return images
         if isinstance(images, keras.utils.PyDataset):
             # Python's own iteration would never end.
-            images = (images[i] for i in range(len(images)))
+            images = (images[i] for i in range(images.num_batches))
         elif images.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise ValueError(
                 f"`{argument}` must be finite here; got an endless data set."
@@ -198,8 +203,8 @@ class CheckedModel(keras.Model):
             y, class_weight=class_weight, sample_weight=sample_weight
         )
         compilation.check_callbacks(callbacks)
-        x = self._prepare(x, "x")
-        self._see_training_data(x)
+        given, x = x, self._prepare(x, "x")
+        self._see_training_data(given, x)
         if validation_data is not None:
             validation_data = self._prepare(validation_data, "validation_data")
             if not _is_dataset(validation_data):

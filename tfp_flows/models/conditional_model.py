@@ -1,24 +1,32 @@
 """Maximum likelihood of examples given features of contexts, or not."""
 
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from tfp_flows._arguments import as_positive_integer
+from tfp_flows.layers.moments import Moments
 from tfp_flows.layers.standardization import Standardization
 from tfp_flows.math import noise
-from tfp_flows.models import dlgm_parts
+from tfp_flows.models import density_sampling, dlgm_parts
+from tfp_flows.models.compiled_functions import CompiledFunctions
 from tfp_flows.models.inputs import examples
 from tfp_flows.models.inputs.images import InputRules, Region
-from tfp_flows.models.inputs.prepare import prepare_checked
+from tfp_flows.models.inputs.prepare import prepare_checked, readable_errors
 from tfp_flows.models.maximum_likelihood import (
     MaximumLikelihoodModel,
     NoiseKey,
 )
 
 __all__ = ["ConditionalModel"]
+
+# Examples at a time where nobody says how many, and numbers in them.
+_MOST_EXAMPLES, _MOST_NUMBERS = 2_000, 2**20
 
 
 class ConditionalModel(MaximumLikelihoodModel):
@@ -34,6 +42,13 @@ class ConditionalModel(MaximumLikelihoodModel):
     encoder: keras.layers.Layer | None
     context_noise_scale: float  # of noise on contexts in training
     seed: int
+    standardize: bool
+    _standardization: Standardization
+
+    def _init_metrics(self, *names: str) -> None:
+        super()._init_metrics(*names)
+        self.autocast = False  # data stay in full precision
+        self._compiled = CompiledFunctions()
 
     @property
     def conditional(self) -> bool | None:
@@ -112,6 +127,11 @@ class ConditionalModel(MaximumLikelihoodModel):
         }
         return specs["x"] if self.context_shape is None else specs
 
+    @property
+    def _examples_at_once(self) -> int:
+        most = _MOST_NUMBERS // math.prod(self.image_shape)
+        return max(1, min(_MOST_EXAMPLES, most))
+
     # Contexts.
 
     def _build_context(self) -> tuple[int | None, ...] | None:
@@ -162,6 +182,51 @@ class ConditionalModel(MaximumLikelihoodModel):
         return self.encoder(
             tf.reshape(flat, [-1, *self.context_shape]), training=training
         )
+
+    # Standardisation.
+
+    def _see_training_data(self, given: Any, prepared: Any) -> None:
+        if not self.standardize or self._standardization.is_adapted:
+            return
+        if inspect.isgenerator(given):
+            raise ValueError(
+                "`x` must be data that can be read twice in the first `fit`, "
+                "which takes their mean and scale; got a generator: call "
+                "`adapt` with a part of them before, or make the model with "
+                "standardize=False."
+            )
+        self._adapt(prepared)
+
+    def adapt(self, x: Any) -> None:
+        """Takes mean and scale of data, as the first `fit` does.
+
+        The data are read once, in blocks, and their moments merged in float64:
+        arrays and data sets of any batches give the same numbers.
+
+        Args:
+          x: as in `fit`, and finite.
+
+        Raises:
+          ValueError: data that the model cannot take.
+        """
+        self._adapt(self._prepare(x, "x"))
+
+    def _adapt(self, prepared: Any) -> None:
+        moments, of_contexts = Moments(), Moments()
+        with readable_errors():
+            for block in examples.blocks(prepared, self._examples_at_once):
+                moments.add(self._to_standardize(block["x"], moments.count))
+                if len(self.context_shape or ()) == 1:
+                    of_contexts.add(block["context"])
+        if not moments.count:
+            raise ValueError("`x` must hold at least one batch; got none.")
+        self._standardization.take(moments)
+        if of_contexts.count:
+            self._context_standardization.take(of_contexts)
+
+    def _to_standardize(self, x: np.ndarray, first_row: int) -> np.ndarray:
+        """Of examples, vectors `[N, n]` as `_standardization` takes them."""
+        raise NotImplementedError
 
     # Data.
 
@@ -219,3 +284,108 @@ class ConditionalModel(MaximumLikelihoodModel):
             return tf.cast(context, self.variable_dtype)
         rules = self._rules("x")["context"]
         return tf.convert_to_tensor(examples.one_check(rules).whole(context))
+
+    # Use of a trained model.
+
+    def log_prob(self, x: Any, context: Any = None) -> tf.Tensor:
+        """`log p(x | context)` of each example, `[N]`, in nats.
+
+        Of discrete data, the bound with the noise of `evaluate`. In a
+        `tf.function`, values are not checked.
+
+        Args:
+          x: examples, in any form that `fit` takes.
+          context: one for each, unless x holds them.
+
+        Raises:
+          ValueError: the model is not built, or cannot take the data.
+        """
+        self.require_built()
+        if context is not None:
+            x = {"x": x, "context": context}
+        if _is_symbolic(x):  # checked as far as its shape is known
+            return self._log_prob(x, 0)
+        prepared = self._checked(x, "x")
+        found, first_row = [], 0
+        for batch in examples.batches(prepared, self._examples_at_once):
+            found.append(self._log_prob(batch, first_row))
+            first_row += len(batch["x"])
+        return tf.concat(found, axis=0)
+
+    def _log_prob(self, batch: Any, first_row: int) -> tf.Tensor:
+        return self._compiled.call(
+            "log_prob",
+            lambda inputs, row: self._log_likelihoods(
+                inputs, NoiseKey(row, 0, "evaluation"), training=False
+            ),
+            [self._inputs(batch), tf.constant(first_row, tf.int64)],
+            batch_axes=[1, 0],
+        )
+
+    def sample(self, n: int, context: Any = None, seed: int = 0) -> tf.Tensor:
+        """Samples of `p(x | context)`; whole numbers where data are discrete.
+
+        The first call traces the pass from noise to samples, for any n and any
+        number of contexts. Many samples take several passes, so that memory
+        grows with the samples alone; to rounding, they are the same. For many
+        calls of one size, `tf.function(lambda: model.sample(n, seed=seed),
+        jit_compile=True)` is faster still.
+
+        Args:
+          n: how many, of each context.
+          context: `[B, ...]`, of a conditional density.
+          seed: decides the noise, in [0, 2**31).
+
+        Returns:
+          `[n, *event_shape]`; with contexts `[n, B, *event_shape]`.
+
+        Raises:
+          ValueError: the model is not built, n is not a positive integer, or
+            the context does not fit.
+        """
+        n = as_positive_integer("n", n)
+        noise.check_seed(seed)
+        self.require_built()
+        return density_sampling.sampled(
+            self._push_forward,
+            n,
+            self._checked_context(context),
+            noise_size=self._noise_size,
+            seed=seed,
+            dtype=self.variable_dtype,
+        )
+
+    def _push_forward(
+        self, standard_normal: tf.Tensor, context: tf.Tensor | None
+    ) -> tf.Tensor:
+        batch_axes = [standard_normal.shape.rank - 1]
+        arguments = [standard_normal]
+        if context is not None:
+            batch_axes.append(1)
+            arguments.append(context)
+        return self._compiled.call(
+            "sample", self._samples, arguments, batch_axes
+        )
+
+    @property
+    def _noise_size(self) -> int:
+        """How many standard normal numbers make one sample."""
+        raise NotImplementedError
+
+    def _samples(
+        self, standard_normal: tf.Tensor, context: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """The data that noise stands for, in the shape of examples.
+
+        Args:
+          standard_normal: `[S, noise_size]`; with contexts
+            `[S, B, noise_size]`.
+          context: `[B, ...]`, or None.
+        """
+        raise NotImplementedError
+
+
+def _is_symbolic(x: Any) -> bool:
+    """Whether examples, or contexts, are tensors of a graph in the making."""
+    parts = x.values() if isinstance(x, Mapping) else [x]
+    return any(map(tf.is_symbolic_tensor, parts))

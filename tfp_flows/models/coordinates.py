@@ -1,9 +1,7 @@
 """From data to the standardised vectors that flows see, and back."""
 
 import math
-from collections.abc import Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -46,22 +44,11 @@ class Coordinates:
             y = tf.where(is_circle, circles.wrap(y, math.pi), y)
         return y, log_det
 
-    def unbounded(self, x: tf.Tensor) -> np.ndarray:
-        """`m + s * y`: what is standardised."""
-        return self._support.bijector.inverse(x).numpy()
+    def to_standardize(self, x: tf.Tensor) -> np.ndarray:
+        """`m + s * y`, of which mean and scale are to be 0 and 1.
 
-    def adapt(self, vectors: Sequence[np.ndarray]) -> None:
-        """Takes m and s from batches of what `unbounded` returns."""
-        self._standardization.adapt(vectors)
-        circular = self._support.circular
-        if not circular:
-            return
-        is_line = np.ones(vectors[0].shape[-1], bool)
-        is_line[list(circular)] = False
-        standardization = self._standardization
-        for weight, identity in (
-            (standardization.mean, 0.0),
-            (standardization.scale, 1.0),
-        ):
-            value = keras.ops.convert_to_numpy(weight)
-            weight.assign(np.where(is_line, value, identity))
+        Circular coordinates, which keep theirs, are 0.
+        """
+        vectors = self._support.bijector.inverse(x).numpy()
+        vectors[:, list(self._support.circular)] = 0.0
+        return vectors

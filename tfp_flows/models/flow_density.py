@@ -22,7 +22,6 @@ from tfp_flows.models import (
 from tfp_flows.models.conditional_model import ConditionalModel
 from tfp_flows.models.coordinates import Coordinates
 from tfp_flows.models.event_shapes import check_event_shape
-from tfp_flows.models.inputs import examples
 from tfp_flows.models.inputs.images import Region
 from tfp_flows.models.maximum_likelihood import NoiseKey
 from tfp_flows.posteriors.flow_arguments import list_of_flows
@@ -31,8 +30,6 @@ from tfp_flows.posteriors.flow_distribution import FlowDistribution
 __all__ = ["FlowDensity"]
 
 tfb, tfd = tfp.bijectors, tfp.distributions
-
-_BATCH_SIZE = 2_000  # examples at a time where nobody says how many
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -170,7 +167,6 @@ class FlowDensity(ConditionalModel):
         self._init_metrics(
             "log_likelihood", *(["bits_per_dim"] if num_levels else [])
         )
-        self.__dict__["_compiled"] = {}
 
     # Building and configuration.
 
@@ -277,36 +273,9 @@ class FlowDensity(ConditionalModel):
     def _takes_integers(self) -> bool:
         return self.num_levels is not None
 
-    def _see_training_data(self, prepared: Any) -> None:
-        if self.standardize and not self._standardization.is_adapted:
-            self._adapt(prepared)
-
-    def adapt(self, x: Any) -> None:
-        """Takes mean and scale of data, as the first `fit` does.
-
-        Args:
-          x: as in `fit`, and finite.
-
-        Raises:
-          ValueError: data that the model cannot take.
-        """
-        self._adapt(self._prepare(x, "x"))
-
-    def _adapt(self, prepared: Any) -> None:
-        vectors, contexts = [], []
-        first_row = 0
-        for batch in examples.batches(prepared, _BATCH_SIZE):
-            rows = len(batch["x"])
-            x = self._dequantized(
-                self._flat(batch["x"]), NoiseKey(first_row, 0, "adapt")
-            )
-            vectors.append(self._coordinates.unbounded(x))
-            if "context" in batch:
-                contexts.append(np.reshape(batch["context"], [rows, -1]))
-            first_row += rows
-        self._coordinates.adapt(vectors)
-        if contexts and len(self.context_shape or ()) == 1:
-            self._context_standardization.adapt(contexts)
+    def _to_standardize(self, x: np.ndarray, first_row: int) -> np.ndarray:
+        x = self._dequantized(self._flat(x), NoiseKey(first_row, 0, "adapt"))
+        return self._coordinates.to_standardize(x)
 
     def _flat(self, x: Any) -> tf.Tensor:
         x = tf.cast(x, self.variable_dtype)
@@ -387,66 +356,16 @@ class FlowDensity(ConditionalModel):
             tfb.Chain(bijectors),
         )
 
-    def log_prob(self, x: Any, context: Any = None) -> tf.Tensor:
-        """`log p(x | context)` of each example, `[N]`, in nats.
+    @property
+    def _noise_size(self) -> int:
+        return self._distribution.noise_size
 
-        Of discrete data, the bound with the noise of `evaluate`.
-
-        Args:
-          x: examples, in any form that `fit` takes.
-          context: one for each, unless x holds them.
-
-        Raises:
-          ValueError: the model is not built, or cannot take the data.
-        """
-        self.require_built()
-        if context is not None:
-            x = {"x": x, "context": context}
-        prepared = self._checked(x, "x")
-        found, first_row = [], 0
-        for batch in examples.batches(prepared, _BATCH_SIZE):
-            found.append(self._log_prob(batch, first_row))
-            first_row += len(batch["x"])
-        return tf.concat(found, axis=0)
-
-    def _log_prob(self, batch: Any, first_row: int) -> tf.Tensor:
-        inputs = self._inputs(batch)
-        if "log_prob" not in self._compiled:
-            of_any_size = {
-                name: tf.TensorSpec([None, *part.shape[1:]], part.dtype)
-                for name, part in inputs.items()
-            }
-            self._compiled["log_prob"] = tf.function(
-                lambda inputs, row: self._log_likelihoods(
-                    inputs, NoiseKey(row, 0, "evaluation"), training=False
-                ),
-                input_signature=[of_any_size, tf.TensorSpec([], tf.int64)],
-            )
-        return self._compiled["log_prob"](
-            inputs, tf.constant(first_row, tf.int64)
-        )
-
-    def sample(self, n: int, context: Any = None, seed: int = 0) -> tf.Tensor:
-        """Samples of `p(x | context)`; whole numbers where data are discrete.
-
-        Args:
-          n: how many, of each context.
-          context: `[B, ...]`, of a conditional density.
-          seed: decides the noise.
-
-        Returns:
-          `[n, *event_shape]`; with contexts `[n, B, *event_shape]`.
-
-        Raises:
-          ValueError: the model is not built, n is not a positive integer, or
-            the context does not fit.
-        """
-        n = as_positive_integer("n", n)
-        noise.check_seed(seed)
-        self.require_built()
-        context = self._checked_context(context)
+    def _samples(
+        self, standard_normal: tf.Tensor, context: tf.Tensor | None = None
+    ) -> tf.Tensor:
         features = self._features(context, None, training=False)
-        y, _ = self._distribution.sample_and_log_prob(features, n, seed)
+        parameters = self._distribution.parameters(features)
+        y, _ = self._distribution.push_forward(standard_normal, parameters)
         x = self._coordinates.bijector().forward(y)
         if self.num_levels is not None:
             x = dequantization.quantized(x, self.num_levels)

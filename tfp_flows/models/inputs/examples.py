@@ -22,12 +22,18 @@ from tfp_flows.models.inputs.prepare import Check, images_check
 __all__ = [
     "Rules",
     "batches",
+    "blocks",
     "examples_check",
     "one_check",
     "shapes",
     "split",
     "to_tensors",
 ]
+
+_ENDLESS = (
+    "`x` must be finite here; got an endless data set: call `adapt` with a "
+    "part of it before `fit`."
+)
 
 # Of "x", and of "context" if there are contexts; None: the data decide.
 Rules = Mapping[str, InputRules]
@@ -210,13 +216,43 @@ def batches(prepared: Any, batch_size: int) -> Iterator[dict[str, Any]]:
             }
         return
     if isinstance(prepared, keras.utils.PyDataset):
+        if prepared.num_batches is None:
+            raise ValueError(_ENDLESS)
         # Python's own iteration would never end.
-        for i in range(len(prepared)):
+        for i in range(prepared.num_batches):
             yield prepared[i][0]
         return
-    if prepared.cardinality() == tf.data.INFINITE_CARDINALITY:
+    if isinstance(prepared, tf.distribute.DistributedDataset):
         raise ValueError(
-            "`x` must be finite here; got an endless data set: call `adapt` "
-            "with a part of it before `fit`."
+            "`x` must not be distributed yet here; got a distributed data set: "
+            "call `adapt` with the data set that it was made of before `fit`."
         )
+    if prepared.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(_ENDLESS)
     yield from prepared
+
+
+def blocks(prepared: Any, rows: int) -> Iterator[dict[str, np.ndarray]]:
+    """As `batches`, all of `rows` examples but the last, of data sets too."""
+    kept: list[dict[str, np.ndarray]] = []
+    count = 0
+    for batch in batches(prepared, rows):
+        kept.append({name: np.asarray(part) for name, part in batch.items()})
+        count += len(batch["x"])
+        if count < rows:
+            continue
+        joined = _joined(kept)
+        first = 0
+        for first in range(rows, count + 1, rows):
+            yield {n: part[first - rows : first] for n, part in joined.items()}
+        kept = [{name: part[first:] for name, part in joined.items()}]
+        count -= first
+    if count:
+        yield _joined(kept)
+
+
+def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {
+        name: np.concatenate([part[name] for part in parts])
+        for name in parts[0]
+    }

@@ -254,7 +254,9 @@ class _CheckedPyDataset(keras.utils.PyDataset):
         return self._dataset.num_batches
 
     def __len__(self) -> int:
-        return len(self._dataset)
+        if self._dataset.num_batches is None:
+            raise TypeError("an endless data set has no length")
+        return self._dataset.num_batches
 
     def __getitem__(self, index: int) -> tuple[Any]:
         return (_check_batch(self._dataset[index], self._check, index),)
