@@ -175,10 +175,10 @@ class CheckedModel(keras.Model):
         sample_weight: Any = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        """Trains, as `keras.Model.fit` with images alone.
+        """Trains, as `keras.Model.fit` with the data alone.
 
         Args:
-          x: images `[N, ...]`, or a data set of batches of them; see the class.
+          x: data `[N, ...]`, or a data set of batches of them; see the class.
           y: ignored.
           batch_size: as in Keras.
           epochs: as in Keras.
@@ -192,11 +192,11 @@ class CheckedModel(keras.Model):
           **kwargs: others of `keras.Model.fit`.
 
         Returns:
-          The history, with `elbo`, `kl`, `reconstruction`, `loss`, and the same
-          with `val_` before it.
+          The history, with `loss` and the metrics that the class names, and the
+          same with `val_` before it.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: data that the model cannot take.
           ImportError: a TensorBoard callback without its package.
         """
         self._ignore_labels(
@@ -251,7 +251,7 @@ class CheckedModel(keras.Model):
         return_dict: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Minus the bound, elbo, kl and reconstruction, per example in nats.
+        """The loss and the metrics of the class, per example; in nats.
 
         The noise is keyed by the example's index: equal data give equal
         figures, whatever the batch size.
@@ -265,11 +265,11 @@ class CheckedModel(keras.Model):
           steps: as in Keras.
           callbacks: as in Keras.
           return_dict: whether to return a dictionary by name instead of the
-            list `[loss, elbo, kl, reconstruction]`.
+            list of them, in the order of `metrics_names`.
           **kwargs: others of `keras.Model.evaluate`.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: data that the model cannot take.
         """
         arguments = {
             "batch_size": batch_size,
@@ -289,17 +289,17 @@ class CheckedModel(keras.Model):
         return results
 
     def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
-        """Reconstructions without noise, as `model(x)`, in batches.
+        """What `model(x)` is, in batches: see `call`.
 
         Args:
           x: as in `fit`.
           **kwargs: others of `keras.Model.predict`.
 
         Returns:
-          `[N, *event_shape]`.
+          What `call` returns, of all examples.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: data that the model cannot take.
         """
         x = self._prepare(x, "x")
         with readable_errors():
@@ -319,7 +319,7 @@ class CheckedModel(keras.Model):
           filepath: where to.
           format: as in Keras. Default: a SavedModel, with the endpoint `serve`.
           verbose: as in Keras.
-          input_signature: as in Keras. Default: None, images
+          input_signature: as in Keras. Default: None, examples
             `[B, *event_shape]` of the model's dtype, for any B.
           **kwargs: others of `keras.Model.export`.
 
@@ -351,17 +351,17 @@ class CheckedModel(keras.Model):
         class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """One update on one batch of images, checked as by `fit`.
+        """One update on one batch, checked as by `fit`.
 
         Args:
-          x: images `[B, ...]`.
+          x: examples `[B, ...]`.
           y: ignored.
           sample_weight: must be None.
           class_weight: must be None.
           return_dict: whether to return a dictionary by name, as `evaluate`.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: data that the model cannot take.
         """
         self._ignore_labels(
             y, class_weight=class_weight, sample_weight=sample_weight
@@ -376,26 +376,26 @@ class CheckedModel(keras.Model):
         sample_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """What `evaluate` returns, of one batch of images.
+        """What `evaluate` returns, of one batch.
 
         Args:
-          x: images `[B, ...]`.
+          x: examples `[B, ...]`.
           y: ignored.
           sample_weight: must be None.
           return_dict: as in `evaluate`.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: data that the model cannot take.
         """
         self._ignore_labels(y, sample_weight=sample_weight)
         x = self._checked_batch(x)
         return super().test_on_batch(x, return_dict=return_dict)
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
-        """What `predict` returns, of one batch of images `[B, ...]`.
+        """What `predict` returns, of one batch `[B, ...]`.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: data that the model cannot take.
         """
         return super().predict_on_batch(self._checked_batch(x))
 
@@ -403,8 +403,8 @@ class CheckedModel(keras.Model):
         images = self._prepare(x, "x")
         if _is_dataset(images):
             raise ValueError(
-                "`x` must be one batch of images here, an array or a tensor; "
-                f"got {type(x).__name__}."
+                "`x` must be one batch here, an array or a tensor; got "
+                f"{type(x).__name__}."
             )
         return images
 

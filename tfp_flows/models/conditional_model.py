@@ -17,7 +17,7 @@ from tfp_flows.models import density_sampling, dlgm_parts
 from tfp_flows.models.compiled_functions import CompiledFunctions
 from tfp_flows.models.inputs import examples
 from tfp_flows.models.inputs.images import InputRules, Region
-from tfp_flows.models.inputs.prepare import prepare_checked, readable_errors
+from tfp_flows.models.inputs.prepare import prepare_checked
 from tfp_flows.models.maximum_likelihood import (
     MaximumLikelihoodModel,
     NoiseKey,
@@ -213,11 +213,10 @@ class ConditionalModel(MaximumLikelihoodModel):
 
     def _adapt(self, prepared: Any) -> None:
         moments, of_contexts = Moments(), Moments()
-        with readable_errors():
-            for block in examples.blocks(prepared, self._examples_at_once):
-                moments.add(self._to_standardize(block["x"], moments.count))
-                if len(self.context_shape or ()) == 1:
-                    of_contexts.add(block["context"])
+        for block in examples.blocks(prepared, self._examples_at_once):
+            moments.add(self._to_standardize(block["x"], moments.count))
+            if len(self.context_shape or ()) == 1:
+                of_contexts.add(block["context"])
         if not moments.count:
             raise ValueError("`x` must hold at least one batch; got none.")
         self._standardization.take(moments)
@@ -250,6 +249,8 @@ class ConditionalModel(MaximumLikelihoodModel):
                 noun="example",
                 region=self._region,
                 integers=self._takes_integers,
+                hint=", or give the model `num_levels`, L, if they are whole "
+                "numbers from 0 to L - 1",
             ),
             "context": rules("context", self.context_shape, noun="context"),
         }
@@ -286,6 +287,25 @@ class ConditionalModel(MaximumLikelihoodModel):
         return tf.convert_to_tensor(examples.one_check(rules).whole(context))
 
     # Use of a trained model.
+
+    def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
+        """`log p(x | context)` of each example, `[N]`, as `log_prob`.
+
+        Args:
+          x: as in `fit`.
+          **kwargs: others of `keras.Model.predict`.
+
+        Raises:
+          ValueError: data that the model cannot take.
+        """
+        self._num_evaluated.reset_state()
+        return super().predict(x, **kwargs)
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """The log-likelihoods of a replica's share of a batch."""
+        inputs, batch = self._begin(data)
+        key = NoiseKey(self._count_evaluated(batch), 0, "evaluation")
+        return self._log_likelihoods(inputs, key, training=False)
 
     def log_prob(self, x: Any, context: Any = None) -> tf.Tensor:
         """`log p(x | context)` of each example, `[N]`, in nats.
@@ -342,18 +362,26 @@ class ConditionalModel(MaximumLikelihoodModel):
         Raises:
           ValueError: the model is not built, n is not a positive integer, or
             the context does not fit.
+          NotImplementedError: a flow has the direction of densities alone.
         """
         n = as_positive_integer("n", n)
         noise.check_seed(seed)
         self.require_built()
-        return density_sampling.sampled(
-            self._push_forward,
-            n,
-            self._checked_context(context),
-            noise_size=self._noise_size,
-            seed=seed,
-            dtype=self.variable_dtype,
-        )
+        context = self._checked_context(context)
+        try:
+            return density_sampling.sampled(
+                self._push_forward,
+                n,
+                context,
+                noise_size=self._noise_size,
+                seed=seed,
+                dtype=self.variable_dtype,
+            )
+        except NotImplementedError as error:
+            raise NotImplementedError(
+                "`sample` must have flows with the direction of samples, from "
+                "the base to data; got one that lacks it."
+            ) from error
 
     def _push_forward(
         self, standard_normal: tf.Tensor, context: tf.Tensor | None

@@ -24,7 +24,10 @@ from tfp_flows.models.coordinates import Coordinates
 from tfp_flows.models.event_shapes import check_event_shape
 from tfp_flows.models.inputs.images import Region
 from tfp_flows.models.maximum_likelihood import NoiseKey
-from tfp_flows.posteriors.flow_arguments import list_of_flows
+from tfp_flows.posteriors.flow_arguments import (
+    check_density_directions,
+    list_of_flows,
+)
 from tfp_flows.posteriors.flow_distribution import FlowDistribution
 
 __all__ = ["FlowDensity"]
@@ -210,7 +213,14 @@ class FlowDensity(ConditionalModel):
             dtype=self.dtype_policy,
             name="distribution",
         )
-        self._distribution.build(self._build_context())
+        context_shape = self._build_context()
+        self._distribution.build(context_shape)
+        check_density_directions(
+            self.flows,
+            self._distribution.inverted,
+            latent_size,
+            None if context_shape is None else context_shape[-1],
+        )
         self.built = True
 
     def _is_inverted(self, flow: FlowLayer) -> bool:

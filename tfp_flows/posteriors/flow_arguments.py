@@ -8,18 +8,23 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_flows.bijectors import forward_and_log_det, inverse_and_log_det
 from tfp_flows.layers import FlowLayer
 
 __all__ = [
     "check_defined_together",
+    "check_density_directions",
     "check_rank",
     "checked_coordinates",
     "checked_initial_scale",
     "checked_sample_shape",
     "definers",
+    "is_own",
     "list_of_flows",
     "one_for_each",
 ]
+
+_PACKAGE = __name__.partition(".")[0]
 
 
 def checked_initial_scale(value: Any) -> float:
@@ -130,3 +135,47 @@ def definers(layer: Any, *names: str) -> Iterator[type]:
         next(c for c in type(layer).__mro__ if name in vars(c))
         for name in names
     )
+
+
+def is_own(flow: FlowLayer) -> bool:
+    """Whether it is a flow layer of this package."""
+    return type(flow).__module__.partition(".")[0] == _PACKAGE
+
+
+def check_density_directions(
+    flows: Sequence[FlowLayer],
+    inverted: Sequence[bool],
+    size: int,
+    context_size: int | None,
+) -> None:
+    """Raises unless densities of given points can be computed.
+
+    Flow layers of other packages may have one direction alone: they are tried.
+
+    Args:
+      flows: built.
+      inverted: whether the inverse of each takes its place.
+      size: D.
+      context_size: of the contexts that they were built for.
+
+    Raises:
+      ValueError: a flow lacks the direction, towards the base, that they take.
+    """
+    for index, (flow, turned) in enumerate(zip(flows, inverted, strict=True)):
+        if is_own(flow):
+            continue
+        context = None
+        if context_size is not None:
+            context = tf.zeros([1, context_size], flow.variable_dtype)
+        towards_base = forward_and_log_det if turned else inverse_and_log_det
+        try:
+            towards_base(
+                flow.bijector(context), tf.zeros([1, size], flow.variable_dtype)
+            )
+        except NotImplementedError as error:
+            raise ValueError(
+                "`flow` must have the direction of densities, from data to the "
+                f"base; got `{type(flow).__name__}` as flow {index}, whose "
+                f"{'forward' if turned else 'inverse'} map is missing: turn it "
+                f"with `inverted={not turned}`, which then lacks samples."
+            ) from error

@@ -17,7 +17,13 @@ from tfp_flows.models.inputs.images import (
     to_event_shape,
     without_labels,
 )
-from tfp_flows.models.inputs.prepare import Check, images_check
+from tfp_flows.models.inputs.prepare import (
+    Check,
+    filled,
+    images_check,
+    readable_errors,
+    require,
+)
 
 __all__ = [
     "Rules",
@@ -75,6 +81,13 @@ def _checked_names(
     return dict(parts)
 
 
+def _one_for_each(argument: str) -> str:
+    return (
+        f"`{argument}` must hold one context for each example; got {{}} "
+        "examples and {} contexts."
+    )
+
+
 class _ExamplesCheck:
     """Dictionaries of "x" and, where there is one, "context"; see `Check`."""
 
@@ -110,20 +123,27 @@ class _ExamplesCheck:
     def _of_one_length(self, parts: dict[str, Any]) -> dict[str, Any]:
         lengths = {name: len(part) for name, part in parts.items()}
         if len(set(lengths.values())) > 1:
-            raise ValueError(
-                f"`{self.argument}` must hold one context for each example; "
-                f"got {lengths['x']} examples and {lengths['context']} "
-                "contexts."
-            )
+            message = _one_for_each(self.argument)
+            raise ValueError(message.format(lengths["x"], lengths["context"]))
         return parts
 
     def in_graph(
         self, element: Any, number: tf.Tensor | None
     ) -> dict[str, tf.Tensor]:
-        return {
+        parts = {
             name: self._checks[name].in_graph(part, number)
             for name, part in self._parts(element).items()
         }
+        if "context" in parts:
+            rows = {name: tf.shape(part)[0] for name, part in parts.items()}
+            parts["x"] = require(
+                tf.equal(rows["x"], rows["context"]),
+                lambda: filled(
+                    _one_for_each(self.argument), rows["x"], rows["context"]
+                ),
+                parts["x"],
+            )
+        return parts
 
     def after(self, first: Mapping[str, Any]) -> tuple["_ExamplesCheck", Any]:
         found = {n: self._checks[n].after(part) for n, part in first.items()}
@@ -194,10 +214,20 @@ def to_tensors(
       ValueError: it has other parts than `event_shapes`, or other shapes.
     """
     parts, _ = split(data)
-    return {
+    missing = set(event_shapes) - set(parts)
+    if missing:
+        raise ValueError(
+            "`x` must be a dict with 'x' and 'context', as the density is "
+            "conditional; got no context."
+        )
+    tensors = {
         name: tf.cast(to_event_shape(parts[name], shape, name), dtype)
         for name, shape in event_shapes.items()
     }
+    rows = {name: tensor.shape[0] for name, tensor in tensors.items()}
+    if None not in rows.values() and len(set(rows.values())) > 1:
+        raise ValueError(_one_for_each("x").format(rows["x"], rows["context"]))
+    return tensors
 
 
 def batches(prepared: Any, batch_size: int) -> Iterator[dict[str, Any]]:
@@ -219,8 +249,9 @@ def batches(prepared: Any, batch_size: int) -> Iterator[dict[str, Any]]:
         if prepared.num_batches is None:
             raise ValueError(_ENDLESS)
         # Python's own iteration would never end.
-        for i in range(prepared.num_batches):
-            yield prepared[i][0]
+        with readable_errors():
+            for i in range(prepared.num_batches):
+                yield prepared[i][0]
         return
     if isinstance(prepared, tf.distribute.DistributedDataset):
         raise ValueError(
@@ -229,7 +260,8 @@ def batches(prepared: Any, batch_size: int) -> Iterator[dict[str, Any]]:
         )
     if prepared.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError(_ENDLESS)
-    yield from prepared
+    with readable_errors():
+        yield from prepared
 
 
 def blocks(prepared: Any, rows: int) -> Iterator[dict[str, np.ndarray]]:
