@@ -287,6 +287,14 @@ def test_uses_of_contexts_and_of_models_that_are_not_built():
     ):
         with says("the model must be built"):
             use()
+    for x in (PAIRS, _dataset(PAIRS)):
+        with says("`context` must be None where `x` is a dict or a data set"):
+            conditional.log_prob(x, CONTEXT)
+    for shape in ({"data": (None, 2)}, {"context": (None, 2)}):
+        with says("`input_shape` must be that of x, or a dict of 'x'"):
+            FlowDensity().build(shape)
+    with says("`input_shape`", "known axes of x", "(None, None)"):
+        FlowDensity().build((None, None))
     with says("`sample_weight` must be None"):
         plain.fit(X, sample_weight=np.ones(10))
     with says("`loss` must not be given", "negative log-likelihood"):

@@ -377,6 +377,16 @@ def test_noise_of_training_is_not_in_evaluation():
     assert np.mean(noisy) < np.mean(expected) - 0.3
 
 
+def test_circles_bear_noise():
+    """Beyond the seam, where a uniform base would have no density."""
+    model = FlowDensity(support="circular", noise_scale=1.0)
+    model.build((None, 1))
+    x = np.linspace(-math.pi, math.pi, 50)[:, None].astype(np.float32)
+    np.testing.assert_allclose(
+        model(x, training=True), -math.log(2 * math.pi), rtol=1e-5
+    )
+
+
 def test_images_are_events_too():
     x = np.random.default_rng(0).normal(size=[20, 2, 3, 1]).astype(np.float32)
     model = adapted(FlowDensity(MAFFlow(2, seed=0, **HIDDEN)), x)

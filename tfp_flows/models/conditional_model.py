@@ -16,7 +16,7 @@ from tfp_flows.math import noise
 from tfp_flows.models import density_sampling, dlgm_parts
 from tfp_flows.models.compiled_functions import CompiledFunctions
 from tfp_flows.models.inputs import examples
-from tfp_flows.models.inputs.images import InputRules, Region
+from tfp_flows.models.inputs.images import Region, is_dataset
 from tfp_flows.models.inputs.prepare import prepare_checked
 from tfp_flows.models.maximum_likelihood import (
     MaximumLikelihoodModel,
@@ -81,16 +81,7 @@ class ConditionalModel(MaximumLikelihoodModel):
         Raises:
           ValueError: an axis is unknown, or there is an encoder and no context.
         """
-        given = input_shape
-        if not isinstance(given, Mapping):
-            given = {"x": given}
-        found = {n: tuple(shape)[1:] or (1,) for n, shape in given.items()}
-        for name, shape in found.items():
-            if any(n is None for n in shape):
-                raise ValueError(
-                    f"`input_shape` must be [B, ...] with known axes of "
-                    f"{name}; got {tuple(given[name])}."
-                )
+        found = examples.build_shapes(input_shape)
         self.event_shape = self.event_shape or found["x"]
         self.context_shape = found.get("context")
         if self.encoder is not None and self.context_shape is None:
@@ -230,30 +221,15 @@ class ConditionalModel(MaximumLikelihoodModel):
     # Data.
 
     def _rules(self, argument: str) -> examples.Rules:
-        def rules(name: str, shape: Any, **others: Any) -> InputRules:
-            return InputRules(
-                event_shape=shape or (),
-                support="real",
-                dtype=self.variable_dtype,
-                likelihood="",
-                argument=name,
-                once=self._said,
-                scalars=True,
-                **others,
-            )
-
-        return {
-            "x": rules(
-                argument,
-                self.event_shape,
-                noun="example",
-                region=self._region,
-                integers=self._takes_integers,
-                hint=", or give the model `num_levels`, L, if they are whole "
-                "numbers from 0 to L - 1",
-            ),
-            "context": rules("context", self.context_shape, noun="context"),
-        }
+        return examples.rules(
+            argument,
+            x_shape=self.event_shape,
+            context_shape=self.context_shape,
+            dtype=self.variable_dtype,
+            once=self._said,
+            region=self._region,
+            integers=self._takes_integers,
+        )
 
     def _checked(self, data: Any, argument: str) -> Any:
         rules = self._rules(argument)
@@ -322,6 +298,11 @@ class ConditionalModel(MaximumLikelihoodModel):
         """
         self.require_built()
         if context is not None:
+            if isinstance(x, Mapping) or is_dataset(x):
+                raise ValueError(
+                    "`context` must be None where `x` is a dict or a data set, "
+                    f"which holds it; got {type(x).__name__} as `x`."
+                )
             x = {"x": x, "context": context}
         if _is_symbolic(x):  # checked as far as its shape is known
             return self._log_prob(x, 0)

@@ -39,10 +39,14 @@ class Coordinates:
     def inverse_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """y, and `log|det dy/dx|`, `[N]`."""
         y, log_det = inverse_and_log_det(self.bijector(), x)
-        if self._support.circular:
-            is_circle = np.isin(np.arange(y.shape[-1]), self._support.circular)
-            y = tf.where(is_circle, circles.wrap(y, math.pi), y)
-        return y, log_det
+        return self.on_circles(y), log_det
+
+    def on_circles(self, y: tf.Tensor) -> tf.Tensor:
+        """The same points, circular coordinates in `[-pi, pi)`."""
+        if not self._support.circular:
+            return y
+        is_circle = np.isin(np.arange(y.shape[-1]), self._support.circular)
+        return tf.where(is_circle, circles.wrap(y, math.pi), y)
 
     def to_standardize(self, x: tf.Tensor) -> np.ndarray:
         """`m + s * y`, of which mean and scale are to be 0 and 1.

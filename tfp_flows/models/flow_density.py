@@ -308,6 +308,7 @@ class FlowDensity(ConditionalModel):
             y += self.noise_scale * self._normal(
                 tf.shape(y)[0], y.shape[-1], key, "noise"
             )
+            y = self._coordinates.on_circles(y)
         features = self._features(inputs.get("context"), key, training)
         parameters = self._distribution.parameters(features)
         return self._distribution.pull_back(y, parameters)[1] + log_det

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfp_flows.models.inputs.images import (
     InputRules,
+    Region,
     conform,
     dense_spec,
     is_dataset,
@@ -24,13 +25,16 @@ from tfp_flows.models.inputs.prepare import (
     readable_errors,
     require,
 )
+from tfp_flows.models.once_warnings import OnceWarnings
 
 __all__ = [
     "Rules",
     "batches",
     "blocks",
+    "build_shapes",
     "examples_check",
     "one_check",
+    "rules",
     "shapes",
     "split",
     "to_tensors",
@@ -43,6 +47,80 @@ _ENDLESS = (
 
 # Of "x", and of "context" if there are contexts; None: the data decide.
 Rules = Mapping[str, InputRules]
+
+
+def rules(
+    argument: str,
+    x_shape: tuple[int, ...] | None,
+    context_shape: tuple[int, ...] | None,
+    dtype: str,
+    once: OnceWarnings,
+    region: Region | None,
+    integers: bool,
+) -> Rules:
+    """What a density asks of its data.
+
+    Args:
+      argument: what messages call them.
+      x_shape: of one example; None: the first data decide.
+      context_shape: of one context, alike.
+      dtype: what the model computes with.
+      once: its warnings.
+      region: where examples must lie. None: any finite numbers will do.
+      integers: whether examples are whole numbers.
+    """
+
+    def of(name: str, shape: tuple[int, ...] | None, **others: Any) -> Any:
+        return InputRules(
+            event_shape=shape or (),
+            support="real",
+            dtype=dtype,
+            likelihood="",
+            argument=name,
+            once=once,
+            scalars=True,
+            **others,
+        )
+
+    return {
+        "x": of(
+            argument,
+            x_shape,
+            noun="example",
+            region=region,
+            integers=integers,
+            hint=", or give the model `num_levels`, L, if they are whole "
+            "numbers from 0 to L - 1",
+        ),
+        "context": of("context", context_shape, noun="context"),
+    }
+
+
+def build_shapes(input_shape: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes of one example and one context, of what `build` was given.
+
+    Args:
+      input_shape: `[B, ...]` of x, `[B]` of numbers, or a dict by name.
+
+    Raises:
+      ValueError: an axis is unknown, or there are other names.
+    """
+    given = input_shape
+    if not isinstance(given, Mapping):
+        given = {"x": given}
+    if "x" not in given or not set(given) <= {"x", "context"}:
+        raise ValueError(
+            "`input_shape` must be that of x, or a dict of 'x' and, for a "
+            f"conditional density, 'context'; got {input_shape}."
+        )
+    found = {n: tuple(shape)[1:] or (1,) for n, shape in given.items()}
+    for name, shape in found.items():
+        if any(n is None for n in shape):
+            raise ValueError(
+                f"`input_shape` must be [B, ...] with known axes of {name}; "
+                f"got {tuple(given[name])}."
+            )
+    return found
 
 
 def split(element: Any, argument: str = "x") -> tuple[dict[str, Any], bool]:
