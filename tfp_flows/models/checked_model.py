@@ -148,13 +148,17 @@ class CheckedModel(keras.Model):
         self.require_built()
         if isinstance(images, np.ndarray | tf.Tensor):
             return images
-        if isinstance(images, keras.utils.PyDataset):
-            # Python's own iteration would never end.
-            images = (images[i] for i in range(images.num_batches))
-        elif images.cardinality() == tf.data.INFINITE_CARDINALITY:
+        of_python = isinstance(images, keras.utils.PyDataset)
+        if (
+            images.num_batches is None
+            if of_python
+            else images.cardinality() == tf.data.INFINITE_CARDINALITY
+        ):
             raise ValueError(
                 f"`{argument}` must be finite here; got an endless data set."
             )
+        if of_python:  # Python's own iteration would never end
+            images = (images[i] for i in range(images.num_batches))
         with readable_errors():
             batches = [select_images(batch) for batch in images]
         whole = np.concatenate(batches).astype(self.variable_dtype)
