@@ -19,6 +19,7 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,39 +58,63 @@ class _Peer:
     def __init__(
         self, library: str, flow: str, size: int, settings: Settings
     ) -> None:
-        module = "benchmarks._density_peers"
-        task = (library, flow, str(size), json.dumps(settings._asdict()))
+        self._stderr = tempfile.TemporaryFile("w+", errors="replace")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *task],
+            _peer_command(library, flow, size, settings),
             cwd=Path(__file__).resolve().parents[1],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._stderr,
             text=True,
         )
         self.library = library
-        self.first_seconds = self._read()
+        self._name = f"{library} ({flow}, D = {size})"
+        try:
+            self.first_seconds = self._read()
+        except RuntimeError:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> "_Peer":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.communicate()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.communicate()
+        self._stderr.close()
 
     def seconds(self, what: str) -> float:
-        """Of an "update" or of "samples"."""
+        """Of an "update" or of "samples".
+
+        Raises:
+          RuntimeError: the process has failed; with what it last said.
+        """
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{what}\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(f"{what}\n")
+            self._process.stdin.flush()
         return self._read()
 
     def _read(self) -> float:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"The process of {self.library} has failed.")
-        return float(line)
+        if line:
+            return float(line)
+        code = self._process.wait()
+        self._stderr.seek(0)
+        said = [s.strip() for s in self._stderr if s.strip()]
+        raise RuntimeError(
+            f"The process of {self._name} has ended with code {code}: "
+            f"{' | '.join(said[-3:]) or 'it said nothing.'}"
+        )
+
+
+def _peer_command(
+    library: str, flow: str, size: int, settings: Settings
+) -> list[str]:
+    task = (library, flow, str(size), json.dumps(settings._asdict()))
+    return [sys.executable, "-m", "benchmarks._density_peers", *task]
 
 
 def _measured(flow: str, size: int, settings: Settings) -> list[dict[str, Any]]:

@@ -1,6 +1,8 @@
 """The benchmark of densities, at tiny sizes and with what is installed."""
 
 import json
+import re
+import sys
 
 import pytest
 
@@ -24,3 +26,29 @@ def test_results_have_the_libraries_and_make_a_table(tmp_path):
     table = report.density([results])
     assert all(library in table for _, library in found)
     assert report.density([]) == report.NOT_MEASURED
+
+
+def test_a_library_that_fails_is_named_with_its_last_words():
+    with pytest.raises(
+        RuntimeError,
+        match=re.escape("The process of nothing (maf, D = 2) has ended with")
+        + ".*KeyError: 'nothing'$",
+    ):
+        benchmark._Peer("nothing", "maf", 2, benchmark.QUICK)
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [("'no memory'", "code 1: no memory"), ("3", "code 3: it said nothing")],
+)
+def test_a_library_that_fails_later(says, words, monkeypatch):
+    code = f"import sys; print(1.0, flush=True); input(); sys.exit({says})"
+    monkeypatch.setattr(
+        benchmark, "_peer_command", lambda *_: [sys.executable, "-c", code]
+    )
+    with benchmark._Peer("zuko", "maf", 2, benchmark.QUICK) as peer:
+        assert peer.first_seconds == 1.0
+        with pytest.raises(RuntimeError, match=f"zuko .*{words}"):
+            peer.seconds("update")
+        with pytest.raises(RuntimeError, match=f"zuko .*{words}"):
+            peer.seconds("update")  # its pipe is broken

@@ -173,7 +173,7 @@ def test_single_batches_are_checked(name):
     model.build((None, 4, 4))
     with pytest.raises(ValueError, match="must hold images of shape"):
         call(model, x[:, :3])
-    with pytest.raises(ValueError, match="one batch of images .*got .*Data"):
+    with pytest.raises(ValueError, match="one batch here.*got .*Data"):
         call(model, tf.data.Dataset.from_tensor_slices(x).batch(5))
     if name != "predict":
         with pytest.raises(ValueError, match="`sample_weight` must be None"):

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+
+from tfp_flows.layers.moments import Moments
 
 __all__ = ["Standardization"]
 
@@ -52,36 +53,25 @@ class Standardization(keras.layers.Layer):
     def adapt(self, batches: Iterable[Any]) -> None:
         """Takes mean and scale from batches of vectors `[N, D]`.
 
-        The moments of the batches are merged in float64, by the formula of
-        Chan, Golub and LeVeque (1979).
+        Each batch is looked at once and let go; see `Moments`.
 
         Raises:
           ValueError: there is no vector.
         """
-        count, mean, squares = 0, 0.0, 0.0
+        moments = Moments()
         for batch in batches:
-            batch = np.asarray(batch, np.float64)
-            if not len(batch):
-                continue
-            new = batch.mean(axis=0)
-            total = count + len(batch)
-            delta = new - mean
-            squares = (
-                squares
-                + np.square(batch - new).sum(axis=0)
-                + np.square(delta) * (count * len(batch) / total)
-            )
-            mean = mean + delta * (len(batch) / total)
-            count = total
-        if not count:
+            moments.add(batch)
+        if not moments.count:
             raise ValueError(
                 "`batches` must hold at least one vector; got none."
             )
-        scale = np.sqrt(squares / count)
-        still = scale <= 1e-6 * np.abs(mean)  # rounding alone
-        self.mean.assign(mean)
-        self.scale.assign(np.where(still, 1.0, scale))
-        self.count.assign(count)
+        self.take(moments)
+
+    def take(self, moments: Moments) -> None:
+        """Takes mean and scale from the moments of vectors `[N, D]`."""
+        self.mean.assign(moments.mean)
+        self.scale.assign(moments.scale(self.variable_dtype))
+        self.count.assign(moments.count)
 
     def bijector(self) -> tfb.Bijector:
         """From standardised vectors to data."""

@@ -118,8 +118,13 @@ class CheckedModel(keras.Model):
         shape = self.event_shape or infer_event_shape(prepared, argument)
         return (None, *shape)
 
-    def _see_training_data(self, prepared: Any) -> None:
-        """What a subclass does with the data before `fit` begins."""
+    def _see_training_data(self, given: Any, prepared: Any) -> None:
+        """What a subclass does with the data before `fit` begins.
+
+        Args:
+          given: as the user gave them.
+          prepared: as `fit` reads them.
+        """
 
     def _ignore_labels(self, y: Any, **weights: Any) -> None:
         """Says once that labels are ignored; raises if there are weights."""
@@ -143,13 +148,17 @@ class CheckedModel(keras.Model):
         self.require_built()
         if isinstance(images, np.ndarray | tf.Tensor):
             return images
-        if isinstance(images, keras.utils.PyDataset):
-            # Python's own iteration would never end.
-            images = (images[i] for i in range(len(images)))
-        elif images.cardinality() == tf.data.INFINITE_CARDINALITY:
+        of_python = isinstance(images, keras.utils.PyDataset)
+        if (
+            images.num_batches is None
+            if of_python
+            else images.cardinality() == tf.data.INFINITE_CARDINALITY
+        ):
             raise ValueError(
                 f"`{argument}` must be finite here; got an endless data set."
             )
+        if of_python:  # Python's own iteration would never end
+            images = (images[i] for i in range(images.num_batches))
         with readable_errors():
             batches = [select_images(batch) for batch in images]
         whole = np.concatenate(batches).astype(self.variable_dtype)
@@ -170,10 +179,10 @@ class CheckedModel(keras.Model):
         sample_weight: Any = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        """Trains, as `keras.Model.fit` with images alone.
+        """Trains, as `keras.Model.fit` with the data alone.
 
         Args:
-          x: images `[N, ...]`, or a data set of batches of them; see the class.
+          x: data `[N, ...]`, or a data set of batches of them; see the class.
           y: ignored.
           batch_size: as in Keras.
           epochs: as in Keras.
@@ -187,19 +196,19 @@ class CheckedModel(keras.Model):
           **kwargs: others of `keras.Model.fit`.
 
         Returns:
-          The history, with `elbo`, `kl`, `reconstruction`, `loss`, and the same
-          with `val_` before it.
+          The history, with `loss` and the metrics that the class names, and the
+          same with `val_` before it.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: data that the model cannot take.
           ImportError: a TensorBoard callback without its package.
         """
         self._ignore_labels(
             y, class_weight=class_weight, sample_weight=sample_weight
         )
         compilation.check_callbacks(callbacks)
-        x = self._prepare(x, "x")
-        self._see_training_data(x)
+        given, x = x, self._prepare(x, "x")
+        self._see_training_data(given, x)
         if validation_data is not None:
             validation_data = self._prepare(validation_data, "validation_data")
             if not _is_dataset(validation_data):
@@ -246,7 +255,7 @@ class CheckedModel(keras.Model):
         return_dict: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Minus the bound, elbo, kl and reconstruction, per example in nats.
+        """The loss and the metrics of the class, per example; in nats.
 
         The noise is keyed by the example's index: equal data give equal
         figures, whatever the batch size.
@@ -260,11 +269,11 @@ class CheckedModel(keras.Model):
           steps: as in Keras.
           callbacks: as in Keras.
           return_dict: whether to return a dictionary by name instead of the
-            list `[loss, elbo, kl, reconstruction]`.
+            list of them, in the order of `metrics_names`.
           **kwargs: others of `keras.Model.evaluate`.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: data that the model cannot take.
         """
         arguments = {
             "batch_size": batch_size,
@@ -284,17 +293,17 @@ class CheckedModel(keras.Model):
         return results
 
     def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
-        """Reconstructions without noise, as `model(x)`, in batches.
+        """What `model(x)` is, in batches: see `call`.
 
         Args:
           x: as in `fit`.
           **kwargs: others of `keras.Model.predict`.
 
         Returns:
-          `[N, *event_shape]`.
+          What `call` returns, of all examples.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: data that the model cannot take.
         """
         x = self._prepare(x, "x")
         with readable_errors():
@@ -314,7 +323,7 @@ class CheckedModel(keras.Model):
           filepath: where to.
           format: as in Keras. Default: a SavedModel, with the endpoint `serve`.
           verbose: as in Keras.
-          input_signature: as in Keras. Default: None, images
+          input_signature: as in Keras. Default: None, examples
             `[B, *event_shape]` of the model's dtype, for any B.
           **kwargs: others of `keras.Model.export`.
 
@@ -346,17 +355,17 @@ class CheckedModel(keras.Model):
         class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """One update on one batch of images, checked as by `fit`.
+        """One update on one batch, checked as by `fit`.
 
         Args:
-          x: images `[B, ...]`.
+          x: examples `[B, ...]`.
           y: ignored.
           sample_weight: must be None.
           class_weight: must be None.
           return_dict: whether to return a dictionary by name, as `evaluate`.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: data that the model cannot take.
         """
         self._ignore_labels(
             y, class_weight=class_weight, sample_weight=sample_weight
@@ -371,26 +380,26 @@ class CheckedModel(keras.Model):
         sample_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """What `evaluate` returns, of one batch of images.
+        """What `evaluate` returns, of one batch.
 
         Args:
-          x: images `[B, ...]`.
+          x: examples `[B, ...]`.
           y: ignored.
           sample_weight: must be None.
           return_dict: as in `evaluate`.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: data that the model cannot take.
         """
         self._ignore_labels(y, sample_weight=sample_weight)
         x = self._checked_batch(x)
         return super().test_on_batch(x, return_dict=return_dict)
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
-        """What `predict` returns, of one batch of images `[B, ...]`.
+        """What `predict` returns, of one batch `[B, ...]`.
 
         Raises:
-          ValueError: images that the model cannot take.
+          ValueError: data that the model cannot take.
         """
         return super().predict_on_batch(self._checked_batch(x))
 
@@ -398,8 +407,8 @@ class CheckedModel(keras.Model):
         images = self._prepare(x, "x")
         if _is_dataset(images):
             raise ValueError(
-                "`x` must be one batch of images here, an array or a tensor; "
-                f"got {type(x).__name__}."
+                "`x` must be one batch here, an array or a tensor; got "
+                f"{type(x).__name__}."
             )
         return images
 

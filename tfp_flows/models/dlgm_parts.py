@@ -115,7 +115,7 @@ def context_size(features: Any, images: keras.KerasTensor) -> int:
         got = features if shape is None else tuple(shape)
         raise ValueError(
             "`encoder` must return features of shape [B, C]; "
-            f"got {got} for images of shape {tuple(images.shape[1:])}."
+            f"got {got} for inputs of shape {tuple(images.shape[1:])}."
         )
     return shape[-1]
 

@@ -23,11 +23,8 @@ from tfp_flows.math import stable
 from tfp_flows.posteriors.cif_networks import CIFNetworks
 from tfp_flows.posteriors.cif_noise import CIFNoise
 from tfp_flows.posteriors.circular_base import check_circles
-from tfp_flows.posteriors.flow_distribution import (
-    FlowDistribution,
-    list_of_flows,
-)
-from tfp_flows.posteriors.flow_posterior import is_own
+from tfp_flows.posteriors.flow_arguments import is_own, list_of_flows
+from tfp_flows.posteriors.flow_distribution import FlowDistribution
 from tfp_flows.posteriors.posterior import Parameters, Posterior
 from tfp_flows.types import TensorLike
 

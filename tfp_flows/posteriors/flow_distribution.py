@@ -1,9 +1,7 @@
 """A Gaussian and flows behind it: a density with weights, as a Keras layer."""
 
 import math
-import numbers
-import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
@@ -19,7 +17,7 @@ from tfp_flows.bijectors import (
 )
 from tfp_flows.layers import FlowLayer
 from tfp_flows.layers.parameter_head import ParameterHead
-from tfp_flows.posteriors import gaussian_bases
+from tfp_flows.posteriors import flow_arguments, gaussian_bases
 from tfp_flows.posteriors.circular_base import CircularBase, check_circles
 from tfp_flows.posteriors.mixture_base import MixtureBase
 from tfp_flows.posteriors.posterior import Parameters, sample_noise
@@ -105,24 +103,22 @@ class FlowDistribution(keras.layers.Layer):
         latent_size = as_positive_integer("latent_size", latent_size)
         if isinstance(rank, np.integer):
             rank = int(rank)
-        if not (_is_finite(initial_scale) and initial_scale > 0):
-            raise ValueError(
-                "`initial_scale` must be positive and finite; "
-                f"got {initial_scale!r}."
-            )
+        initial_scale = flow_arguments.checked_initial_scale(initial_scale)
         super().__init__(**kwargs)
         check_precision(self)
         self.latent_size = latent_size
-        self.flows = list_of_flows(flow, self.variable_dtype)
+        self.flows = flow_arguments.list_of_flows(flow, self.variable_dtype)
         self.base = base
         self.rank = rank
         self.amortized = amortized
-        self.initial_scale = float(initial_scale)
-        self.inverted = _one_for_each(inverted, self.flows)
+        self.initial_scale = initial_scale
+        self.inverted = flow_arguments.one_for_each(inverted, self.flows)
         self.num_components = as_positive_integer(
             "num_components", num_components
         )
-        self.circular = _checked_coordinates(circular, latent_size)
+        self.circular = flow_arguments.checked_coordinates(
+            circular, latent_size
+        )
         check_circles(self.flows, self.circular, latent_size)
         self._gaussian = self._make_base()
 
@@ -192,7 +188,7 @@ class FlowDistribution(keras.layers.Layer):
                 "or `build((None, C))`, or `build()` where there is no context."
             )
         if context is not None:
-            _check_rank(context)
+            flow_arguments.check_rank(context)
         return {
             "base": self._head.parameters(context),
             "flows": [flow.parameters(context) for flow in self.flows],
@@ -254,7 +250,9 @@ class FlowDistribution(keras.layers.Layer):
         Raises:
           NotImplementedError: a subclass defines `push_forward` alone.
         """
-        _check_defined_together(self, "push_forward", "log_prob_gradient")
+        flow_arguments.check_defined_together(
+            self, "push_forward", "log_prob_gradient"
+        )
         z, _ = self._gaussian.sample(standard_normal, parameters["base"])
         z = tf.stop_gradient(z)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -270,7 +268,9 @@ class FlowDistribution(keras.layers.Layer):
     @property
     def has_log_prob_gradient(self) -> bool:
         """Whether `log_prob_gradient` is that of its class's `push_forward`."""
-        definer, of_other = _definers(self, "push_forward", "log_prob_gradient")
+        definer, of_other = flow_arguments.definers(
+            self, "push_forward", "log_prob_gradient"
+        )
         return issubclass(of_other, definer)
 
     def make_distribution(self, parameters: Parameters) -> tfd.Distribution:
@@ -337,7 +337,7 @@ class FlowDistribution(keras.layers.Layer):
           ValueError: the layer is not built, the context does not fit, or
             `sample_shape` holds something else than integers >= 0.
         """
-        sample_shape = _checked_sample_shape(sample_shape)
+        sample_shape = flow_arguments.checked_sample_shape(sample_shape)
         num_samples = math.prod(sample_shape)
         parameters = self.parameters(context)
         if context is None:  # the samples are the rows
@@ -392,104 +392,3 @@ class FlowDistribution(keras.layers.Layer):
             tfb.Invert(bijector) if inverted else bijector
             for bijector, inverted in zip(bijectors, self.inverted, strict=True)
         ]
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and math.isfinite(value)
-
-
-def _one_for_each(
-    inverted: bool | Sequence[bool], flows: Sequence[FlowLayer]
-) -> list[bool]:
-    if isinstance(inverted, bool):
-        return [inverted] * len(flows)
-    if len(inverted) != len(flows) or not all(
-        isinstance(value, bool) for value in inverted
-    ):
-        raise ValueError(
-            "`inverted` must be a bool, or a list of one for each of the "
-            f"{len(flows)} flows; got {inverted!r}."
-        )
-    return list(inverted)
-
-
-def _checked_coordinates(circular: Any, size: int) -> list[int]:
-    coordinates = [
-        operator.index(i) if hasattr(i, "__index__") else -1 for i in circular
-    ]
-    if len(set(coordinates)) < len(coordinates) or not all(
-        0 <= i < size for i in coordinates
-    ):
-        raise ValueError(
-            f"`circular` must hold different coordinates from 0 to {size - 1}; "
-            f"got {circular!r}."
-        )
-    return sorted(coordinates)
-
-
-def _checked_sample_shape(sample_shape: Any) -> tuple[int, ...]:
-    """A number or a shape as a tuple of ints; NumPy's and TensorFlow's too."""
-    try:
-        sizes: tuple[Any, ...] = (operator.index(sample_shape),)
-    except TypeError:
-        try:
-            sizes = tuple(operator.index(size) for size in sample_shape)
-        except (TypeError, ValueError):
-            sizes = (-1,)
-    if min(sizes, default=0) < 0 or isinstance(sample_shape, bool):
-        raise ValueError(
-            "`sample_shape` must be an integer >= 0 or a shape of them; "
-            f"got {sample_shape!r}."
-        )
-    return sizes
-
-
-def _check_rank(context: tf.Tensor) -> None:
-    shape = tf.convert_to_tensor(context).shape
-    if shape.rank not in (None, 2):
-        raise ValueError(
-            f"`context` must have shape [B, C]; got {tuple(shape)}."
-        )
-
-
-def list_of_flows(
-    flow: FlowLayer | Sequence[FlowLayer] | None, dtype: str
-) -> list[FlowLayer]:
-    """The layers; raises unless they are flow layers of that dtype."""
-    if flow is None:
-        return []
-    flows = [flow] if isinstance(flow, FlowLayer) else flow
-    if not isinstance(flows, Sequence) or not all(
-        isinstance(f, FlowLayer) for f in flows
-    ):
-        raise TypeError(
-            "`flow` must be a flow layer (e.g. `PlanarFlow`) or a list of "
-            f"them; got {flow!r}."
-        )
-    for layer in flows:
-        if layer.variable_dtype != dtype:
-            raise ValueError(
-                f"`flow` must hold layers of the posterior's dtype, {dtype}; "
-                f"got {layer.variable_dtype}."
-            )
-    return list(flows)
-
-
-def _check_defined_together(layer: Any, name: str, other: str) -> None:
-    """Raises unless the class that defines `name` has `other` of its own."""
-    definer, of_other = _definers(layer, name, other)
-    if not issubclass(of_other, definer):
-        raise NotImplementedError(
-            f"`{other}` must be defined where `{name}` is, in "
-            f"`{definer.__name__}`, as it is the gradient of what that returns;"
-            f" got that of `{of_other.__name__}`. The gradient estimator "
-            "'reparameterized' does without."
-        )
-
-
-def _definers(layer: Any, *names: str) -> Iterator[type]:
-    """The class that defines each of the layer's methods."""
-    return (
-        next(c for c in type(layer).__mro__ if name in vars(c))
-        for name in names
-    )

@@ -12,14 +12,13 @@ from tfp_flows.layers import FlowLayer
 from tfp_flows.losses import gradient_estimators
 from tfp_flows.math import noise
 from tfp_flows.posteriors import priors
+from tfp_flows.posteriors.flow_arguments import is_own
 from tfp_flows.posteriors.flow_distribution import FlowDistribution
 from tfp_flows.posteriors.kl_weights import KLWeight
 from tfp_flows.posteriors.posterior import Parameters, Posterior
 from tfp_flows.schedules import Annealing
 
 __all__ = ["FlowPosterior"]
-
-_PACKAGE = __name__.partition(".")[0]
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -283,8 +282,3 @@ class FlowPosterior(FlowDistribution, Posterior):
             "prior": prior and keras.saving.deserialize_keras_object(prior),
         }
         return super().from_config({**config, **given})
-
-
-def is_own(flow: FlowLayer) -> bool:
-    """Whether it is a flow layer of this package."""
-    return type(flow).__module__.partition(".")[0] == _PACKAGE

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfp_flows.models.inputs.images import (
     InputRules,
+    Region,
     conform,
     dense_spec,
     is_dataset,
@@ -17,20 +18,109 @@ from tfp_flows.models.inputs.images import (
     to_event_shape,
     without_labels,
 )
-from tfp_flows.models.inputs.prepare import Check, images_check
+from tfp_flows.models.inputs.prepare import (
+    Check,
+    filled,
+    images_check,
+    readable_errors,
+    require,
+)
+from tfp_flows.models.once_warnings import OnceWarnings
 
 __all__ = [
     "Rules",
     "batches",
+    "blocks",
+    "build_shapes",
     "examples_check",
     "one_check",
+    "rules",
     "shapes",
     "split",
     "to_tensors",
 ]
 
+_ENDLESS = (
+    "`x` must be finite here; got an endless data set: call `adapt` with a "
+    "part of it before `fit`."
+)
+
 # Of "x", and of "context" if there are contexts; None: the data decide.
 Rules = Mapping[str, InputRules]
+
+
+def rules(
+    argument: str,
+    x_shape: tuple[int, ...] | None,
+    context_shape: tuple[int, ...] | None,
+    dtype: str,
+    once: OnceWarnings,
+    region: Region | None,
+    integers: bool,
+) -> Rules:
+    """What a density asks of its data.
+
+    Args:
+      argument: what messages call them.
+      x_shape: of one example; None: the first data decide.
+      context_shape: of one context, alike.
+      dtype: what the model computes with.
+      once: its warnings.
+      region: where examples must lie. None: any finite numbers will do.
+      integers: whether examples are whole numbers.
+    """
+
+    def of(name: str, shape: tuple[int, ...] | None, **others: Any) -> Any:
+        return InputRules(
+            event_shape=shape or (),
+            support="real",
+            dtype=dtype,
+            likelihood="",
+            argument=name,
+            once=once,
+            scalars=True,
+            **others,
+        )
+
+    return {
+        "x": of(
+            argument,
+            x_shape,
+            noun="example",
+            region=region,
+            integers=integers,
+            hint=", or give the model `num_levels`, L, if they are whole "
+            "numbers from 0 to L - 1",
+        ),
+        "context": of("context", context_shape, noun="context"),
+    }
+
+
+def build_shapes(input_shape: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes of one example and one context, of what `build` was given.
+
+    Args:
+      input_shape: `[B, ...]` of x, `[B]` of numbers, or a dict by name.
+
+    Raises:
+      ValueError: an axis is unknown, or there are other names.
+    """
+    given = input_shape
+    if not isinstance(given, Mapping):
+        given = {"x": given}
+    if "x" not in given or not set(given) <= {"x", "context"}:
+        raise ValueError(
+            "`input_shape` must be that of x, or a dict of 'x' and, for a "
+            f"conditional density, 'context'; got {input_shape}."
+        )
+    found = {n: tuple(shape)[1:] or (1,) for n, shape in given.items()}
+    for name, shape in found.items():
+        if any(n is None for n in shape):
+            raise ValueError(
+                f"`input_shape` must be [B, ...] with known axes of {name}; "
+                f"got {tuple(given[name])}."
+            )
+    return found
 
 
 def split(element: Any, argument: str = "x") -> tuple[dict[str, Any], bool]:
@@ -69,6 +159,13 @@ def _checked_names(
     return dict(parts)
 
 
+def _one_for_each(argument: str) -> str:
+    return (
+        f"`{argument}` must hold one context for each example; got {{}} "
+        "examples and {} contexts."
+    )
+
+
 class _ExamplesCheck:
     """Dictionaries of "x" and, where there is one, "context"; see `Check`."""
 
@@ -104,20 +201,27 @@ class _ExamplesCheck:
     def _of_one_length(self, parts: dict[str, Any]) -> dict[str, Any]:
         lengths = {name: len(part) for name, part in parts.items()}
         if len(set(lengths.values())) > 1:
-            raise ValueError(
-                f"`{self.argument}` must hold one context for each example; "
-                f"got {lengths['x']} examples and {lengths['context']} "
-                "contexts."
-            )
+            message = _one_for_each(self.argument)
+            raise ValueError(message.format(lengths["x"], lengths["context"]))
         return parts
 
     def in_graph(
         self, element: Any, number: tf.Tensor | None
     ) -> dict[str, tf.Tensor]:
-        return {
+        parts = {
             name: self._checks[name].in_graph(part, number)
             for name, part in self._parts(element).items()
         }
+        if "context" in parts:
+            rows = {name: tf.shape(part)[0] for name, part in parts.items()}
+            parts["x"] = require(
+                tf.equal(rows["x"], rows["context"]),
+                lambda: filled(
+                    _one_for_each(self.argument), rows["x"], rows["context"]
+                ),
+                parts["x"],
+            )
+        return parts
 
     def after(self, first: Mapping[str, Any]) -> tuple["_ExamplesCheck", Any]:
         found = {n: self._checks[n].after(part) for n, part in first.items()}
@@ -188,10 +292,20 @@ def to_tensors(
       ValueError: it has other parts than `event_shapes`, or other shapes.
     """
     parts, _ = split(data)
-    return {
+    missing = set(event_shapes) - set(parts)
+    if missing:
+        raise ValueError(
+            "`x` must be a dict with 'x' and 'context', as the density is "
+            "conditional; got no context."
+        )
+    tensors = {
         name: tf.cast(to_event_shape(parts[name], shape, name), dtype)
         for name, shape in event_shapes.items()
     }
+    rows = {name: tensor.shape[0] for name, tensor in tensors.items()}
+    if None not in rows.values() and len(set(rows.values())) > 1:
+        raise ValueError(_one_for_each("x").format(rows["x"], rows["context"]))
+    return tensors
 
 
 def batches(prepared: Any, batch_size: int) -> Iterator[dict[str, Any]]:
@@ -210,13 +324,45 @@ def batches(prepared: Any, batch_size: int) -> Iterator[dict[str, Any]]:
             }
         return
     if isinstance(prepared, keras.utils.PyDataset):
+        if prepared.num_batches is None:
+            raise ValueError(_ENDLESS)
         # Python's own iteration would never end.
-        for i in range(len(prepared)):
-            yield prepared[i][0]
+        with readable_errors():
+            for i in range(prepared.num_batches):
+                yield prepared[i][0]
         return
-    if prepared.cardinality() == tf.data.INFINITE_CARDINALITY:
+    if isinstance(prepared, tf.distribute.DistributedDataset):
         raise ValueError(
-            "`x` must be finite here; got an endless data set: call `adapt` "
-            "with a part of it before `fit`."
+            "`x` must not be distributed yet here; got a distributed data set: "
+            "call `adapt` with the data set that it was made of before `fit`."
         )
-    yield from prepared
+    if prepared.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(_ENDLESS)
+    with readable_errors():
+        yield from prepared
+
+
+def blocks(prepared: Any, rows: int) -> Iterator[dict[str, np.ndarray]]:
+    """As `batches`, all of `rows` examples but the last, of data sets too."""
+    kept: list[dict[str, np.ndarray]] = []
+    count = 0
+    for batch in batches(prepared, rows):
+        kept.append({name: np.asarray(part) for name, part in batch.items()})
+        count += len(batch["x"])
+        if count < rows:
+            continue
+        joined = _joined(kept)
+        first = 0
+        for first in range(rows, count + 1, rows):
+            yield {n: part[first - rows : first] for n, part in joined.items()}
+        kept = [{name: part[first:] for name, part in joined.items()}]
+        count -= first
+    if count:
+        yield _joined(kept)
+
+
+def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {
+        name: np.concatenate([part[name] for part in parts])
+        for name in parts[0]
+    }

@@ -36,6 +36,7 @@ class InputRules(NamedTuple):
     region: Region | None = None  # a part of "real"
     integers: bool = False  # whether dtypes of integers are taken
     scalars: bool = False  # whether `[N]` are N examples of one number
+    hint: str = ""  # what else to do about integers
 
     @property
     def number(self) -> str:
@@ -264,6 +265,13 @@ def conform(
     shape = _shape(tf.TensorShape(shape))
     if not rules.event_shape:
         one_number = rules.scalars and shape is not None and len(shape) == 1
+        if one_number and of_dataset and None not in shape:
+            raise ValueError(
+                f"`{rules.argument}` must have a batch axis; got elements of "
+                f"shape {shape}: call `.batch(batch_size)` on the data set. If "
+                "they are batches of single numbers, give these an axis, "
+                "`x[:, None]`."
+            )
         rules = rules._replace(
             event_shape=(1,)
             if one_number
@@ -299,7 +307,7 @@ def refuse_integers(got: str, rules: InputRules, of_dataset: bool) -> None:
         scale = "`dataset.map(lambda x: tf.cast(x, tf.float32) / 255)`"
     raise ValueError(
         f"{rules.number}; got {got}: scale with {scale}, or only cast if the "
-        "values are 0 and 1 already."
+        f"values are 0 and 1 already{rules.hint}."
     )
 
 

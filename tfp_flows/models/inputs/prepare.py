@@ -254,7 +254,9 @@ class _CheckedPyDataset(keras.utils.PyDataset):
         return self._dataset.num_batches
 
     def __len__(self) -> int:
-        return len(self._dataset)
+        if self._dataset.num_batches is None:
+            raise TypeError("an endless data set has no length")
+        return self._dataset.num_batches
 
     def __getitem__(self, index: int) -> tuple[Any]:
         return (_check_batch(self._dataset[index], self._check, index),)
@@ -312,10 +314,10 @@ def _check_tensor(
     x = tf.reshape(x, [tf.shape(x)[0], *rules.event_shape])
     x = tf.cast(x, rules.dtype)
     right = tf.reduce_all(_is_right(x, rules))
-    x = _require(right, lambda: _tensor_message(x, rules, batch), x)
+    x = require(right, lambda: _tensor_message(x, rules, batch), x)
     if rules.region is not None:
         inside = rules.region.contains(x)
-        x = _require(
+        x = require(
             tf.reduce_all(inside),
             lambda: _outside_message(x, inside, rules, batch),
             x,
@@ -329,7 +331,7 @@ def _is_right(x: tf.Tensor, rules: InputRules) -> tf.Tensor:
     return tf.logical_and(x >= _LOW, x <= _HIGH)  # False for NaN, too
 
 
-def _require(
+def require(
     condition: tf.Tensor, message: Callable[[], tf.Tensor], x: tf.Tensor
 ) -> tf.Tensor:
     """Returns `x`, or fails with a message that is made only then."""
@@ -352,16 +354,16 @@ def _tensor_message(x: tf.Tensor, rules: InputRules, batch: Any) -> tf.Tensor:
         wrong = tf.reduce_any(~right, axis=list(range(1, x.shape.rank)))
         return tf.argmax(tf.cast(wrong, tf.int32))
 
-    def filled(template: str, *values: tf.Tensor) -> tf.Tensor:
-        return _filled(template, *values, *number)
+    def numbered(template: str, *values: tf.Tensor) -> tf.Tensor:
+        return filled(template, *values, *number)
 
     is_nan = tf.boolean_mask(tf.math.is_nan(x), ~finite)[:1]
     kind = tf.where(tf.reduce_any(is_nan), "NaN", "inf")
     extent = tf.reduce_min(x), tf.reduce_max(x)
     return tf.where(
         tf.reduce_all(finite),
-        filled(out_of_range, *extent, first(_is_right(x, rules))),
-        filled(not_finite, kind, first(finite)),
+        numbered(out_of_range, *extent, first(_is_right(x, rules))),
+        numbered(not_finite, kind, first(finite)),
     )
 
 
@@ -373,7 +375,7 @@ def _outside_message(
     values = tf.strings.as_string(
         tf.reshape(x[row], [-1])[:8], precision=9, shortest=True
     )
-    return _filled(
+    return filled(
         _outside_template(rules, batch is not None),
         tf.strings.reduce_join(values, separator=" "),
         row,
@@ -381,7 +383,7 @@ def _outside_message(
     )
 
 
-def _filled(template: str, *values: tf.Tensor) -> tf.Tensor:
+def filled(template: str, *values: tf.Tensor) -> tf.Tensor:
     """`template.format(*values)`, in a graph."""
     parts = template.split("{}")
     for i, value in enumerate(values):
@@ -406,7 +408,7 @@ def _check_dynamic_shape(x: tf.Tensor, rules: InputRules) -> tf.Tensor:
         squeezed = listed(tf.boolean_mask(shape, shape != 1))
         same = squeezed == ", ".join(str(n) for n in event_shape if n != 1)
         right = right & (same | tf.equal(tf.size(shape), 1))
-    return _require(
+    return require(
         right,
         lambda: tf.strings.join([f"{rules.shape}; got (", listed(shape), ")."]),
         x,
