@@ -149,8 +149,9 @@ def uci_densities(results: Results) -> str:
         )
     lines = text.table(header, rows, 1)
     if ensembles:
-        names = [_MODELS.get(model, model) for model in models]
-        lines += ["", *text.table(["as an ensemble", *names], ensembles, 1)]
+        of_models = [_MODELS.get(model, model) for model in models]
+        header = ["as an ensemble", *of_models]
+        lines += ["", *text.table(header, ensembles, 1)]
     header = ["table", "model", "settings", "weights", "steps", "s"]
     chosen = [
         _chosen(groups[table, model])
