@@ -19,15 +19,15 @@ def draws(n, shift=0.0, scale=1.0, size=2, seed=0):
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_classifier_is_as_good_as_the_best_one(shift):
     # In units and places that only standardisation makes harmless.
-    reference = 1e3 * draws(3_000) + 5e3
-    other = 1e3 * draws(3_000, shift, seed=1) + 5e3
+    reference = 1e3 * draws(1_500) + 5e3
+    other = 1e3 * draws(1_500, shift, seed=1) + 5e3
     accuracy = two_samples.classifier_two_sample_test(reference, other)
     best = stats.norm.cdf(shift / 2.0)  # of any classifier
-    assert accuracy == pytest.approx(best, abs=0.03)
+    assert accuracy == pytest.approx(best, abs=0.04)
 
 
 def test_squared_mmd_is_that_of_gaussians():
-    n, shift = 3_000, 1.0
+    n, shift = 2_000, 1.0
     reference, other = draws(n), draws(n, shift, seed=1)
     distances = np.sqrt(
         np.square(reference[:, np.newaxis] - reference).sum(axis=-1)
