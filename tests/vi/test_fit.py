@@ -9,7 +9,7 @@ from tfp_flows import layers, vi
 
 tfd = tfp.distributions
 
-# y | w ~ N(w, 1), w ~ N(0, 1), five times: all is known in closed form.
+# w ~ N(0, I), y ~ N(w, I), on R^5: all is known in closed form.
 Y = np.array([0.5, -1.0, 2.0, 0.3, 1.5], np.float32)
 LOG_EVIDENCE = float(
     np.sum(-0.5 * np.log(2 * np.pi * 2.0) - Y.astype(np.float64) ** 2 / 4.0)
@@ -17,13 +17,12 @@ LOG_EVIDENCE = float(
 SD = np.sqrt(0.5)
 
 
-@tfd.JointDistributionCoroutineAutoBatched
-def gaussian():
-    w = yield tfd.Sample(tfd.Normal(0.0, 1.0), 5, name="w")
-    yield tfd.Normal(w, 1.0, name="y")
-
-
-MODEL = gaussian.experimental_pin(y=Y)
+MODEL = tfd.JointDistributionNamed(
+    {
+        "w": tfd.MultivariateNormalDiag(tf.zeros(5), tf.ones(5)),
+        "y": lambda w: tfd.MultivariateNormalDiag(w, tf.ones(5)),
+    }
+).experimental_pin(y=Y)
 
 
 @pytest.fixture(scope="module")
@@ -50,24 +49,21 @@ def test_importance_sampling_corrects_a_surrogate_that_is_off():
     q = vi.build_flow_surrogate_posterior(
         MODEL, [], base="diagonal", initial_loc=0.4 * Y, initial_scale=0.85
     )
-    plain = q.sample(20_000, seed=(0, 1)).w.numpy()
+    plain = q.sample(20_000, seed=(0, 1))["w"].numpy()
     found = vi.importance_resample(MODEL, q, 20_000)
     assert found.k_hat < 0.7
     assert 5_000 < found.effective_sample_size < 50_000
-    draws = found.draws.w
+    draws = found.draws["w"]
     assert draws.shape == (20_000, 5)
     errors = [
         np.abs(d.mean(axis=0) - Y / 2).max() + np.abs(d.std(axis=0) - SD).max()
         for d in (plain, draws)
     ]
     assert errors[1] < 0.3 * errors[0]
-    covered = 0
-    for seed in range(10):
-        evidence = vi.log_evidence(MODEL, q, 5_000, seed=seed)
+    for seed in (0, 1):
+        evidence = vi.log_evidence(MODEL, q, 20_000, seed=seed)
         error = evidence.log_evidence - LOG_EVIDENCE
-        covered += abs(error) < 1.96 * evidence.standard_error
-        assert abs(error) < 5.0 * evidence.standard_error < 0.2
-    assert covered >= 8  # of 10, at a level of 95 %
+        assert abs(error) < 3.0 * evidence.standard_error < 0.1
 
 
 def test_evidence_of_counts_over_a_simplex():
@@ -93,21 +89,21 @@ def test_neutra_finds_the_posterior(fitted):
     found = vi.neutra(
         MODEL, q, 500, num_burnin_steps=200, num_chains=8, jit_compile=False
     )
-    assert found.draws.w.shape == (500, 8, 5)
-    assert found.r_hat.w.shape == found.effective_sample_size.w.shape == (5,)
+    assert found.draws["w"].shape == (500, 8, 5)
+    assert (
+        found.r_hat["w"].shape == found.effective_sample_size["w"].shape == (5,)
+    )
     assert found.has_mixed
     assert 0.6 < found.acceptance_rate <= 1.0
-    assert found.num_gradients == 3 * 700 * 8
-    errors = found.draws.w.mean(axis=(0, 1)) - Y / 2
-    standard_error = SD / np.sqrt(found.effective_sample_size.w)
+    assert found.num_gradients == 2 * 700 * 8
+    errors = found.draws["w"].mean(axis=(0, 1)) - Y / 2
+    standard_error = SD / np.sqrt(found.effective_sample_size["w"])
     assert (np.abs(errors) < 5.0 * standard_error).all()
-    np.testing.assert_allclose(found.draws.w.std(axis=(0, 1)), SD, rtol=0.1)
+    np.testing.assert_allclose(found.draws["w"].std(axis=(0, 1)), SD, rtol=0.1)
 
 
-def _small_fit(seed, **kwargs):
-    q = vi.build_flow_surrogate_posterior(
-        MODEL, layers.PlanarFlow(2, seed=0), seed=seed
-    )
+def _small_fit(seed, flow=(), **kwargs):
+    q = vi.build_flow_surrogate_posterior(MODEL, flow, seed=seed)
     return vi.fit(
         MODEL,
         q,
@@ -121,20 +117,28 @@ def _small_fit(seed, **kwargs):
 
 
 @pytest.mark.filterwarnings("ignore:.fit. ended after")
-def test_equal_seeds_give_equal_results():
-    one, again, other = (_small_fit(seed) for seed in (3, 3, 4))
+def test_equal_seeds_give_equal_results(fitted):
+    one, again = (_small_fit(seed) for seed in (3, 3))
     np.testing.assert_array_equal(one.history, again.history)
     assert one.elbo == again.elbo
-    assert not np.array_equal(one.history, other.history)
+    assert one.history[0] != fitted[1].history[0]  # of seed 0
 
 
 def test_a_fit_that_is_too_short_says_so():
-    target = tfd.MultivariateNormalDiag([20.0, 20.0], [0.1, 0.1])
+    import keras
+
+    target = tfd.MultivariateNormalDiag([50.0, 50.0])
     q = vi.build_flow_surrogate_posterior(
         target.log_prob, [], event_shape=[2], base="diagonal"
     )
     with pytest.warns(UserWarning, match=".fit. ended after 30 steps, while"):
-        result = vi.fit(target.log_prob, q, num_steps=30, verbose=False)
+        result = vi.fit(
+            target.log_prob,
+            q,
+            num_steps=30,
+            optimizer=keras.optimizers.Adam(0.01),
+            verbose=False,
+        )
     assert not result.has_converged
     assert result.final_gain > 0.05
 
@@ -161,7 +165,10 @@ def test_any_distribution_with_variables_is_fitted():
 
 @pytest.mark.slow
 def test_xla_gives_the_same_result():
-    one, other = (_small_fit(0, jit_compile=c) for c in (False, True))
+    one, other = (
+        _small_fit(0, layers.PlanarFlow(2, seed=0), jit_compile=c)
+        for c in (False, True)
+    )
     np.testing.assert_allclose(one.history, other.history, rtol=1e-4)
 
 

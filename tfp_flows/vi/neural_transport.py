@@ -68,7 +68,7 @@ def neutra(
     method: str = "hmc",
     num_chains: int = 16,
     num_burnin_steps: int = 500,
-    num_leapfrog_steps: int = 3,
+    num_leapfrog_steps: int = 2,
     initial_step_size: float = 0.3,
     jit_compile: bool = True,
     seed: int = 0,
@@ -92,9 +92,9 @@ def neutra(
       method: "hmc", or "nuts", which chooses the length of each trajectory.
       num_chains: how many, at least 2.
       num_burnin_steps: before them.
-      num_leapfrog_steps: of each proposal of HMC. In a space that is standard
-        normal few serve best: the adapted step is near 1, and a trajectory of
-        pi comes out on the other side.
+      num_leapfrog_steps: of each proposal of HMC. In a space that is nearly
+        standard normal the adapted step is near 1, and few serve best: three
+        and more may come back to where they began, two cannot.
       initial_step_size: before adaptation.
       jit_compile: whether XLA compiles the chains.
       seed: of all noise, in [0, 2**31). Equal seeds give equal draws.

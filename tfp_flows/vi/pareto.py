@@ -27,6 +27,7 @@ __all__ = ["RELIABLE", "Smoothed", "advice", "fit_tail", "smooth"]
 
 RELIABLE = 0.7
 _FEWEST = 5  # in a tail that can be fitted
+_ROUNDING = 1e-5  # of float32, in a log density
 _PRIOR_DRAWS, _PRIOR_K = 10.0, 0.5  # of k, appendix C of [1]
 
 
@@ -59,7 +60,7 @@ def smooth(log_weights: np.ndarray) -> Smoothed:
     cutoff = math.exp(threshold - top)
     if size < _FEWEST or not np.isfinite(top):
         return Smoothed(log_weights, math.inf)
-    if weights[-1] - weights[0] <= 1e-9:
+    if 1.0 - cutoff <= _ROUNDING:
         return Smoothed(log_weights, -math.inf)  # they are all the same
     k, sigma = fit_tail(weights - cutoff)
     if not np.isfinite(k):

@@ -215,6 +215,8 @@ def _scale(
         )
         return tfb.ScaleMatvecDiag(scale)
     scale_tril = tfp.util.TransformedVariable(
-        tf.linalg.diag(diagonal), tfb.FillScaleTriL(), name="scale_tril"
+        tf.linalg.diag(diagonal),
+        tfb.FillScaleTriL(diag_shift=None),  # TFP's is in float32
+        name="scale_tril",
     )
     return tfb.ScaleMatvecTriL(scale_tril)
