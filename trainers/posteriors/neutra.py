@@ -5,9 +5,9 @@
     v ~ N(0, 3^2),    x_i ~ N(0, exp(v)),  i = 1, ..., 9
 
 An IAF is trained to the funnel by `tfp_flows.vi.fit`; then HMC runs in the
-flow's base space, `tfp_flows.vi.neutra`. Beside it plain HMC, at each of several
-step sizes. Effort is counted in gradients of the log density, of which every
-sample of every training step is one.
+flow's base space, `tfp_flows.vi.neutra`. Beside it plain HMC, at each of
+several step sizes. Effort is counted in gradients of the log density, of which
+every sample of every training step is one.
 
 Hoffman, Sountsov, Dillon, Langmore, Tran, Vasudevan. NeuTra-lizing Bad Geometry
 in Hamiltonian Monte Carlo Using Neural Transport. 2019.

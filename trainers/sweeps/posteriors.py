@@ -2,9 +2,10 @@
 
     python -m trainers.sweeps.posteriors --results=results/posteriors
 
-Tables of UCI are read from `--data_dir`. Every fit ends with `<results>/<target>/<family>_seed<s>/results.json`; those
-that have theirs are left alone. A target without true moments is sampled first,
-see `trainers.posteriors.sample`, into `<results>/<target>/reference`.
+Tables of UCI are read from `--data_dir`. Every fit ends with
+`<results>/<target>/<family>_seed<s>/results.json`; those that have theirs are
+left alone. A target without true moments is sampled first, see
+`trainers.posteriors.sample`, into `<results>/<target>/reference`.
 """
 
 import os
