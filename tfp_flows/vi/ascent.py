@@ -11,8 +11,8 @@ import tensorflow as tf
 __all__ = ["Progress", "climb", "is_worth_xla"]
 
 _MOST_SKIPPED = 0.1  # of the steps of a block
-# XLA takes some ten seconds longer to compile, and halves the time of a step.
-_STEPS_WORTH_XLA = 2_000
+# XLA takes half a minute to compile a step of milliseconds.
+_STEPS_WORTH_XLA = 20_000
 
 
 class Progress:

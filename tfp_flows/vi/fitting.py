@@ -97,7 +97,7 @@ def fit(
         "auto", the second where it can be had.
       num_evaluation_draws: for the ELBO and k-hat at the end.
       jit_compile: whether XLA compiles the steps. Default: "auto", where there
-        are 2,000 of them and it can.
+        are 20,000 of them and it can.
       seed: of all noise, in [0, 2**31).
       verbose: False or 0: no bar.
 
