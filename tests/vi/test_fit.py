@@ -86,9 +86,7 @@ def test_evidence_of_counts_over_a_simplex():
 
 def test_neutra_finds_the_posterior(fitted):
     q, _ = fitted
-    found = vi.neutra(
-        MODEL, q, 500, num_burnin_steps=200, num_chains=8, jit_compile=False
-    )
+    found = vi.neutra(MODEL, q, 500, num_burnin_steps=200, num_chains=8)
     assert found.draws["w"].shape == (500, 8, 5)
     assert (
         found.r_hat["w"].shape == found.effective_sample_size["w"].shape == (5,)
@@ -183,8 +181,6 @@ def test_default_flow_straightens_a_funnel():
     result = vi.fit(funnel, q, observed={}, num_steps=2_000, verbose=False)
     assert -0.05 < result.elbo < 0.02
     for method in ("hmc", "nuts"):
-        found = vi.neutra(
-            funnel, q, 500, observed={}, method=method, jit_compile=False
-        )
+        found = vi.neutra(funnel, q, 500, observed={}, method=method)
         assert abs(found.draws.v.mean()) < 0.3
         np.testing.assert_allclose(found.draws.v.std(), 3.0, rtol=0.1)

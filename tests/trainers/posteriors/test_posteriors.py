@@ -181,6 +181,26 @@ def test_funnel_by_hand():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def test_seeds_by_hand():
+    from scipy import stats
+
+    z = np.random.default_rng(0).normal(size=26)
+    tau, a, b = np.exp(z[0]), z[1:5], np.exp(-0.5 * z[0]) * z[5:]
+    kind, extract = hierarchies._KIND, hierarchies._EXTRACT
+    logits = a[0] + a[1] * kind + a[2] * extract + a[3] * kind * extract + b
+    expected = stats.gamma(0.01, scale=100.0).logpdf(tau) + z[0]
+    expected += stats.norm(0, 10).logpdf(a).sum()
+    expected += stats.norm(0, 1).logpdf(z[5:]).sum()
+    expected += (
+        stats.binom(hierarchies._SEEDS, 1 / (1 + np.exp(-logits)))
+        .logpmf(hierarchies._GERMINATED)
+        .sum()
+    )
+    target = hierarchies.seeds()
+    found = target.log_prob(tf.constant(z, tf.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
