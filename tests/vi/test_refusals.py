@@ -107,6 +107,18 @@ def _with(latent):
         ),
         (
             lambda: BUILD(
+                _with(
+                    tfd.JointDistributionSequential(
+                        [tfd.Normal(0.0, 1.0), tfd.Normal(0.0, 1.0)]
+                    )
+                ),
+                observed={"y": 0.0},
+            ),
+            ValueError,
+            "`model` must have variables that are tensors; got one that is a",
+        ),
+        (
+            lambda: BUILD(
                 lambda x: x,
                 layers.PlanarFlow(2, dtype="float64"),
                 event_shape=[2],
@@ -184,6 +196,11 @@ def _normal(x):
             lambda: _fit(lambda x: tf.cast(_normal(x), tf.float64)),
             TypeError,
             "log densities in the dtype of the surrogate, float32; got float64",
+        ),
+        (
+            lambda: _fit(lambda x: _normal(x * tf.ones([3]))),
+            ValueError,
+            r"draws of the surrogate, of shapes \(7, 2\), under .*; got Inv",
         ),
         (
             lambda: _fit(_normal, gradient_estimator="score"),

@@ -83,8 +83,8 @@ def space_of(
                 f"distribution, which has its own; got {event_shape!r} and "
                 f"{dtype!r}."
             )
-        _check_continuous(joint)
         names = _names(joint)
+        _check_continuous(joint)
         dtypes = dict(zip(names, tf.nest.flatten(joint.dtype), strict=True))
         number_type = _one_dtype({**dtypes, **_dtypes_of_pins(joint)})
         event_shape = joint.event_shape
@@ -171,8 +171,13 @@ def _with_observed(model: Any, observed: Mapping[str, Any] | None) -> Any:
 
 def _names(joint: Any) -> tuple[str, ...]:
     """Of the latent variables, in the order of `tf.nest`."""
-    packed = joint._model_unflatten(list(_names_in_order(joint)))
-    return tuple(tf.nest.flatten(packed))
+    in_order = list(_names_in_order(joint))
+    if len(tf.nest.flatten(joint.dtype)) != len(in_order):
+        raise ValueError(
+            "`model` must have variables that are tensors; got one that is a "
+            f"joint distribution itself, among {', '.join(in_order)}."
+        )
+    return tuple(tf.nest.flatten(joint._model_unflatten(in_order)))
 
 
 def _names_in_order(joint: Any) -> tuple[str, ...]:
@@ -221,16 +226,10 @@ def _one_dtype(dtypes: dict[str, Any]) -> tf.DType:
 
 
 def _check_no_batch(joint: Any, names: tuple[str, ...]) -> None:
-    shapes = (
-        [
-            tf.TensorShape(shape)
-            for shape in tf.nest.flatten(
-                joint.batch_shape,
-            )
-        ]
-        if tf.nest.is_nested(joint.batch_shape)
-        else [joint.batch_shape] * len(names)
-    )
+    # One for all of an auto-batched model, else one for each variable.
+    shapes = tf.nest.flatten(joint.batch_shape)
+    if len(shapes) == 1:
+        shapes *= len(names)
     for name, shape in zip(names, shapes, strict=True):
         if shape.rank:
             raise ValueError(

@@ -117,9 +117,9 @@ def check_start(
     """Raises unless the model has a finite log density where q begins.
 
     Raises:
-      TypeError: the model and the draws are of different dtypes, or its log
-        density is none of one number for each draw.
-      ValueError: that has another shape, or is not finite at some draws.
+      TypeError: the model and the draws are of different dtypes.
+      ValueError: it fails, or returns another shape than one number for each
+        draw, or is not finite at some draws.
     """
     count = 7  # of no model's own size, most likely
     values = surrogate.sample(
@@ -131,14 +131,18 @@ def check_start(
     try:
         found = log_prob(values)
     except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
-        told = str(error)
-        if "float32" in told and "float64" in told or "double" in told:
+        told = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        if "float" in told and ("float64" in told or "double" in told):
             raise TypeError(
                 "`model` must compute in the dtype of the surrogate, "
                 f"{_dtype(values).name}; got a mix of float32 and float64: "
-                f"{told.splitlines()[0]}"
+                f"{told}"
             ) from error
-        raise
+        shapes = tf.nest.map_structure(lambda x: tuple(x.shape), values)
+        raise ValueError(
+            "`model` must return the log density of draws of the surrogate, of "
+            f"shapes {shapes}, under what is observed; got {told}"
+        ) from error
     found = tf.convert_to_tensor(found)
     if found.dtype != _dtype(values):
         raise TypeError(
