@@ -53,18 +53,16 @@ def test_supports_hold_and_log_dets_are_those_of_the_free_numbers():
     assert (np.diff(values.ordered) > 0).all()
     assert ((values.below > 0) & (values.below < values.positive)).numpy().all()
 
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(unconstrained)
-        values = q.bijector.forward(tf.identity(unconstrained))
-        free = models.free_numbers(values)
-    jacobian = tape.batch_jacobian(
-        free, unconstrained, experimental_use_pfor=False
-    )
+    # A numerical change of variables, by central differences.
+    step = 1e-5 * np.eye(unconstrained.shape[-1])
+    around = unconstrained[:, tf.newaxis, tf.newaxis] + [-step, step]
+    free = models.free_numbers(q.bijector.forward(around)).numpy()
+    jacobian = (free[:, 1] - free[:, 0]) / 2e-5
     expected = np.linalg.slogdet(jacobian)[1]
     np.testing.assert_allclose(
         q.bijector.forward_log_det_jacobian(unconstrained, 1),
         expected,
-        rtol=1e-8,
+        rtol=1e-7,
     )
     np.testing.assert_allclose(
         q.log_prob(_strip(values)),
@@ -97,9 +95,7 @@ def test_tfp_trains_slices_and_copies_it():
     import keras
 
     model = models.schools("named").experimental_pin(effects=models.EFFECTS)
-    q = vi.build_flow_surrogate_posterior(
-        model, layers.RealNVPFlow(1, (4,), seed=0)
-    )
+    q = vi.build_flow_surrogate_posterior(model, [])
     losses = tfp.vi.fit_surrogate_posterior(
         model.unnormalized_log_prob,
         q,

@@ -86,14 +86,14 @@ def test_evidence_of_counts_over_a_simplex():
 
 def test_neutra_finds_the_posterior(fitted):
     q, _ = fitted
-    found = vi.neutra(MODEL, q, 500, num_burnin_steps=200, num_chains=8)
-    assert found.draws["w"].shape == (500, 8, 5)
+    found = vi.neutra(MODEL, q, 300, num_burnin_steps=100, num_chains=8)
+    assert found.draws["w"].shape == (300, 8, 5)
     assert (
         found.r_hat["w"].shape == found.effective_sample_size["w"].shape == (5,)
     )
     assert found.has_mixed
     assert 0.6 < found.acceptance_rate <= 1.0
-    assert found.num_gradients == 2 * 700 * 8
+    assert found.num_gradients == 2 * 400 * 8
     errors = found.draws["w"].mean(axis=(0, 1)) - Y / 2
     standard_error = SD / np.sqrt(found.effective_sample_size["w"])
     assert (np.abs(errors) < 5.0 * standard_error).all()
