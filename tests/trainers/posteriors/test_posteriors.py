@@ -160,6 +160,7 @@ def test_sweep_runs_reports_and_keeps_what_is_there(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.neutra. ended with")
 def test_neutra_runs_reports_and_overwrites_nothing(tmp_path):
     arguments = [f"--results={tmp_path}", "--quick"]
     neutra.main(arguments)
