@@ -10,7 +10,8 @@ import tensorflow as tf
 
 __all__ = ["Progress", "climb", "is_worth_xla"]
 
-_MOST_SKIPPED = 0.1  # of the steps of a block
+_MOST_SKIPPED = 0.1  # of the last steps
+_WINDOW = 100
 # XLA takes half a minute to compile a step of milliseconds.
 _STEPS_WORTH_XLA = 20_000
 
@@ -38,7 +39,7 @@ class Progress:
 
     def show(self, step: int, elbos: np.ndarray) -> None:
         """Shows the mean of the last steps' ELBOs, in nats."""
-        if self._bar is not None:
+        if self._bar is not None and len(elbos):
             error = elbos.std() / np.sqrt(len(elbos))
             self._bar.update(
                 step, [("elbo", elbos.mean()), ("elbo_error", error)]
@@ -63,7 +64,7 @@ def climb(
 ) -> np.ndarray:
     """Raises an ELBO; returns its estimates, one for each step, in nats.
 
-    A step whose ELBO or gradient is not finite leaves the variables alone.
+    A step whose ELBO or gradient is not finite counts as one of gradient zero.
 
     Args:
       elbo: an unbiased estimate, as a function of the step (int64).
@@ -75,8 +76,7 @@ def climb(
       progress: the bar.
 
     Raises:
-      FloatingPointError: more than a tenth of some hundred steps were not
-        finite.
+      FloatingPointError: more than a tenth of a hundred steps were not finite.
     """
     optimizer.build(variables)
 
@@ -111,8 +111,8 @@ def climb(
             found.append(compiled(number))
         if done % progress.steps_per_update == 0 or done == len(steps):
             found[start:] = [np.asarray(value) for value in found[start:]]
+            _check_finite(np.array(found[-_WINDOW:], np.float64), step)
             block = np.array(found[start:], np.float64)
-            _check_finite(block, step)
             progress.show(step + 1, block[np.isfinite(block)])
             start = done
     return np.array(found, np.float64)
@@ -123,12 +123,12 @@ def is_worth_xla(num_steps: int) -> bool:
     return num_steps >= _STEPS_WORTH_XLA
 
 
-def _check_finite(block: np.ndarray, step: int) -> None:
-    num_lost = int(np.sum(~np.isfinite(block)))
-    if num_lost > max(1.0, _MOST_SKIPPED * len(block)):
+def _check_finite(last: np.ndarray, step: int) -> None:
+    num_lost = int(np.sum(~np.isfinite(last)))
+    if num_lost > max(1.0, _MOST_SKIPPED * len(last)):
         raise FloatingPointError(
             "`model` must have a finite log density, with a finite gradient, "
-            f"at the surrogate's draws; got none at {num_lost} of {len(block)} "
+            f"at the surrogate's draws; got none at {num_lost} of {len(last)} "
             f"steps up to step {step + 1:,}. A smaller `learning_rate` or "
             "`initial_scale`, float64, or other coordinates of the model help."
         )
