@@ -43,11 +43,12 @@ _TRAIN = [
 # For other people's posteriors (trainers/posteriors/).
 _POSTERIORS = [
     *_TRAIN,
-    "arviz-stats>=0.8,<2",
     "inference_gym>=0.0.5,<0.1",
 ]
 _TEST = [
     *_POSTERIORS,
+    "arviz-base>=0.6,<2",
+    "arviz-stats>=0.8,<2",  # to compare with
     "hypothesis>=6.100,<7",
     "ipykernel>=6.29,<8",
     "mpmath>=1.3,<2",
@@ -83,6 +84,7 @@ if __name__ == "__main__":
         install_requires=_INSTALL,
         extras_require={
             "train": _TRAIN,
+            "arviz": ["arviz-base>=0.6,<2"],
             "posteriors": _POSTERIORS,
             "test": _TEST,
             "dev": _DEV,

@@ -11,6 +11,8 @@ import pytest
 import tfp_flows
 
 ROOT = pathlib.Path(tfp_flows.__file__).parents[1]
+# Calls in examples that take a minute.
+LONG = re.compile(r"vi\.neutra\(")
 BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 
 
@@ -18,10 +20,15 @@ def _blocks(text):
     return [textwrap.dedent(code) for _, code in BLOCK.findall(text)]
 
 
+def _example(code, name):
+    marks = [pytest.mark.slow] if LONG.search(code) else []
+    return pytest.param(code, id=name, marks=marks)
+
+
 def _examples():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for number, code in enumerate(_blocks(readme)):
-        yield pytest.param(code, id=f"README-{number}")
+        yield _example(code, f"README-{number}")
     for name in tfp_flows.__all__:
         package = importlib.import_module(f"tfp_flows.{name}")
         modules = [package.__name__]
@@ -36,7 +43,7 @@ def _examples():
             module = importlib.import_module(module_name)
             source = pathlib.Path(module.__file__).read_text(encoding="utf-8")
             for number, code in enumerate(_blocks(source)):
-                yield pytest.param(code, id=f"{module_name}-{number}")
+                yield _example(code, f"{module_name}-{number}")
 
 
 EXAMPLES = list(_examples())

@@ -29,6 +29,7 @@ POSTERIORS = LAYERS | {
     "schedules",
 }
 MODELS = POSTERIORS | {"likelihoods", "models", "targets"}
+USERS = MODELS | {"vi"}
 # The life of a run, and what all rooms of `trainers` may build on.
 RUNS = {"trainers", "trainers.runs"}
 MAKING = {
@@ -37,7 +38,7 @@ MAKING = {
     "trainers.posterior_layers",
     "trainers.sources",
 }
-ROOM = MODELS | RUNS | MAKING | {"configs", "tfp_flows"}
+ROOM = USERS | RUNS | MAKING | {"configs", "tfp_flows"}
 ROOMS = {
     "trainers.densities",
     "trainers.energies",
@@ -67,6 +68,7 @@ MAY_IMPORT = {
     "layers": LAYERS,
     "posteriors": POSTERIORS,
     "models": MODELS,
+    "vi": POSTERIORS,
     "configs": set(),
     "trainers": RUNS,
     "trainers.runs": RUNS,
@@ -89,6 +91,8 @@ KERAS_CHECK = ("testing", "check_keras_variables")
 PRIVATE = ("tensorflow.python", "tensorflow_probability.python")
 # What an installation of the package brings; trainers need the extra `train`.
 INSTALLED = ("keras", "numpy", "tensorflow", "tensorflow_probability")
+# What a function may ask for, and say what to install where it is missing.
+OPTIONAL = {"vi": ("arviz", "arviz_base")}
 
 
 class Import(NamedTuple):
@@ -208,7 +212,12 @@ def _refusal(path, imported):
             return f"{unit} imports no Keras"
     if not _under(name, OURS):
         root = name.partition(".")[0]
-        if inside and root not in (*INSTALLED, *sys.stdlib_module_names):
+        is_optional = imported.function and root in OPTIONAL.get(unit, ())
+        if (
+            inside
+            and root not in (*INSTALLED, *sys.stdlib_module_names)
+            and not is_optional
+        ):
             return f"{root} is not installed with tfp_flows"
         return None
     if _under(name, ["tests"]):
@@ -498,6 +507,21 @@ def test_every_unit_of_the_package_has_a_row():
             "from tfp_flows import math",
             "novelty is not in MAY_IMPORT",
         ),
+        (
+            "tfp_flows/vi/a.py",
+            "from tfp_flows import models",
+            "vi may not import models",
+        ),
+        (
+            "tfp_flows/models/a.py",
+            "from tfp_flows import vi",
+            "models may not import vi",
+        ),
+        (
+            "tfp_flows/vi/a.py",
+            "import arviz_base",
+            "arviz_base is not installed with tfp_flows",
+        ),
     ],
 )
 def test_wrong_import_is_reported(path, source, rule):
@@ -533,6 +557,14 @@ def test_wrong_import_is_reported(path, source, rule):
         (
             "tfp_flows/models/a.py",
             "from tfp_flows import likelihoods, losses, schedules, targets",
+        ),
+        (
+            "tfp_flows/vi/a.py",
+            """
+            from tfp_flows import layers, losses, posteriors
+            def f():
+                import arviz_base
+            """,
         ),
         ("configs/a.py", "import ml_collections\nfrom configs import b"),
         ("trainers/runs/a.py", "import sklearn"),

@@ -13,7 +13,7 @@ import pytest
 import tfp_flows
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-NEED_KERAS = ("layers", "losses", "models", "posteriors", "schedules")
+NEED_KERAS = ("layers", "losses", "models", "posteriors", "schedules", "vi")
 WITHOUT_KERAS = tuple(sorted({*tfp_flows.__all__} - {*NEED_KERAS}))
 
 # Importing TensorFlow tries to import Keras 3 (tf_keras with

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         targets,
         testing,
         types,
+        vi,
     )
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ __all__ = [
     "targets",
     "testing",
     "types",
+    "vi",
 ]
 
 

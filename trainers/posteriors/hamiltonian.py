@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from arviz_stats.base.array import array_stats
+
+from tfp_flows.vi import chains
 
 __all__ = ["HMCSettings", "diagnose", "sample"]
-
-tfb = tfp.bijectors
 
 
 class HMCSettings(NamedTuple):
@@ -50,19 +49,16 @@ def sample(
     start: tf.Tensor,
     settings: HMCSettings,
     seed: int,
-    bijector: tfb.Bijector | None = None,
     variables: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
 ) -> Draws:
     """Draws from an unnormalised density on R^D.
 
     Args:
       log_prob: maps `[..., D]` to `[...]`.
-      start: of the chains, `[num_chains, D]`, where the chains move.
+      start: of the chains, `[num_chains, D]`.
       settings: of the chains.
       seed: of all noise.
-      bijector: the chains move in the space that it maps to R^D. Default: None,
-        in R^D itself.
-      variables: what to keep of each draw in R^D. Default: all.
+      variables: what to keep of each draw. Default: all.
     """
     kernel: Any = tfp.mcmc.HamiltonianMonteCarlo(
         log_prob,
@@ -70,9 +66,6 @@ def sample(
         settings.num_leapfrog_steps,
         store_parameters_in_results=True,  # for the adaptation to find
     )
-    if bijector is not None:
-        # Its log-det is computed with the value, for the cost of one pass.
-        kernel = tfp.mcmc.TransformedTransitionKernel(kernel, bijector)
     if settings.adapt_step_size:
         kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(
             kernel,
@@ -81,11 +74,7 @@ def sample(
         )
 
     def trace(state: tf.Tensor, results: Any) -> tuple[tf.Tensor, ...]:
-        inner = results
-        if settings.adapt_step_size:
-            inner = inner.inner_results
-        if bijector is not None:
-            inner = inner.inner_results
+        inner = results.inner_results if settings.adapt_step_size else results
         return (
             variables(state),
             inner.is_accepted,
@@ -94,8 +83,6 @@ def sample(
 
     @tf.function(jit_compile=True)
     def run(start: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        if bijector is not None:
-            start = bijector.forward(start)
         return tfp.mcmc.sample_chain(
             settings.num_results,
             start,
@@ -121,9 +108,7 @@ def diagnose(values: np.ndarray) -> dict[str, np.ndarray]:
     Args:
       values: `[num_results, num_chains, V]`.
     """
-    chains = np.moveaxis(np.asarray(values, np.float64), 0, 1)
-    axes = {"chain_axis": 0, "draw_axis": 1}
     return {
-        "r_hat": array_stats.rhat(chains, **axes),
-        "ess_bulk": array_stats.ess(chains, **axes),
+        "r_hat": chains.r_hat(values),
+        "ess_bulk": chains.effective_sample_size(values),
     }

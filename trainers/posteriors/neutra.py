@@ -4,10 +4,10 @@
 
     v ~ N(0, 3^2),    x_i ~ N(0, exp(v)),  i = 1, ..., 9
 
-An IAF is trained to the funnel by its free energy; then
-`tfp.mcmc.TransformedTransitionKernel` runs HMC in the flow's base space. Beside
-it plain HMC, at each of several step sizes. Effort is counted in gradients of
-the log density, of which every sample of every training step is one.
+An IAF is trained to the funnel by `tfp_flows.vi.fit`; then HMC runs in the
+flow's base space, `tfp_flows.vi.neutra`. Beside it plain HMC, at each of
+several step sizes. Effort is counted in gradients of the log density, of which
+every sample of every training step is one.
 
 Hoffman, Sountsov, Dillon, Langmore, Tran, Vasudevan. NeuTra-lizing Bad Geometry
 in Hamiltonian Monte Carlo Using Neural Transport. 2019.
@@ -20,38 +20,34 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from absl import logging
 
-from tfp_flows import layers
+from tfp_flows import vi
+from trainers.posteriors import hierarchies
+from trainers.posteriors.families import make_surrogate
 from trainers.posteriors.hamiltonian import Draws, HMCSettings, diagnose, sample
+from trainers.posteriors.targets import PosteriorTarget
 from trainers.runs import command_line, provenance
 from trainers.runs import workdir as workdirs
 
-__all__ = ["QUICK", "Settings", "funnel_log_prob", "main", "run"]
+__all__ = ["QUICK", "Settings", "main", "run"]
 
-tfb, tfd = tfp.bijectors, tfp.distributions
-
-EVENT_SIZE = 10
 TRUE_SD = 3.0  # of v
 
 
 class Settings(NamedTuple):
     """Everything that decides what is measured."""
 
-    num_flow_steps: int = 2
-    hidden_units: tuple[int, ...] = (64, 64)
     num_training_steps: int = 5_000
-    num_samples: int = 64  # a training step
+    num_samples: int = 128  # a training step
     learning_rate: float = 1e-2  # the cosine's start
     neutra: HMCSettings = HMCSettings(
         num_chains=64,
         num_burnin_steps=1_000,
         num_results=5_000,
-        num_leapfrog_steps=4,
+        num_leapfrog_steps=2,
         step_size=0.3,
     )
     plain: HMCSettings = HMCSettings(
@@ -69,48 +65,47 @@ class Settings(NamedTuple):
 
 QUICK = Settings(
     num_training_steps=50,
-    neutra=HMCSettings(4, 50, 100, 4, 0.3),
+    neutra=HMCSettings(4, 50, 100, 2, 0.3),
     plain=HMCSettings(4, 50, 100, 10, adapt_step_size=False),
     plain_step_sizes=(0.1, 0.3),
 )
 
 
-def funnel_log_prob(z: tf.Tensor) -> tf.Tensor:
-    """`log p(v, x_1, ..., x_9)`, in nats, of points `[..., 10]`."""
-    v, x = z[..., :1], z[..., 1:]
-    log_v = tfd.Normal(0.0, TRUE_SD).log_prob(v[..., 0])
-    log_x = tfd.Normal(0.0, tf.exp(0.5 * v)).log_prob(x)
-    return log_v + tf.reduce_sum(log_x, axis=-1)
-
-
-def _train(settings: Settings) -> tuple[tfb.Bijector, float]:
-    """The flow on constants, and the last free energy."""
-    layer = layers.IAFFlow(
-        settings.num_flow_steps, settings.hidden_units, seed=settings.seed
-    )
-    layer.build((None, EVENT_SIZE))
-    flow = layer.trainable_bijector()
-    surrogate = tfd.TransformedDistribution(
-        tfd.MultivariateNormalDiag(tf.zeros(EVENT_SIZE), tf.ones(EVENT_SIZE)),
-        flow,
-    )
-    schedule = keras.optimizers.schedules.CosineDecay(
-        settings.learning_rate, settings.num_training_steps
-    )
-    losses = tfp.vi.fit_surrogate_posterior(
-        funnel_log_prob,
-        surrogate,
-        optimizer=keras.optimizers.Adam(schedule, global_clipnorm=10.0),
-        num_steps=settings.num_training_steps,
-        sample_size=settings.num_samples,
-        jit_compile=True,
-        seed=(settings.seed, 1),
-    ).numpy()
-    return flow, float(np.mean(losses[-len(losses) // 20 :]))
-
-
 def _only_v(z: tf.Tensor) -> tf.Tensor:
     return z[..., :1]
+
+
+def _neutra(target: PosteriorTarget, settings: Settings) -> dict[str, Any]:
+    """The flow's training, and what the chains in its space were worth."""
+    surrogate = make_surrogate("iaf", target, seed=settings.seed)
+    trained = vi.fit(
+        target.log_prob,
+        surrogate,
+        num_steps=settings.num_training_steps,
+        num_draws=settings.num_samples,
+        learning_rate=settings.learning_rate,
+        seed=settings.seed,
+        verbose=False,
+    )
+    logging.info("The surrogate: %s", trained)
+    hmc = settings.neutra
+    found = vi.neutra(
+        target.log_prob,
+        surrogate,
+        hmc.num_results,
+        num_chains=hmc.num_chains,
+        num_burnin_steps=hmc.num_burnin_steps,
+        num_leapfrog_steps=hmc.num_leapfrog_steps,
+        initial_step_size=hmc.step_size,
+        seed=settings.seed,
+    )
+    draws = Draws(
+        np.asarray(_only_v(found.draws)), found.acceptance_rate, found.step_size
+    )
+    summary = _summary(
+        draws, hmc, settings.num_training_steps * settings.num_samples
+    )
+    return {"free_energy": -trained.elbo, "neutra": summary}
 
 
 def _summary(
@@ -135,51 +130,27 @@ def _summary(
 
 def run(settings: Settings) -> dict[str, Any]:
     """Trains, samples with both, and returns the content of results.json."""
-    flow, free_energy = _train(settings)
-    logging.info("The flow's free energy is %.4f (best: 0).", free_energy)
-    start = tf.random.stateless_normal(
-        [settings.neutra.num_chains, EVENT_SIZE], [settings.seed, 3]
-    )
-    neutra = _summary(
-        sample(
-            funnel_log_prob,
-            start,
-            settings.neutra,
-            settings.seed,
-            bijector=flow,
-            variables=_only_v,
-        ),
-        settings.neutra,
-        settings.num_training_steps * settings.num_samples,
-    )
-    logging.info("NeuTra: %s", neutra)
+    target = hierarchies.funnel()
+    by_flow = _neutra(target, settings)
+    logging.info("NeuTra: %s", by_flow["neutra"])
     plain = []
     for step_size in settings.plain_step_sizes:
         hmc = settings.plain._replace(step_size=step_size)
         start = tf.random.stateless_normal(
-            [hmc.num_chains, EVENT_SIZE], [settings.seed, 3]
+            [hmc.num_chains, target.event_size], [settings.seed, 3]
         )
-        plain.append(
-            _summary(
-                sample(
-                    funnel_log_prob,
-                    start,
-                    hmc,
-                    settings.seed,
-                    variables=_only_v,
-                ),
-                hmc,
-            )
+        draws = sample(
+            target.log_prob, start, hmc, settings.seed, variables=_only_v
         )
+        plain.append(_summary(draws, hmc))
         logging.info("Plain HMC: %s", plain[-1])
     return {
         "experiment": "neutra",
         "target": "funnel",
-        "event_size": EVENT_SIZE,
+        "event_size": target.event_size,
         "true_mean": 0.0,
         "true_sd": TRUE_SD,
-        "free_energy": free_energy,
-        "neutra": neutra,
+        **by_flow,
         "plain": plain,
         "settings": {
             **settings._asdict(),

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainers.posteriors.catalogue import TARGETS, get_target
 from trainers.posteriors.hamiltonian import HMCSettings, diagnose, sample
-from trainers.posteriors.targets import TARGETS, get_target
 from trainers.runs import provenance
 from trainers.runs import workdir as workdirs
 
@@ -26,7 +26,10 @@ QUICK = HMCSettings(num_chains=4, num_burnin_steps=100, num_results=100)
 
 
 def run(
-    name: str, settings: HMCSettings = DEFAULT, seed: int = 0
+    name: str,
+    settings: HMCSettings = DEFAULT,
+    seed: int = 0,
+    data_dir: str | None = None,
 ) -> dict[str, Any]:
     """Mean and standard deviation of every variable, and how sure they are.
 
@@ -34,8 +37,9 @@ def run(
       name: of the target.
       settings: of the chains.
       seed: of their starts and noise.
+      data_dir: see `get_target`.
     """
-    target = get_target(name)
+    target = get_target(name, data_dir)
     start = 0.1 * tf.random.stateless_normal(
         [settings.num_chains, target.event_size], [seed, 1]
     )
@@ -72,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--target", required=True, choices=TARGETS)
     add("--results", required=True, help="directory of results.json")
+    add("--data_dir", help="folder with uci, or one beside that")
     add("--seed", type=int, default=0)
     add("--quick", action="store_true", help="tiny, to try it out")
     flags = parser.parse_args(sys.argv[1:] if argv is None else argv)
@@ -79,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if tf.io.gfile.exists(path):
         sys.exit(f"error: `results` must hold no results.json yet; got {path}.")
     settings = QUICK if flags.quick else DEFAULT
-    found = run(flags.target, settings, flags.seed)
+    found = run(flags.target, settings, flags.seed, flags.data_dir)
     tf.io.gfile.makedirs(flags.results)
     workdirs.write_json(path, found)
     print(

@@ -2,9 +2,10 @@
 
     python -m trainers.sweeps.posteriors --results=results/posteriors
 
-Every fit ends with `<results>/<target>/<family>_seed<s>/results.json`; those
-that have theirs are left alone. A target without true moments is sampled first,
-see `trainers.posteriors.sample`, into `<results>/<target>/reference`.
+Tables of UCI are read from `--data_dir`. Every fit ends with
+`<results>/<target>/<family>_seed<s>/results.json`; those that have theirs are
+left alone. A target without true moments is sampled first, see
+`trainers.posteriors.sample`, into `<results>/<target>/reference`.
 """
 
 import os
@@ -18,8 +19,9 @@ from absl import logging
 
 from trainers.posteriors import fit as fit_posterior
 from trainers.posteriors import sample as sample_posterior
+from trainers.posteriors.catalogue import TARGETS, get_target
 from trainers.posteriors.families import FAMILIES
-from trainers.posteriors.targets import TARGETS, PosteriorTarget, get_target
+from trainers.posteriors.targets import PosteriorTarget
 from trainers.runs import provenance
 from trainers.runs import workdir as workdirs
 from trainers.sweeps import command
@@ -28,19 +30,19 @@ __all__ = ["main"]
 
 
 def _moments(
-    name: str, target: PosteriorTarget, results: str, quick: bool
+    name: str, target: PosteriorTarget, flags: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """True mean and standard deviation of the variables, `[V]` each."""
     if target.mean is not None and target.sd is not None:
         return target.mean, target.sd
-    directory = os.path.join(results, name, "reference")
+    directory = os.path.join(flags.results, name, "reference")
     path = os.path.join(directory, "results.json")
     if not tf.io.gfile.exists(path):
         logging.info("%s: sampled, as its moments are not known.", name)
-        found = (
-            sample_posterior.run(name, sample_posterior.QUICK)
-            if quick
-            else sample_posterior.run(name)
+        found = sample_posterior.run(
+            name,
+            sample_posterior.QUICK if flags.quick else sample_posterior.DEFAULT,
+            data_dir=flags.data_dir,
         )
         tf.io.gfile.makedirs(directory)
         workdirs.write_json(path, found)
@@ -83,12 +85,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--targets", nargs="+", choices=TARGETS, default=tuple(TARGETS))
     add("--families", nargs="+", choices=FAMILIES, default=FAMILIES)
     command.add_shared(parser, "seeds")
+    add("--data_dir", help="folder with uci, or one beside that")
     add("--quick", action="store_true", help="tiny, to try it out")
     flags = command.parse(parser, argv)
     settings = fit_posterior.QUICK if flags.quick else fit_posterior.Settings()
     for name in flags.targets:
-        target = get_target(name)
-        moments = _moments(name, target, flags.results, flags.quick)
+        with command.one_line_errors():
+            target = get_target(name, flags.data_dir)
+        moments = _moments(name, target, flags)
         for family in flags.families:
             for seed in flags.seeds:
                 directory = os.path.join(
@@ -102,11 +106,13 @@ def main(argv: Sequence[str] | None = None) -> None:
                 tf.io.gfile.makedirs(directory)
                 workdirs.write_json(path, found)
                 logging.info(
-                    "%s, %s, seed %d: means within %.3f sd, sd ratios %.3f to "
-                    "%.3f, k-hat %.2f, %.0f s.",
+                    "%s, %s, seed %d: KL %.4f ± %.4f nats, means within %.3f "
+                    "sd, sd ratios %.3f to %.3f, k-hat %.2f, %.0f s.",
                     name,
                     family,
                     seed,
+                    found["kl"],
+                    found["kl_standard_error"],
                     found["largest_mean_error"],
                     found["smallest_sd_ratio"],
                     found["largest_sd_ratio"],
