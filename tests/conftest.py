@@ -3,6 +3,7 @@
 import argparse
 import gc
 import os
+import pathlib
 import sys
 import time
 
@@ -11,6 +12,9 @@ import pytest
 # Two cores' worth of work on two cores: the workers of pytest-xdist share them.
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _THREADS = str(max(1, (os.cpu_count() or 1) // _WORKERS))
+
+# Of parametrised tests, one case a line, by the seconds that they took.
+SLOW_CASES = pathlib.Path(__file__).parent / "slow_cases.txt"
 
 _TESTS_PER_COLLECTION = 20
 _tests_since_collection: list[None] = []
@@ -63,9 +67,11 @@ def pytest_runtest_setup(item):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    # Two replicas take a process of their own: left to the slow run.
+    # Left to the slow run: two replicas, which take a process of their own, and
+    # long cases of tests whose shorter ones stay.
+    cases = set(SLOW_CASES.read_text(encoding="utf-8").splitlines())
     for item in items:
-        if item.get_closest_marker("distributed"):
+        if item.get_closest_marker("distributed") or item.nodeid in cases:
             item.add_marker(pytest.mark.slow)
 
 

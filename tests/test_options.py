@@ -56,3 +56,13 @@ def test_wrong_parts_are_refused(part):
     assert done.returncode == 4
     assert "--part" in done.stderr
     assert f"1/N to N/N; got {part!r}" in done.stderr
+
+
+def test_cases_left_to_the_slow_run_are_of_tests_that_there_are():
+    lines = (ROOT / "tests/slow_cases.txt").read_text().splitlines()
+    assert lines == sorted(set(lines))
+    for line in lines:
+        path, name = re.fullmatch(
+            r"(\S+?\.py)::(?:\w+::)?(\w+)\[.+\]", line
+        ).groups()
+        assert f"def {name}(" in (ROOT / path).read_text(), line

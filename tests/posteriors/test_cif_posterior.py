@@ -98,6 +98,7 @@ def test_joint_density_is_that_of_the_noise_by_its_jacobian(order):
     )
 
 
+@pytest.mark.slow
 def test_more_auxiliary_samples_leave_samples_and_raise_the_bound():
     bounds, z = [], []
     for num_auxiliary_samples in (0, 1, 4, 16):

@@ -39,6 +39,7 @@ def test_samples_and_weights_are_those_of_a_posterior():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_as_a_models_prior(tmp_path):
     model = digits.compiled(prior=FlowDistribution(3, PlanarFlow(K, seed=0)))
     model.fit(digits.images(20), verbose=0)

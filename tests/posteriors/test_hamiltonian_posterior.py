@@ -187,6 +187,7 @@ def _check_compiled(base, settings, input_signature=None):
         )
 
 
+@pytest.mark.slow
 def test_graph_and_xla_change_nothing_for_batches_of_any_size():
     spec = tf.TensorSpec([None, None, 4 * D], tf.float64)
     _check_compiled("diagonal", "uncorrected", [spec])

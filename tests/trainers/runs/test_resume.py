@@ -43,6 +43,7 @@ def assert_same_end(path, expected):
         ) == image_runs.checkpoint_steps(expected, name)
 
 
+@pytest.mark.slow
 def test_stopped_in_mid_interval_ends_bitwise_the_same(
     trained_images, tmp_path, monkeypatch, executed
 ):

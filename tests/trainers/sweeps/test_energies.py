@@ -41,6 +41,7 @@ def test_median_run_is_the_middle_one(tmp_path):
     assert found == (group[2], 0.2)
 
 
+@pytest.mark.slow
 def test_small_sweep_ends_with_results_and_figure(
     tmp_path, tiny_config, monkeypatch
 ):
