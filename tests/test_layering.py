@@ -72,7 +72,7 @@ MAY_IMPORT = {
     "configs": set(),
     "trainers": RUNS,
     "trainers.runs": RUNS,
-    "trainers.sources": RUNS,
+    "trainers.sources": RUNS | {"math"},
     "trainers.checks": MODELS | RUNS | {"configs", "tfp_flows"},
     "trainers.flows": MODELS | {"configs", "tfp_flows", "trainers"},
     "trainers.posterior_layers": MODELS

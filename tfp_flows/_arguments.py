@@ -1,6 +1,7 @@
 """Checks of constructor arguments that several classes share."""
 
 import math
+import numbers
 import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ __all__ = [
     "as_coordinates",
     "as_integer",
     "as_positive_integer",
+    "as_positive_number",
     "check_positive_integers",
     "check_precision",
     "full_image_shape",
@@ -48,6 +50,16 @@ def as_integer(name: str, value: Any, least: int) -> int:
 def as_positive_integer(name: str, value: Any) -> int:
     """The value as an int, NumPy's integers too; raises unless it is one."""
     return as_integer(name, value, 1)
+
+
+def as_positive_number(name: str, value: Any) -> float:
+    """The value as a float; raises unless it is positive and finite."""
+    is_finite = isinstance(value, numbers.Real) and math.isfinite(value)
+    if not (is_finite and value > 0):
+        raise ValueError(
+            f"`{name}` must be positive and finite; got {value!r}."
+        )
+    return float(value)
 
 
 def check_precision(layer: Any) -> None:

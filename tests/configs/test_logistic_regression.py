@@ -3,7 +3,7 @@
 import pytest
 
 from configs import logistic_regression
-from trainers.energies import logistic_regression as targets
+from trainers.sources import logistic_regression as targets
 
 
 def test_variant_sets_data_posterior_base_and_bridges():

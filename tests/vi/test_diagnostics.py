@@ -72,7 +72,6 @@ def _result():
 
 
 def test_to_arviz_puts_chains_first():
-    pytest.importorskip("arviz_base")
     tree = vi.to_arviz(_result())
     assert tree["posterior"]["a"].dims == ("chain", "draw")
     np.testing.assert_array_equal(tree["posterior"]["a"].values[1], [1, 3, 5])

@@ -124,7 +124,7 @@ def _with(latent):
                 event_shape=[2],
             ),
             ValueError,
-            "`flow` must hold layers of the model's dtype, float32; got flo",
+            "`flow` must hold layers of the posterior's dtype, float32; got",
         ),
         (
             lambda: BUILD(lambda x: x, "planar", event_shape=[2]),

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows._arguments import as_positive_number
 from tfp_flows.layers.parameter_head import ParameterHead, ParameterSpec
 from tfp_flows.math import hamiltonian
 
@@ -106,11 +107,7 @@ def check(
             raise ValueError(
                 f"`{name}` must be one of {', '.join(known)}; got {value!r}."
             )
-    if not 0.0 < largest_step_size < math.inf:
-        raise ValueError(
-            "`largest_step_size` must be positive and finite; got "
-            f"{largest_step_size!r}."
-        )
+    as_positive_number("largest_step_size", largest_step_size)
     if not 0.0 < initial_step_size < largest_step_size:
         raise ValueError(
             "`initial_step_size` must be positive and less than "

@@ -1,7 +1,5 @@
 """Checks of the arguments of distributions with flows."""
 
-import math
-import numbers
 import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,7 +14,6 @@ __all__ = [
     "check_density_directions",
     "check_rank",
     "checked_coordinates",
-    "checked_initial_scale",
     "checked_sample_shape",
     "definers",
     "is_own",
@@ -25,16 +22,6 @@ __all__ = [
 ]
 
 _PACKAGE = __name__.partition(".")[0]
-
-
-def checked_initial_scale(value: Any) -> float:
-    """The value as a float; raises unless it is positive and finite."""
-    is_finite = isinstance(value, numbers.Real) and math.isfinite(value)
-    if not (is_finite and value > 0):
-        raise ValueError(
-            f"`initial_scale` must be positive and finite; got {value!r}."
-        )
-    return float(value)
 
 
 def one_for_each(

@@ -9,7 +9,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows._arguments import as_positive_integer, check_precision
+from tfp_flows._arguments import (
+    as_positive_integer,
+    as_positive_number,
+    check_precision,
+)
 from tfp_flows.bijectors import (
     density_gradients,
     forward_and_log_det,
@@ -103,7 +107,7 @@ class FlowDistribution(keras.layers.Layer):
         latent_size = as_positive_integer("latent_size", latent_size)
         if isinstance(rank, np.integer):
             rank = int(rank)
-        initial_scale = flow_arguments.checked_initial_scale(initial_scale)
+        initial_scale = as_positive_number("initial_scale", initial_scale)
         super().__init__(**kwargs)
         check_precision(self)
         self.latent_size = latent_size

@@ -11,7 +11,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows._arguments import as_integer, as_positive_integer
+from tfp_flows._arguments import (
+    as_integer,
+    as_positive_integer,
+    as_positive_number,
+)
 from tfp_flows.math import noise
 from tfp_flows.vi import models, pareto, weights
 from tfp_flows.vi.ascent import Progress, climb, is_worth_xla
@@ -123,11 +127,7 @@ def fit(
     num_evaluation_draws = as_positive_integer(
         "num_evaluation_draws", num_evaluation_draws
     )
-    if not 0.0 < learning_rate < math.inf:
-        raise ValueError(
-            "`learning_rate` must be positive and finite; got "
-            f"{learning_rate!r}."
-        )
+    as_positive_number("learning_rate", learning_rate)
     log_prob = models.log_prob_of(model, observed)
     variables = _variables(surrogate)
     gaussian = _gaussian_variables(surrogate, len(variables))

@@ -1,7 +1,6 @@
 """Hamiltonian chains in the space that a surrogate's flow straightens."""
 
 import dataclasses
-import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows._arguments import as_positive_integer
+from tfp_flows._arguments import as_positive_integer, as_positive_number
 from tfp_flows.bijectors import forward_and_log_det
 from tfp_flows.math import noise
 from tfp_flows.vi import chains, models, weights
@@ -128,11 +127,7 @@ def neutra(
         raise ValueError(
             f"`method` must be one of {', '.join(METHODS)}; got {method!r}."
         )
-    if not 0.0 < initial_step_size < math.inf:
-        raise ValueError(
-            "`initial_step_size` must be positive and finite; got "
-            f"{initial_step_size!r}."
-        )
+    as_positive_number("initial_step_size", initial_step_size)
     parts = flow_parts(surrogate)
     if parts is None:
         raise ValueError(

@@ -8,8 +8,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows._arguments import as_positive_number
 from tfp_flows.layers import FlowLayer, IAFFlow
 from tfp_flows.math import noise
+from tfp_flows.posteriors.flow_arguments import list_of_flows
 from tfp_flows.types import TensorLike
 from tfp_flows.vi import models
 from tfp_flows.vi.event_space import EventSpace
@@ -109,11 +111,7 @@ def build_flow_surrogate_posterior(
         raise ValueError(
             f"`base` must be one of {', '.join(BASES)}; got {base!r}."
         )
-    if not 0.0 < initial_scale < np.inf:
-        raise ValueError(
-            f"`initial_scale` must be positive and finite; got "
-            f"{initial_scale!r}."
-        )
+    as_positive_number("initial_scale", initial_scale)
     space = models.space_of(
         model, observed, event_shape, event_space_bijector, dtype
     )
@@ -171,20 +169,8 @@ def flow_parts(surrogate: tfd.Distribution) -> FlowParts | None:
 def _flows(flow: Any, dtype: tf.DType, seed: int) -> list[FlowLayer]:
     if flow is None:
         return [IAFFlow(2, (64, 64), seed=seed, dtype=dtype.name)]
-    flows = [flow] if isinstance(flow, FlowLayer) else flow
-    if not isinstance(flows, Sequence) or not all(
-        isinstance(layer, FlowLayer) for layer in flows
-    ):
-        raise TypeError(
-            "`flow` must be a flow layer (e.g. `PlanarFlow`) or a list of "
-            f"them; got {flow!r}."
-        )
+    flows = list_of_flows(flow, dtype.name)
     for layer in flows:
-        if layer.variable_dtype != dtype.name:
-            raise ValueError(
-                f"`flow` must hold layers of the model's dtype, {dtype.name}; "
-                f"got {layer.variable_dtype}."
-            )
         if layer.fast_direction != "forward":
             warnings.warn(
                 f"`flow` has a layer, {layer.name}, whose draws take a pass "
@@ -192,7 +178,7 @@ def _flows(flow: Any, dtype: tf.DType, seed: int) -> list[FlowLayer]:
                 UserWarning,
                 stacklevel=3,
             )
-    return list(flows)
+    return flows
 
 
 def _initial_loc(given: TensorLike, size: int, dtype: tf.DType) -> np.ndarray:

@@ -9,12 +9,13 @@ import tensorflow as tf
 from ml_collections import config_dict
 
 from tfp_flows import targets
-from trainers.energies import figures, logistic_regression, planar
+from trainers.energies import figures, planar
 from trainers.energies.check import check_config
 from trainers.energies.evaluate import evaluate
 from trainers.energies.fit import EnergyRun, Target
 from trainers.runs import errors, experiment
 from trainers.runs import workdir as workdirs
+from trainers.sources import logistic_regression
 
 __all__ = ["EXPERIMENT", "checked_target"]
 

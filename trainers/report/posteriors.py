@@ -65,7 +65,10 @@ def posteriors(results: Results) -> str:
     return "\n".join([*text.table(header, rows, 2), "", caption])
 
 
-_NOT_MEASURED = "-: not measured by the runs of that time. "
+_NOT_MEASURED = (
+    "-: not measured by the runs of that time, whose free energies lack "
+    "constants of their posteriors, so that no KL follows from them. "
+)
 
 _FAMILIES = {
     "mean_field": "mean-field Gaussian",

@@ -42,8 +42,12 @@ def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     (folder / "uci").mkdir()
     rows = np.random.default_rng(0).normal(size=(6, 3))
-    rows[:, -1] = [0, 1, 0, 1, 1, 0]
-    for name in ("sonar", "ionosphere", "german_credit_numeric"):
+    for name, other_label in (
+        ("sonar", 0),
+        ("ionosphere", 0),
+        ("german_credit_numeric", 2),
+    ):
+        rows[:, -1] = np.where([0, 1, 0, 1, 1, 0], 1, other_label)
         path = folder / "uci" / f"{name}.csv"
         np.savetxt(path, rows, delimiter=",", header="x1,x2,label", comments="")
     return str(folder)

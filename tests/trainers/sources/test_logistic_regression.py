@@ -7,9 +7,9 @@ from scipy import special, stats
 
 from configs import logistic_regression as config_module
 from trainers import run
-from trainers.energies import logistic_regression
 from trainers.energies.fit import EnergyRun
 from trainers.runs import errors
+from trainers.sources import logistic_regression
 
 
 @pytest.fixture
