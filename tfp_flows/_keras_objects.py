@@ -41,7 +41,7 @@ REGISTERED = {
         "SymmetricFlow",
     ),
     "losses": ("NegativeLogLikelihood",),
-    "models": ("BernoulliMADE", "DLGM", "FlowDensity"),
+    "models": ("BernoulliMADE", "DLGM", "FlowDensity", "LogJointModel"),
     "posteriors": (
         "CIFPosterior",
         "FlowDistribution",

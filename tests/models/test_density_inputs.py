@@ -224,6 +224,13 @@ def _has_words(error, words):
         assert word in message
 
 
+def test_contexts_beside_the_data():
+    model = _model(conditional=True)
+    for use in (model.fit, model.evaluate):
+        with says("`context` must come with the data", "got ndarray"):
+            use(X, context=np.zeros([len(X), 1], np.float32))
+
+
 def test_data_outside_of_the_support():
     """The first of them is named, with its value."""
     model = _model(support=["positive", "unit_interval"])

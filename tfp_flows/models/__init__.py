@@ -10,5 +10,12 @@ from tfp_flows.models.flow_density import FlowDensity  # noqa: E402
 from tfp_flows.models.importance_sampling import (  # noqa: E402
     LogMarginalLikelihood,
 )
+from tfp_flows.models.log_joint_model import LogJointModel  # noqa: E402
 
-__all__ = ["BernoulliMADE", "DLGM", "FlowDensity", "LogMarginalLikelihood"]
+__all__ = [
+    "BernoulliMADE",
+    "DLGM",
+    "FlowDensity",
+    "LogJointModel",
+    "LogMarginalLikelihood",
+]

@@ -57,6 +57,7 @@ class CheckedModel(keras.Model):
 
     event_shape: tuple[int, ...] | None
     likelihood: likelihoods.Likelihood
+    NOUN = "image"  # what messages call an example
 
     def _init_checked_inputs(self) -> None:
         self._said = OnceWarnings()
@@ -86,20 +87,27 @@ class CheckedModel(keras.Model):
     @property
     def _is_binary(self) -> bool:
         """Whether values other than 0 and 1 are worth a warning."""
-        return self.likelihood.support == "binary"
+        return self._data_support[0] == "binary"
 
     @property
     def _has_one_worker(self) -> bool:
         return not _has_several_workers(self.distribute_strategy)
 
+    @property
+    def _data_support(self) -> tuple[str, str]:
+        """Where the data lie, and which likelihood says so."""
+        return self.likelihood.support, self.likelihood.name
+
     def _checked(self, data: Any, argument: str) -> Any:
+        support, likelihood = self._data_support
         rules = InputRules(
             event_shape=self.event_shape or (),
-            support=self.likelihood.support,
+            support=support,
             dtype=self.variable_dtype,
-            likelihood=self.likelihood.name,
+            likelihood=likelihood,
             argument=argument,
             once=self._said,
+            noun=self.NOUN,
         )
         rules, pick = look(data, rules)
         return prepare(data, rules, pick, number_batches=self._has_one_worker)
@@ -115,7 +123,9 @@ class CheckedModel(keras.Model):
 
     def _shape_to_build(self, prepared: Any, argument: str) -> Any:
         """What `build` takes, of the first data."""
-        shape = self.event_shape or infer_event_shape(prepared, argument)
+        shape = self.event_shape or infer_event_shape(
+            prepared, argument, self.NOUN
+        )
         return (None, *shape)
 
     def _see_training_data(self, given: Any, prepared: Any) -> None:

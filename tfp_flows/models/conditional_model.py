@@ -262,6 +262,24 @@ class ConditionalModel(MaximumLikelihoodModel):
         rules = self._rules("x")["context"]
         return tf.convert_to_tensor(examples.one_check(rules).whole(context))
 
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Trains, as `keras.Model.fit` with the data alone; see the class.
+
+        Raises:
+          ValueError: data that the model cannot take.
+        """
+        _check_no_context(kwargs)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """The loss and the metrics of the class, per example; in nats.
+
+        Raises:
+          ValueError: data that the model cannot take.
+        """
+        _check_no_context(kwargs)
+        return super().evaluate(x, *args, **kwargs)
+
     # Use of a trained model.
 
     def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
@@ -392,6 +410,15 @@ class ConditionalModel(MaximumLikelihoodModel):
           context: `[B, ...]`, or None.
         """
         raise NotImplementedError
+
+
+def _check_no_context(arguments: Mapping[str, Any]) -> None:
+    """Raises if contexts are beside the data, not in them."""
+    if "context" in arguments:
+        raise ValueError(
+            "`context` must come with the data, `{'x': x, 'context': context}`;"
+            f" got {type(arguments['context']).__name__} as an argument."
+        )
 
 
 def _is_symbolic(x: Any) -> bool:

@@ -7,11 +7,11 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows import likelihoods, losses, schedules
+from tfp_flows import likelihoods, schedules
 from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.math import noise
-from tfp_flows.models import defaults, dlgm_parts
+from tfp_flows.models import dlgm_parts
 from tfp_flows.models.event_shapes import (
     resolve_event_shape,
     static_event_shape,
@@ -22,7 +22,6 @@ from tfp_flows.models.latent_variable_model import (
 )
 from tfp_flows.posteriors import (
     FlowDistribution,
-    FlowPosterior,
     Posterior,
     has_piecewise_linear_activation,
     priors,
@@ -148,36 +147,22 @@ class DLGM(LatentVariableModel):
         """
         super().__init__(**kwargs)
         check_precision(self)
-        dlgm_parts.check_network("encoder", encoder)
-        dlgm_parts.check_posterior(posterior, stochastic_layers)
-        if isinstance(posterior, FlowPosterior):
-            posterior.fix_kl_weight(
-                "in a DLGM, which weighs the KL term with `annealing`"
-            )
         dlgm_parts.check_network("decoder", decoder)
         priors.check_prior(prior)
-        num_importance_samples = as_positive_integer(
-            "num_importance_samples", num_importance_samples
+        self._init_latent_variable_model(
+            encoder,
+            posterior,
+            annealing,
+            num_importance_samples,
+            gradient_estimator,
+            seed,
         )
-        noise.check_seed(seed)
-        if gradient_estimator == "auto":
-            gradient_estimator = defaults.gradient_estimator(
-                posterior, num_importance_samples
-            )
-        losses.check_gradient_estimator(
-            gradient_estimator, num_importance_samples
-        )
-        self.encoder = encoder
-        self.posterior = posterior
+        dlgm_parts.check_stochastic_layers(stochastic_layers, posterior)
         self.decoder = decoder
         self.likelihood = likelihoods.get(likelihood)
         self.stochastic_layers = list(stochastic_layers or ())
         self.prior = prior
-        self.num_importance_samples = num_importance_samples
-        self.gradient_estimator = gradient_estimator
         self.event_shape = resolve_event_shape(event_shape, encoder)
-        self.seed = int(seed)
-        self._init_latent_variable_model(annealing)
         if posterior.follows_log_joint and any(
             map(has_piecewise_linear_activation, self._generative_layers)
         ):
@@ -232,8 +217,7 @@ class DLGM(LatentVariableModel):
         likelihood = self.likelihood.identifier
         return {
             **super().get_config(),
-            "encoder": serialize(self.encoder),
-            "posterior": serialize(self.posterior),
+            **self._common_config(),
             "decoder": serialize(self.decoder),
             "likelihood": likelihood
             if isinstance(likelihood, str)
@@ -242,47 +226,9 @@ class DLGM(LatentVariableModel):
                 serialize(layer) for layer in self.stochastic_layers
             ],
             "prior": None if self.prior is None else serialize(self.prior),
-            "annealing": "auto"
-            if self._annealing.given == "auto"
-            else serialize(self._annealing.given),
-            "num_importance_samples": self.num_importance_samples,
-            "gradient_estimator": self.gradient_estimator,
-            "event_shape": self.event_shape,
-            "seed": self.seed,
         }
 
-    @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict | None = None
-    ) -> "DLGM":
-        """The model, without its weights."""
-
-        def restored(value: Any) -> Any:
-            if isinstance(value, dict):
-                return keras.saving.deserialize_keras_object(
-                    value, custom_objects=custom_objects
-                )
-            if isinstance(value, list):
-                return [restored(v) for v in value]
-            return value
-
-        return cls(
-            **{
-                name: value if name == "dtype" else restored(value)
-                for name, value in config.items()
-            }
-        )
-
     # The densities.
-
-    def encode(self, x: tf.Tensor, training: bool = False) -> Any:
-        """The parameters of q(z | x): all that depends on the images.
-
-        Args:
-          x: `[B, *event_shape]`.
-          training: passed to the encoder.
-        """
-        return self.posterior.parameters(self.encoder(x, training=training))
 
     def decode(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The decoder's output for latents `z`, `[..., D]` to `[..., *out]`."""
@@ -319,17 +265,12 @@ class DLGM(LatentVariableModel):
         """`log p(z)`, `[...]`, of latents `[..., D]`."""
         return priors.log_prior(self.prior, z)
 
-    def posterior_distribution(self, x: Any) -> tfd.Distribution:
-        """q(z | x) of images, batch shape `[B]`; its `log_prob` takes any z.
-
-        Args:
-          x: images in any form that `fit` takes.
-
-        Raises:
-          ValueError: the model is not built, or cannot take the images.
-        """
-        x = tf.convert_to_tensor(self._checked_images(x))
-        return self.posterior.make_distribution(self.encode(x))
+    def log_joint_terms(
+        self, x: tf.Tensor, z: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`log p(x | z)` and `log p(z)`, each `[S, B]`, of `z` `[S, B, D]`."""
+        log_likelihood = self.log_likelihood(x, z, training=training)
+        return log_likelihood, self.log_prior(z)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Reconstruction without noise: the mean of p(x | z) at one z.

@@ -1,4 +1,4 @@
-"""How the parts of a DLGM fit together: kinds, shapes, the top-down pass."""
+"""How the parts of a model fit together: kinds, shapes, the top-down pass."""
 
 import math
 import numbers
@@ -19,6 +19,7 @@ __all__ = [
     "check_likelihood_shape",
     "check_network",
     "check_posterior",
+    "check_stochastic_layers",
     "context_size",
     "descend",
     "likelihood_event_ndims",
@@ -36,17 +37,26 @@ def check_network(name: str, network: Any) -> None:
         )
 
 
-def check_posterior(
-    posterior: Any, stochastic_layers: Sequence[StochasticLayer] | None
-) -> None:
-    """Raises unless the posterior fits the model and covers all its xi."""
+def check_posterior(posterior: Any, owner: str) -> None:
+    """Raises unless it is a posterior without a KL term of its own.
+
+    Args:
+      posterior: any object.
+      owner: the model's class, for messages.
+    """
     if not isinstance(posterior, Posterior):
         raise TypeError(
             "`posterior` must be a posterior layer such as `FlowPosterior`, a "
             f"`posteriors.Posterior`; got {posterior!r}."
         )
     if isinstance(posterior, FlowPosterior):
-        _check_no_kl_term(posterior)
+        _check_no_kl_term(posterior, owner)
+
+
+def check_stochastic_layers(
+    stochastic_layers: Sequence[StochasticLayer] | None, posterior: Posterior
+) -> None:
+    """Raises unless they fit each other, and the posterior covers all xi."""
     if stochastic_layers is None:
         return
     if not isinstance(stochastic_layers, Sequence):
@@ -81,18 +91,18 @@ def check_posterior(
         )
 
 
-def _check_no_kl_term(posterior: FlowPosterior) -> None:
+def _check_no_kl_term(posterior: FlowPosterior, owner: str) -> None:
     """Raises if its own KL term, that of an ordinary layer, was set up."""
     if posterior.prior is not None:
         raise ValueError(
-            "`posterior.prior` must be None in a DLGM: give the prior to the "
-            f"DLGM; got {posterior.prior!r}."
+            f"`posterior.prior` must be None in a {owner}: the prior belongs "
+            f"to the {owner}; got {posterior.prior!r}."
         )
     kl_weight = posterior.kl_weight
     if not isinstance(kl_weight, numbers.Real) or kl_weight != 1.0:
         raise ValueError(
-            "`posterior.kl_weight` must be 1 in a DLGM: weigh the KL term with "
-            f"`annealing`; got {kl_weight!r}."
+            f"`posterior.kl_weight` must be 1 in a {owner}: weigh the KL term "
+            f"with `annealing`; got {kl_weight!r}."
         )
 
 

@@ -29,8 +29,8 @@ class SampledModel(Protocol):
     compiled_functions: dict[Any, Any]
 
     @property
-    def bound_names(self) -> tuple[str, str]:
-        """Of the bound, and of its KL term."""
+    def bound_names(self) -> tuple[str, str, str]:
+        """Of the bound, of its KL term, and of its reconstruction."""
 
     def encode(self, x: tf.Tensor) -> Parameters:
         """The posterior's parameters for images `[B, *event_shape]`."""
@@ -154,8 +154,8 @@ def bounds(
       verbose: as of `estimate`. Default: 0, no progress bar.
 
     Returns:
-      The bound, its KL term (by the model's `bound_names`) and
-      "reconstruction", each `[N]`, in nats.
+      The bound, its KL term and its reconstruction, by the model's
+      `bound_names`, each `[N]`, in nats.
 
     Raises:
       ValueError: a number is not a positive integer, or `seed` is out of range.
@@ -179,12 +179,8 @@ def bounds(
             verbose=verbose,
         )
     )
-    bound_name, kl_name = model.bound_names
-    return {
-        bound_name: reconstruction - kl,
-        kl_name: kl,
-        "reconstruction": reconstruction,
-    }
+    parts = (reconstruction - kl, kl, reconstruction)
+    return dict(zip(model.bound_names, parts, strict=True))
 
 
 State = Any  # a tuple of tensors [B]

@@ -1,33 +1,44 @@
 """Training and evaluation of a latent variable model by its bound."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import abc
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows import losses, replicas, schedules
-from tfp_flows.models import compilation, defaults, importance_sampling
+from tfp_flows._arguments import as_positive_integer
+from tfp_flows.math import noise
+from tfp_flows.models import (
+    compilation,
+    defaults,
+    dlgm_parts,
+    importance_sampling,
+)
+from tfp_flows.models.annealed_model import AnnealedModel
 from tfp_flows.models.annealing_plan import AnnealingPlan
 from tfp_flows.models.checked_model import count_non_binary
 from tfp_flows.models.inputs.images import select_images, to_event_shape
-from tfp_flows.models.trained_model import TrainedModel, inner_optimizer
-from tfp_flows.posteriors.posterior import Posterior
+from tfp_flows.posteriors import FlowPosterior, Posterior
 from tfp_flows.types import TensorLike
 
 __all__ = ["BATCH_SIZE", "LatentVariableModel"]
 
+tfd = tfp.distributions
+
 BATCH_SIZE = 500  # examples at a time where nobody says how many
 
 
-class LatentVariableModel(TrainedModel):
+class LatentVariableModel(AnnealedModel):
     """The steps and metrics of a model that maximises a bound on log p(x).
 
-    A subclass has `encode`, `log_likelihood`, `log_prior` and the attributes
-    below, and calls `_init_latent_variable_model` when it has them.
+    A subclass has `log_joint_terms`, and calls `_init_latent_variable_model`.
     """
 
+    encoder: keras.layers.Layer
     posterior: Posterior
     num_importance_samples: int
     gradient_estimator: str
@@ -35,12 +46,44 @@ class LatentVariableModel(TrainedModel):
     compiled_functions: dict[Any, Any]
     OBJECTIVE = "free energy"
     METRICS = "elbo, kl and reconstruction"
-    _is_fitting = False
-    _fit_updates: int | None = None  # of the `fit` that is on; None: not known
+    # What `log q(z | x) - log p(z)` and `log p(x | z)` are called.
+    TERM_NAMES: tuple[str, str] = ("kl", "reconstruction")
+    # Arguments that `get_config` returns as the constructor takes them.
+    PLAIN: tuple[str, ...] = ("dtype",)
 
     def _init_latent_variable_model(
-        self, annealing: str | schedules.Annealing | None
+        self,
+        encoder: keras.layers.Layer,
+        posterior: Posterior,
+        annealing: str | schedules.Annealing | None,
+        num_importance_samples: int,
+        gradient_estimator: str,
+        seed: int,
     ) -> None:
+        """Checks and takes the arguments that all these models have."""
+        dlgm_parts.check_network("encoder", encoder)
+        kind = type(self).__name__
+        dlgm_parts.check_posterior(posterior, kind)
+        if isinstance(posterior, FlowPosterior):
+            posterior.fix_kl_weight(
+                f"in a {kind}, which weighs the KL term with `annealing`"
+            )
+        num_importance_samples = as_positive_integer(
+            "num_importance_samples", num_importance_samples
+        )
+        noise.check_seed(seed)
+        if gradient_estimator == "auto":
+            gradient_estimator = defaults.gradient_estimator(
+                posterior, num_importance_samples
+            )
+        losses.check_gradient_estimator(
+            gradient_estimator, num_importance_samples
+        )
+        self.encoder = encoder
+        self.posterior = posterior
+        self.num_importance_samples = num_importance_samples
+        self.gradient_estimator = gradient_estimator
+        self.seed = int(seed)
         self.annealing = annealing
         self._init_metrics(*self._metric_names())
         # Not by assignment, which would make them state that `export` saves.
@@ -55,110 +98,71 @@ class LatentVariableModel(TrainedModel):
         return compilation.count_flow_steps(self.posterior, self.prior)
 
     @property
-    def bound_names(self) -> tuple[str, str]:
-        """What the bound and its KL term are called, in metrics and `bounds`.
+    def bound_names(self) -> tuple[str, str, str]:
+        """What the bound and its two terms are called, in metrics and `bounds`.
 
-        "elbo" and "kl"; where the posterior has no density, "auxiliary_elbo",
-        a lower bound on the ELBO, and "auxiliary_kl", an upper one on the KL.
+        "elbo", "kl" and "reconstruction"; where the posterior has no density,
+        "auxiliary_elbo", a lower bound on the ELBO, and "auxiliary_kl", an
+        upper one on the KL.
         """
-        if self.posterior.has_density:
-            return "elbo", "kl"
-        return "auxiliary_elbo", "auxiliary_kl"
+        posterior_term, likelihood_term = self.TERM_NAMES
+        auxiliary = "" if self.posterior.has_density else "auxiliary_"
+        return (
+            f"{auxiliary}elbo",
+            f"{auxiliary}{posterior_term}",
+            likelihood_term,
+        )
 
     def _metric_names(self) -> list[str]:
-        names = [*self.bound_names, "reconstruction"]
+        names = list(self.bound_names)
         names.extend(self.posterior.diagnostic_names)
         if self.num_importance_samples > 1:
             names.append(f"iwae_{self.num_importance_samples}")
         return names
 
-    @property
-    def annealing(self) -> schedules.Annealing:
-        """The schedule of the free energy's weights; may be set.
-
-        What is set is one of `tfp_flows.schedules`, a name, None, or "auto".
-        If its length is a share of the updates, it is known from `fit` on.
-        """
-        return self._annealing.schedule
-
-    @annealing.setter
-    def annealing(self, value: str | schedules.Annealing | None) -> None:
+    def _plan_of(
+        self, annealing: str | schedules.Annealing | None
+    ) -> AnnealingPlan:
         default = defaults.annealing(
             self.posterior, self.num_importance_samples
         )
-        plan = AnnealingPlan(value, default)
-        if self._is_fitting:
-            plan.plan(self._fit_updates, self._num_updates())
-        self._annealing = plan
-        self._forget_train_function()
+        return AnnealingPlan(annealing, default)
 
-    def _forget_train_function(self) -> None:
-        """Compiled steps have the schedule in them; a `fit` needs new ones."""
-        if self._is_fitting and self.train_function is not None:
-            self.make_train_function(force=True)
-        else:
-            self.train_function = None
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict | None = None
+    ) -> Any:
+        """The model, without its weights."""
 
-    def plan_annealing(self, num_updates: int | None) -> None:
-        """Says how many updates there will be, if annealing is a share of them.
+        def restored(value: Any) -> Any:
+            if isinstance(value, dict):
+                return keras.saving.deserialize_keras_object(
+                    value, custom_objects=custom_objects
+                )
+            if isinstance(value, list):
+                return [restored(v) for v in value]
+            return value
 
-        `fit` does that. A loop around `train_step` or `train_on_batch` does it
-        before its first update. Annealing that is over is not begun again.
+        return cls(
+            **{
+                name: value if name in cls.PLAIN else restored(value)
+                for name, value in config.items()
+            }
+        )
 
-        Args:
-          num_updates: of the whole training, those before included; None if
-            nobody knows: then "auto" does not anneal, and says so once.
-
-        Raises:
-          ValueError: it is not a positive integer, or it is None and the share
-            was given to the constructor.
-        """
-        before = self._annealing.in_force
-        if not self._annealing.plan(num_updates, self._num_updates()):
-            self._said.unknown_length()
-        now = self._annealing.in_force
-        if now is not before and now != before:
-            self._forget_train_function()
-
-    def _num_updates(self) -> int:
-        """How many updates there were."""
-        optimizer = getattr(self, "optimizer", None)
-        if optimizer is None:
-            return 0
-        return int(tf.convert_to_tensor(optimizer.iterations))  # mirrored too
-
-    @contextlib.contextmanager
-    def _fitting(self, num_batches: int | None) -> Iterator[None]:
-        optimizer = inner_optimizer(getattr(self, "optimizer", None))
-        accumulated = getattr(optimizer, "gradient_accumulation_steps", None)
-        updates = num_batches
-        if num_batches:
-            updates = max(1, num_batches // (accumulated or 1))
-        if num_batches != 0:
-            self.plan_annealing(updates)
-        self._is_fitting, self._fit_updates = True, updates
-        try:
-            with super()._fitting(num_batches):
-                yield
-        finally:
-            self._is_fitting = False
-        plan, step = self._annealing, self._num_updates()
-        plan.settle(step)
-        ends = getattr(plan.in_force, "num_steps", None) is not None
-        if step and ends and plan.anneals(step):
-            self._said.still_annealed(plan.in_force, step)
-
-    def get_build_config(self) -> dict[str, Any] | None:
-        """That of Keras, and how long annealing takes, for files to go on."""
-        config, plan = super().get_build_config(), self._annealing.get_config()
-        return {**(config or {}), "annealing": plan} if plan else config
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        """Builds the model as it was saved."""
-        config = dict(config)
-        plan = config.pop("annealing", {})
-        super().build_from_config(config)
-        self._annealing.restore(plan)
+    def _common_config(self) -> dict[str, Any]:
+        """The arguments that all these models have."""
+        serialize = keras.saving.serialize_keras_object
+        given = self._annealing.given
+        return {
+            "encoder": serialize(self.encoder),
+            "posterior": serialize(self.posterior),
+            "annealing": given if given == "auto" else serialize(given),
+            "num_importance_samples": self.num_importance_samples,
+            "gradient_estimator": self.gradient_estimator,
+            "event_shape": self.event_shape,
+            "seed": self.seed,
+        }
 
     def _in_event_shape(self, x: tf.Tensor) -> tf.Tensor:
         return tf.cast(to_event_shape(x, self.image_shape), self.variable_dtype)
@@ -176,12 +180,20 @@ class LatentVariableModel(TrainedModel):
             purpose=purpose,
         )
 
+    def encode(self, x: tf.Tensor, training: bool = False) -> Any:
+        """The parameters of q(z | x): all that depends on the examples.
+
+        Args:
+          x: `[B, *event_shape]`.
+          training: passed to the encoder.
+        """
+        return self.posterior.parameters(self.encoder(x, training=training))
+
+    @abc.abstractmethod
     def log_joint_terms(
         self, x: tf.Tensor, z: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """`log p(x | z)` and `log p(z)`, each `[S, B]`, of `z` `[S, B, D]`."""
-        log_likelihood = self.log_likelihood(x, z, training=training)
-        return log_likelihood, self.log_prior(z)
 
     def annealed_bound(
         self,
@@ -251,11 +263,13 @@ class LatentVariableModel(TrainedModel):
         batch: replicas.GlobalBatch,
     ) -> dict[str, tf.Tensor]:
         """Adds the terms to the metrics; returns what is logged."""
-        bound_name, kl_name = self.bound_names
+        parts = (
+            terms.log_weights,
+            terms.log_posterior - terms.log_prior,
+            terms.log_likelihood,
+        )
         per_sample = {
-            bound_name: terms.log_weights,
-            kl_name: terms.log_posterior - terms.log_prior,
-            "reconstruction": terms.log_likelihood,
+            **dict(zip(self.bound_names, parts, strict=True)),
             **terms.diagnostics,
         }
         per_example = {
@@ -266,12 +280,22 @@ class LatentVariableModel(TrainedModel):
             per_example[f"iwae_{self.num_importance_samples}"] = (
                 losses.importance_weighted_bound(terms.log_weights)
             )
-        is_binary = self.likelihood.support == "binary"
-        return self._update_metrics(
-            loss, per_example, batch, count_non_binary(x) if is_binary else None
-        )
+        non_binary = count_non_binary(x) if self._is_binary else None
+        return self._update_metrics(loss, per_example, batch, non_binary)
 
     # Use of a trained model.
+
+    def posterior_distribution(self, x: Any) -> tfd.Distribution:
+        """q(z | x), batch shape `[N]`; its `log_prob` takes any z.
+
+        Args:
+          x: examples in any form that `fit` takes.
+
+        Raises:
+          ValueError: the model is not built, or cannot take the examples.
+        """
+        x = tf.convert_to_tensor(self._checked_images(x))
+        return self.posterior.make_distribution(self.encode(x))
 
     def posterior_mean(self, x: Any) -> tf.Tensor:
         """The z that the posterior makes of no noise: of a Gaussian, its mean.
@@ -304,7 +328,7 @@ class LatentVariableModel(TrainedModel):
           **kwargs: others of `importance_sampling.bounds`.
 
         Returns:
-          Arrays `[N]`, by `bound_names` and "reconstruction".
+          Arrays `[N]`, by `bound_names`.
 
         Raises:
           ValueError: the model is not built, it cannot take the images, or an

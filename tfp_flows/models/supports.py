@@ -193,17 +193,12 @@ def deserialize(data: Any) -> Any:
         return [deserialize(one) for one in data]
     if not isinstance(data, Mapping):
         return data
+    if "array" in data:
+        return np.array(data["array"], data["dtype"])
     parameters = {
-        key: deserialize(value) if _holds_bijectors(value) else value
-        for key, value in data["parameters"].items()
+        key: deserialize(value) for key, value in data["parameters"].items()
     }
     return getattr(tfb, data["bijector"])(**parameters)
-
-
-def _holds_bijectors(value: Any) -> bool:
-    if isinstance(value, list):
-        return any(map(_holds_bijectors, value))
-    return isinstance(value, Mapping)
 
 
 def _plain(value: Any, name: str) -> Any:
@@ -214,7 +209,8 @@ def _plain(value: Any, name: str) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(one, name) for one in value]
     try:
-        return np.asarray(value).tolist()
+        array = np.asarray(value)
+        return {"array": array.tolist(), "dtype": array.dtype.name}
     except (TypeError, ValueError):
         raise ValueError(
             "`support` must have numbers for parameters, for the model to be "

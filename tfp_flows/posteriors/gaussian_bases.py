@@ -181,7 +181,9 @@ class FullBase(GaussianBase):
         padded = tf.concat([lower, tf.zeros_like(lower[..., :1])], axis=-1)
         last = size * (size - 1) // 2
         index = [[last if k < 0 else k for k in row] for row in index]
-        return tf.linalg.set_diag(tf.gather(padded, index, axis=-1), diagonal)
+        below = tf.gather(padded, index, axis=-1)
+        # XLA refuses the gradient of `set_diag` for batches of unknown size.
+        return below + tf.linalg.diag(diagonal)
 
 
 class LowRankBase(GaussianBase):
@@ -220,12 +222,26 @@ class LowRankBase(GaussianBase):
         """See `GaussianBase`."""
         first, second = tf.split(noise, [self.latent_size, self.rank], axis=-1)
         scale = positive(parameters["unconstrained_scale"])
-        sample = (
-            parameters["loc"]
-            + scale * first
-            + linear.times(parameters["factor"], second)
+        # y has covariance I + G G', and with M = I + G' G
+        # y' (I + G G')^-1 y = |y - G w|^2 + |w|^2,  w = M^-1 G' y.
+        factor = parameters["factor"] / scale[..., tf.newaxis]
+        y = first + linear.times(factor, second)
+        gram = tf.matmul(factor, factor, transpose_a=True)
+        root = tf.linalg.cholesky(gram + tf.eye(self.rank, dtype=gram.dtype))
+        w = linear.times(factor, y, transpose=True)
+        w = linear.solve_triangular(root, w, lower=True)
+        w = linear.solve_triangular(
+            tf.linalg.matrix_transpose(root), w, lower=False
         )
-        return sample, self.distribution(parameters).log_prob(sample)
+        log_det = tf.reduce_sum(tf.math.log(scale), axis=-1) + tf.reduce_sum(
+            tf.math.log(tf.linalg.diag_part(root)), axis=-1
+        )
+        log_prob = (
+            stable.standard_normal_log_prob(y - linear.times(factor, w))
+            - 0.5 * tf.reduce_sum(w * w, axis=-1)
+            - log_det
+        )
+        return parameters["loc"] + scale * y, log_prob
 
     def distribution(self, parameters: Parameters) -> tfd.Distribution:
         """See `GaussianBase`."""

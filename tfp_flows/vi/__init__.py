@@ -15,6 +15,10 @@ from tfp_flows._backend import require_tensorflow_backend
 require_tensorflow_backend("tfp_flows.vi")
 
 from tfp_flows.vi.arviz_bridge import to_arviz  # noqa: E402
+from tfp_flows.vi.auxiliary_surrogates import (  # noqa: E402
+    AuxiliarySurrogate,
+    build_auxiliary_surrogate_posterior,
+)
 from tfp_flows.vi.fitting import FitResult, fit  # noqa: E402
 from tfp_flows.vi.importance import (  # noqa: E402
     LogEvidence,
@@ -28,10 +32,12 @@ from tfp_flows.vi.surrogates import (  # noqa: E402
 )
 
 __all__ = [
+    "AuxiliarySurrogate",
     "FitResult",
     "LogEvidence",
     "NeutraResult",
     "ResampledDraws",
+    "build_auxiliary_surrogate_posterior",
     "build_flow_surrogate_posterior",
     "fit",
     "importance_resample",

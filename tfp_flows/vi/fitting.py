@@ -19,6 +19,7 @@ from tfp_flows._arguments import (
 from tfp_flows.math import noise
 from tfp_flows.vi import models, pareto, weights
 from tfp_flows.vi.ascent import Progress, climb, is_worth_xla
+from tfp_flows.vi.auxiliary_surrogates import AuxiliarySurrogate
 from tfp_flows.vi.surrogates import flow_parts
 
 __all__ = ["FitResult", "fit"]
@@ -62,7 +63,7 @@ class FitResult:
 
 def fit(
     model: Any,
-    surrogate: tfd.Distribution,
+    surrogate: weights.Surrogate,
     *,
     observed: Mapping[str, Any] | None = None,
     num_steps: int = 5_000,
@@ -87,7 +88,9 @@ def fit(
     Args:
       model: as in `build_flow_surrogate_posterior`.
       surrogate: what that returned, or any distribution with trainable
-        variables and reparameterized draws, of the model's structure.
+        variables and reparameterized draws, of the model's structure; or what
+        `build_auxiliary_surrogate_posterior` returned, with a bound below the
+        ELBO in its place.
       observed: values of an unpinned model, by name.
       num_steps: of both stages together.
       num_draws: of each step.
@@ -181,7 +184,7 @@ def fit(
     )
 
 
-def _variables(surrogate: tfd.Distribution) -> tuple[tf.Variable, ...]:
+def _variables(surrogate: weights.Surrogate) -> tuple[tf.Variable, ...]:
     variables = tuple(getattr(surrogate, "trainable_variables", ()))
     if not variables:
         raise ValueError(
@@ -192,7 +195,7 @@ def _variables(surrogate: tfd.Distribution) -> tuple[tf.Variable, ...]:
 
 
 def _gaussian_variables(
-    surrogate: tfd.Distribution, num_variables: int
+    surrogate: weights.Surrogate, num_variables: int
 ) -> tuple[tf.Variable, ...]:
     """Those that are trained first; none if they are all there is."""
     parts = flow_parts(surrogate)
@@ -214,17 +217,21 @@ def _warm_up(given: int | None, num_steps: int, has_stage: bool) -> int:
     return given
 
 
-def _keeps_score(estimator: str, surrogate: tfd.Distribution) -> bool:
-    is_ours = flow_parts(surrogate) is not None
+def _keeps_score(estimator: str, surrogate: weights.Surrogate) -> bool:
+    can_leave_out = (
+        surrogate.posterior.can_leave_out_score
+        if isinstance(surrogate, AuxiliarySurrogate)
+        else flow_parts(surrogate) is not None
+    )
     known = ("auto", "reparameterized", "sticking_the_landing")
-    if estimator not in known or (estimator == known[2] and not is_ours):
+    if estimator not in known or (estimator == known[2] and not can_leave_out):
         raise ValueError(
             f"`gradient_estimator` must be one of {', '.join(known)}, and not "
             "the last one for a surrogate that "
             "`build_flow_surrogate_posterior` did not make; got "
             f"{estimator!r}."
         )
-    return estimator == known[1] or not is_ours
+    return estimator == known[1] or not can_leave_out
 
 
 def _adam(learning_rate: float, num_steps: int) -> keras.Optimizer:

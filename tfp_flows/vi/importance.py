@@ -58,7 +58,7 @@ class LogEvidence(NamedTuple):
 
 def importance_resample(
     model: Any,
-    surrogate: tfd.Distribution,
+    surrogate: weights.Surrogate,
     num_draws: int = 1_000,
     *,
     observed: Mapping[str, Any] | None = None,
@@ -72,7 +72,8 @@ def importance_resample(
 
     Args:
       model: as in `build_flow_surrogate_posterior`.
-      surrogate: a distribution of the model's structure, fitted.
+      surrogate: a distribution of the model's structure, or what
+        `build_auxiliary_surrogate_posterior` returned, fitted.
       num_draws: how many to return.
       observed: values of an unpinned model, by name.
       num_proposals: how many to choose from.
@@ -119,7 +120,7 @@ def importance_resample(
 
 def log_evidence(
     model: Any,
-    surrogate: tfd.Distribution,
+    surrogate: weights.Surrogate,
     num_draws: int = 50_000,
     *,
     observed: Mapping[str, Any] | None = None,
@@ -129,7 +130,8 @@ def log_evidence(
 
     Args:
       model: as in `build_flow_surrogate_posterior`.
-      surrogate: a distribution of the model's structure, fitted.
+      surrogate: a distribution of the model's structure, or what
+        `build_auxiliary_surrogate_posterior` returned, fitted.
       num_draws: S.
       observed: values of an unpinned model, by name.
       seed: decides the draws, in [0, 2**31).
@@ -163,7 +165,7 @@ def log_evidence(
 
 def _weigh(
     model: Any,
-    surrogate: tfd.Distribution,
+    surrogate: weights.Surrogate,
     observed: Mapping[str, Any] | None,
     num_draws: int,
     seed: int,

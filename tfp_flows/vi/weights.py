@@ -1,6 +1,6 @@
 """Draws of a surrogate posterior, and their importance weights."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -10,12 +10,15 @@ from tfp_flows.bijectors import density_gradients, forward_and_log_det
 from tfp_flows.losses import gradient_estimators
 from tfp_flows.math import noise, stable
 from tfp_flows.types import TensorLike
+from tfp_flows.vi.auxiliary_surrogates import AuxiliarySurrogate
 from tfp_flows.vi.models import LogProb
 from tfp_flows.vi.surrogates import flow_parts
 
-__all__ = ["WeightedDraws", "check_start", "draw", "draw_many"]
+__all__ = ["Surrogate", "WeightedDraws", "check_start", "draw", "draw_many"]
 
 tfd = tfp.distributions
+
+Surrogate: TypeAlias = tfd.Distribution | AuxiliarySurrogate
 
 _AT_ONCE = 5_000
 
@@ -25,7 +28,8 @@ class WeightedDraws(NamedTuple):
 
     Attributes:
       values: the nest of variables, `[S, ...]`.
-      log_weights: `log p(x, y) - log q(x)`, `[S]`, in nats.
+      log_weights: `log p(x, y) - log q(x)`, `[S]`, in nats; of a surrogate with
+        auxiliary variables, its log weight in place of `-log q(x)`.
     """
 
     values: Any
@@ -34,7 +38,7 @@ class WeightedDraws(NamedTuple):
 
 def draw(
     log_prob: LogProb,
-    surrogate: tfd.Distribution,
+    surrogate: Surrogate,
     num_draws: int,
     *,
     seed: int,
@@ -53,9 +57,13 @@ def draw(
       purpose: other purposes give independent draws.
       score: False: only the derivative through the draws, not that of
         `log q` at fixed ones, whose mean is zero; for those that
-        `build_flow_surrogate_posterior` made.
+        `build_flow_surrogate_posterior` made, and posterior layers that can.
     """
     key: dict[str, Any] = {"seed": seed, "step": step, "purpose": purpose}
+    if isinstance(surrogate, AuxiliarySurrogate):
+        return WeightedDraws(
+            *surrogate.draw(log_prob, num_draws, score=score, **key)
+        )
     parts = flow_parts(surrogate)
     if parts is None:
         values, log_q = surrogate.experimental_sample_and_log_prob(
@@ -79,7 +87,7 @@ def draw(
 
 def draw_many(
     log_prob: LogProb,
-    surrogate: tfd.Distribution,
+    surrogate: Surrogate,
     num_draws: int,
     *,
     seed: int,
@@ -111,9 +119,7 @@ def draw_many(
     return WeightedDraws(values, log_weights[:num_draws].astype(np.float64))
 
 
-def check_start(
-    log_prob: LogProb, surrogate: tfd.Distribution, seed: int
-) -> None:
+def check_start(log_prob: LogProb, surrogate: Surrogate, seed: int) -> None:
     """Raises unless the model has a finite log density where q begins.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow_probability as tfp
@@ -11,9 +11,11 @@ from tfp_flows import vi
 from trainers.posteriors.families import make_surrogate
 from trainers.posteriors.targets import PosteriorTarget
 
-__all__ = ["QUICK", "Settings", "evaluate", "fit"]
+__all__ = ["QUICK", "Settings", "evaluate", "fit", "moment_errors"]
 
 tfd = tfp.distributions
+
+_Surrogate: TypeAlias = tfd.Distribution | vi.AuxiliarySurrogate
 
 
 class Settings(NamedTuple):
@@ -25,14 +27,24 @@ class Settings(NamedTuple):
     initial_scale: float = 0.3
     num_evaluation_samples: int = 200_000
     num_resampled: int = 20_000
+    num_evidences: int = 10  # estimates of the log evidence
+    num_evidence_samples: int = 20_000  # of each
 
 
-QUICK = Settings(num_steps=200, num_evaluation_samples=2_000, num_resampled=500)
+QUICK = Settings(
+    num_steps=200,
+    num_evaluation_samples=2_000,
+    num_resampled=500,
+    num_evidences=2,
+    num_evidence_samples=500,
+)
+
+_LEVEL = 1.96  # standard errors: 95 %
 
 
 def fit(
     target: PosteriorTarget, family: str, seed: int, settings: Settings
-) -> tuple[tfd.Distribution, dict[str, Any]]:
+) -> tuple[_Surrogate, dict[str, Any]]:
     """The trained surrogate, and what its training came to.
 
     Args:
@@ -58,7 +70,9 @@ def fit(
         "num_parameters": sum(
             int(np.prod(v.shape)) for v in surrogate.trainable_variables
         ),
-        "num_gradients": settings.num_steps * settings.num_samples,
+        "num_gradients": settings.num_steps
+        * settings.num_samples
+        * _gradients_per_draw(surrogate),
         "free_energy": -found.elbo,
         "free_energy_standard_error": found.elbo_standard_error,
         "kl": target.log_normalizer - found.elbo,
@@ -75,7 +89,7 @@ def fit(
 
 def evaluate(
     target: PosteriorTarget,
-    surrogate: tfd.Distribution,
+    surrogate: _Surrogate,
     mean: np.ndarray,
     sd: np.ndarray,
     seed: int,
@@ -94,8 +108,9 @@ def evaluate(
     Returns:
       For every variable the error of the mean in posterior standard deviations
       and the ratio of the standard deviations; the largest of either, of the
-      surrogate's draws and of importance-resampled ones; the log evidence by
-      importance sampling, in nats, with its standard error.
+      surrogate's draws and of importance-resampled ones; estimates of the log
+      evidence by importance sampling, in nats, with their standard errors, and
+      how many of them cover the true one.
     """
     draws = surrogate.sample(
         settings.num_evaluation_samples, seed=(seed, 1_000)
@@ -110,14 +125,17 @@ def evaluate(
             num_proposals=settings.num_evaluation_samples,
             seed=seed,
         )
-        evidence = vi.log_evidence(
-            target.log_prob,
-            surrogate,
-            settings.num_evaluation_samples,
-            seed=seed,
-        )
-    mean_errors, sd_ratios = _errors(target, draws, mean, sd)
-    corrected_errors, corrected_ratios = _errors(
+        evidences = [
+            vi.log_evidence(
+                target.log_prob,
+                surrogate,
+                settings.num_evidence_samples,
+                seed=seed * settings.num_evidences + i,
+            )
+            for i in range(settings.num_evidences)
+        ]
+    mean_errors, sd_ratios = moment_errors(target, draws, mean, sd)
+    corrected_errors, corrected_ratios = moment_errors(
         target, resampled.draws, mean, sd
     )
     return {
@@ -132,14 +150,44 @@ def evaluate(
             "largest_sd_ratio": float(corrected_ratios.max()),
             "effective_sample_size": resampled.effective_sample_size,
         },
-        "log_evidence": evidence.log_evidence,
-        "log_evidence_standard_error": evidence.standard_error,
+        "log_evidences": [found.log_evidence for found in evidences],
+        "log_evidence_standard_errors": [
+            found.standard_error for found in evidences
+        ],
+        "num_evidences_covered": sum(
+            _is_covered(target, found) for found in evidences
+        ),
     }
 
 
-def _errors(
+def _gradients_per_draw(surrogate: _Surrogate) -> int:
+    """Of the target, for the gradient of one draw's log weight."""
+    posterior = getattr(surrogate, "posterior", None)
+    bridges = getattr(posterior, "num_bridges", 0)
+    return 1 + bridges * getattr(posterior, "num_leapfrog_steps", 1)
+
+
+def _is_covered(target: PosteriorTarget, found: vi.LogEvidence) -> bool:
+    """Whether the true evidence is within the estimate's 95 % interval."""
+    error = found.log_evidence - target.log_normalizer
+    return bool(
+        abs(error)
+        <= _LEVEL
+        * np.hypot(found.standard_error, target.log_normalizer_standard_error)
+    )
+
+
+def moment_errors(
     target: PosteriorTarget, draws: Any, mean: np.ndarray, sd: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of means, in standard deviations, and ratios of standard deviations."""
+    """Of means, in standard deviations, and ratios of standard deviations.
+
+    Args:
+      target: the posterior.
+      draws: of its coordinates, `[..., D]`.
+      mean: of its variables, `[V]`.
+      sd: likewise.
+    """
     values = np.asarray(target.variables(draws), np.float64)
+    values = values.reshape([-1, values.shape[-1]])
     return (values.mean(axis=0) - mean) / sd, values.std(axis=0) / sd

@@ -5,7 +5,7 @@ from typing import Any
 
 from trainers.report import text
 
-__all__ = ["neutra", "posteriors"]
+__all__ = ["FAMILIES", "neutra", "posteriors"]
 
 Results = Sequence[dict[str, Any]]
 
@@ -26,11 +26,14 @@ def posteriors(results: Results) -> str:
     runs = [run for run in results if run.get("experiment") == "posterior"]
     if not runs:
         return "Not measured: no results.json of `trainers.sweeps.posteriors`."
+    # Runs of before stand where there are none with a KL.
+    measured = {_place(run) for run in runs if "kl" in run}
+    runs = [run for run in runs if "kl" in run or _place(run) not in measured]
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for run in runs:
-        groups.setdefault((run["target"], run["family"]), []).append(run)
+        groups.setdefault(_place(run), []).append(run)
     names = list(dict.fromkeys(run["target"] for run in runs))
-    order = list(_FAMILIES)
+    order = list(FAMILIES)
     rows = [
         _row(group)
         for _, group in sorted(
@@ -55,7 +58,8 @@ def posteriors(results: Results) -> str:
         "= free energy + log evidence, which is known: largest over the seeds. "
         "Resampled: by these weights. Gradients: of the target. Every flow "
         "ends in a trained location and triangular matrix, those of the "
-        "full-rank Gaussian. "
+        "full-rank Gaussian, but for those with auxiliary variables, which "
+        "begin with one and have an upper bound of their KL here. "
         f"{settings['num_steps']:,} steps of {settings['num_samples']} samples "
         f"for all; moments of {settings['num_evaluation_samples']:,} samples. "
         f"{_NOT_MEASURED if any('kl' not in run for run in runs) else ''}"
@@ -70,7 +74,7 @@ _NOT_MEASURED = (
     "constants of their posteriors, so that no KL follows from them. "
 )
 
-_FAMILIES = {
+FAMILIES = {
     "mean_field": "mean-field Gaussian",
     "full_rank": "full-rank Gaussian",
     "planar": "planar `Scan`, K = 16, full-rank",
@@ -78,7 +82,13 @@ _FAMILIES = {
     "iaf": "IAF, K = 2, full-rank",
     "spline_coupling": "coupling splines, K = 4, full-rank",
     "spline": "autoregressive splines, K = 2, full-rank",
+    "cif": "CIF of IAF, K = 2, full-rank",
+    "hamiltonian": "Hamiltonian, 8 bridges, full-rank",
 }
+
+
+def _place(run: dict[str, Any]) -> tuple[str, str]:
+    return run["target"], run["family"]
 
 
 def _row(group: Sequence[dict[str, Any]]) -> list[str]:
@@ -96,7 +106,7 @@ def _row(group: Sequence[dict[str, Any]]) -> list[str]:
     seconds = sorted(run["seconds"] for run in group)[len(group) // 2]
     return [
         f"{first['target']}, {first['event_size']}",
-        _FAMILIES[first["family"]],
+        FAMILIES[first["family"]],
         text.joined(run["seed"] for run in group),
         f"{error:.3f}",
         f"{low:.3f} to {high:.3f}",

@@ -1,11 +1,13 @@
 """Surrogates of other people's posteriors: targets, families, seeds.
 
-    python -m trainers.sweeps.posteriors --results=results/posteriors
+    python -m trainers.sweeps.posteriors --results=results/posteriors_vi
 
 Tables of UCI are read from `--data_dir`. Every fit ends with
 `<results>/<target>/<family>_seed<s>/results.json`; those that have theirs are
 left alone. A target without true moments is sampled first, see
-`trainers.posteriors.sample`, into `<results>/<target>/reference`.
+`trainers.posteriors.sample`, into `<results>/<target>/reference`. Where the
+surrogate is `--chains_of`, the default of `tfp_flows.vi`, of the first seed,
+NeuTra chains run from it.
 """
 
 import os
@@ -17,10 +19,11 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from trainers.posteriors import chains
 from trainers.posteriors import fit as fit_posterior
 from trainers.posteriors import sample as sample_posterior
 from trainers.posteriors.catalogue import TARGETS, get_target
-from trainers.posteriors.families import FAMILIES
+from trainers.posteriors.families import FAMILIES, WITH_DENSITY
 from trainers.posteriors.targets import PosteriorTarget
 from trainers.runs import provenance
 from trainers.runs import workdir as workdirs
@@ -57,9 +60,14 @@ def _run(
     seed: int,
     moments: tuple[np.ndarray, np.ndarray],
     settings: fit_posterior.Settings,
+    chain_settings: chains.Settings | None,
 ) -> dict[str, Any]:
     surrogate, training = fit_posterior.fit(target, family, seed, settings)
     errors = fit_posterior.evaluate(target, surrogate, *moments, seed, settings)
+    if chain_settings is not None:
+        errors["neutra"] = chains.run(
+            target, surrogate, *moments, seed, chain_settings
+        )
     return {
         "experiment": "posterior",
         "target": name,
@@ -86,9 +94,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--families", nargs="+", choices=FAMILIES, default=FAMILIES)
     command.add_shared(parser, "seeds")
     add("--data_dir", help="folder with uci, or one beside that")
+    add("--chains_of", choices=WITH_DENSITY, default="iaf")
     add("--quick", action="store_true", help="tiny, to try it out")
     flags = command.parse(parser, argv)
     settings = fit_posterior.QUICK if flags.quick else fit_posterior.Settings()
+    chain_settings = chains.QUICK if flags.quick else chains.Settings()
     for name in flags.targets:
         with command.one_line_errors():
             target = get_target(name, flags.data_dir)
@@ -102,7 +112,19 @@ def main(argv: Sequence[str] | None = None) -> None:
                 if tf.io.gfile.exists(path):
                     logging.info("%s has its results.json: kept.", directory)
                     continue
-                found = _run(name, target, family, seed, moments, settings)
+                has_chains = (family, seed) == (
+                    flags.chains_of,
+                    flags.seeds[0],
+                )
+                found = _run(
+                    name,
+                    target,
+                    family,
+                    seed,
+                    moments,
+                    settings,
+                    chain_settings if has_chains else None,
+                )
                 tf.io.gfile.makedirs(directory)
                 workdirs.write_json(path, found)
                 logging.info(

@@ -9,6 +9,7 @@ import tensorflow as tf
 from trainers.posteriors import catalogue, hamiltonian, hierarchies, neutra
 from trainers.posteriors import families as surrogate_families
 from trainers.posteriors import fit as fit_posterior
+from trainers.report import evidences as report_evidences
 from trainers.report import posteriors as report_posteriors
 from trainers.report.__main__ import read_results
 from trainers.sweeps import posteriors as sweep_posteriors
@@ -79,14 +80,20 @@ def test_logistic_regression_by_hand():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", ["mean_field", "full_rank", "iaf"])
+@pytest.mark.parametrize(
+    "family", ["mean_field", "full_rank", "iaf", "cif", "hamiltonian"]
+)
 def test_surrogates_start_at_their_scale_and_own_variables(family):
     target = catalogue.get_target("eight_schools")
     surrogate = surrogate_families.make_surrogate(family, target, 0.5, seed=0)
     assert surrogate.trainable_variables
     samples = surrogate.sample(2_000, seed=(0, 1)).numpy()
     assert samples.shape == (2_000, 10)
-    assert 0.3 < samples.std(axis=0).min() < samples.std(axis=0).max() < 0.7
+    per_draw = 9 if family == "hamiltonian" else 1
+    assert fit_posterior._gradients_per_draw(surrogate) == per_draw
+    if family != "hamiltonian":  # which moves them
+        scales = samples.std(axis=0)
+        assert 0.3 < scales.min() < scales.max() < 0.7
 
 
 def test_errors_are_in_posterior_standard_deviations():
@@ -103,6 +110,28 @@ def test_errors_are_in_posterior_standard_deviations():
     np.testing.assert_allclose(found["mean_errors"], -0.5, atol=0.02)
     np.testing.assert_allclose(found["sd_ratios"], 0.5, atol=0.02)
     assert found["resampled"]["effective_sample_size"] < 100  # it is far
+    assert len(found["log_evidences"]) == 2
+
+
+def test_evidences_of_the_posterior_itself_are_covered():
+    import tensorflow_probability as tfp
+
+    tfd = tfp.distributions
+    q = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
+    target = catalogue.get_target("eight_schools")._replace(
+        event_size=2,
+        log_prob=lambda z: q.log_prob(z) - 3.0,
+        variables=tf.identity,
+        log_normalizer=-3.0,
+        log_normalizer_standard_error=1e-4,
+    )
+    settings = fit_posterior.QUICK._replace(num_evidences=3)
+    moments = np.zeros(2), np.ones(2)
+    found = fit_posterior.evaluate(target, q, *moments, 0, settings)
+    assert found["num_evidences_covered"] == 3
+    off = target._replace(log_normalizer=-3.1)
+    found = fit_posterior.evaluate(off, q, *moments, 0, settings)
+    assert found["num_evidences_covered"] == 0
 
 
 def test_evidence_of_a_gaussian_posterior_is_its_normaliser():
@@ -161,6 +190,13 @@ def test_sweep_runs_reports_and_keeps_what_is_there(tmp_path):
     table = report_posteriors.posteriors(read_results(tmp_path))
     assert "| breast_cancer, 31 | mean-field Gaussian | 0, 1 |" in table
     assert "Moments of breast_cancer: HMC, 4 chains" in table
+    found = {path.parent.name: json.loads(path.read_text()) for path in paths}
+    chains = found["iaf_seed0"]["neutra"]
+    assert chains["largest_r_hat"] > 1.0
+    assert chains["num_gradients"] == 2 * 4 * 100
+    assert [name for name in found if "neutra" in found[name]] == ["iaf_seed0"]
+    table = report_evidences.evidences(read_results(tmp_path))
+    assert f"| {chains['largest_r_hat']:.4f} |" in table
 
 
 @pytest.mark.slow

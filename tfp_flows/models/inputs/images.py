@@ -136,7 +136,9 @@ def _batch_fix(of_dataset: bool, argument: str, noun: str = "image") -> str:
     return f"for one {noun} pass `{argument}[None]`"
 
 
-def infer_event_shape(data: Any, argument: str = "x") -> tuple[int, ...]:
+def infer_event_shape(
+    data: Any, argument: str = "x", noun: str = "image"
+) -> tuple[int, ...]:
     """The shape of one image of an array or a data set; raises if not known.
 
     Of a `keras.utils.PyDataset` the first batch is read.
@@ -155,7 +157,7 @@ def infer_event_shape(data: Any, argument: str = "x") -> tuple[int, ...]:
             data = tuple(data) if isinstance(data, list) else data
         images = select_images(data, argument)
         shape = tuple(getattr(images, "shape", None) or np.shape(images))
-    return _event_shape(shape, argument, is_dataset(data))
+    return _event_shape(shape, argument, is_dataset(data), noun)
 
 
 def _event_shape(

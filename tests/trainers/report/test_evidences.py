@@ -1,0 +1,104 @@
+"""The table of evidences: the best family, by its worst seed."""
+
+from trainers.report import evidences, posteriors
+from trainers.report.posteriors import FAMILIES
+
+HARDWARE = {"cpu": "A", "cores": 2, "accelerators": []}
+
+
+def run(family, seed, kl, **others):
+    return {
+        "experiment": "posterior",
+        "target": "sonar",
+        "source": "UCI",
+        "event_size": 61,
+        "family": family,
+        "seed": seed,
+        "kl": kl,
+        "kl_standard_error": 0.01,
+        "k_hat": 0.5,
+        "log_normalizer": -108.378,
+        "log_evidences": [-108.4] * 10,
+        "num_evidences_covered": 9,
+        "largest_mean_error": 0.08,
+        "smallest_sd_ratio": 0.95,
+        "largest_sd_ratio": 1.05,
+        "free_energy": 108.378 + kl,
+        "free_energy_standard_error": 0.01,
+        "num_parameters": 10,
+        "num_gradients": 100,
+        "seconds": 3.0,
+        "resampled": {"largest_mean_error": 0.02},
+        "settings": {
+            "num_steps": 100,
+            "num_samples": 128,
+            "num_evaluation_samples": 200_000,
+            "num_evidences": 10,
+            "num_evidence_samples": 20_000,
+        },
+        "hardware": HARDWARE,
+        "finished": "2026-01-01",
+        "commit": "c" * 40,
+        "dirty": False,
+        **others,
+    }
+
+
+RUNS = [
+    run("full_rank", 0, 0.55),
+    run(
+        "iaf",
+        0,
+        0.31,
+        neutra={"largest_r_hat": 1.0012} | {"largest_mean_error": 0.031},
+    ),
+    run("iaf", 1, 0.33, k_hat=0.8),
+    # Better in one seed, worse in the other.
+    run("spline", 0, 0.2),
+    run("spline", 1, 0.5),
+]
+
+
+def cells(table):
+    line = next(line for line in table.splitlines() if "sonar, 61" in line)
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_best_family_is_the_one_with_the_best_worst_seed():
+    assert cells(evidences.evidences(RUNS)) == [
+        "sonar, 61",
+        FAMILIES["iaf"],
+        "-108.378",
+        "-",
+        "0.5500 ± 0.0100",
+        "0.452",
+        "0.3300 ± 0.0100",
+        "0.452, met",
+        "0.80",
+        "9 of 10",  # of the seed whose weights hold
+        "0.080, 0.020",
+        "1.0012",
+        "0.031",
+    ]
+
+
+def test_a_missed_bar_says_so():
+    table = evidences.evidences([run("iaf", 0, 0.46)])
+    assert "0.452, missed" in table
+
+
+def test_without_runs():
+    assert evidences.evidences([]).startswith("Not measured")
+    before = run("iaf", 0, 0.3)
+    del before["kl"]
+    assert evidences.evidences([before]).startswith("Not measured")
+
+
+def test_runs_of_before_give_way_to_those_with_a_kl():
+    before = run("iaf", 7, 0.3)
+    del before["kl"]
+    table = posteriors.posteriors([before, *RUNS])
+    assert f"| {FAMILIES['iaf']} | 0, 1 |" in table
+    before["family"] = "planar"
+    table = posteriors.posteriors([before, *RUNS])
+    assert f"| {FAMILIES['planar']} | 7 |" in table
