@@ -12,10 +12,7 @@ from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.math import noise
 from tfp_flows.models import dlgm_parts
-from tfp_flows.models.event_shapes import (
-    resolve_event_shape,
-    static_event_shape,
-)
+from tfp_flows.models.event_shapes import resolve_event_shape
 from tfp_flows.models.latent_variable_model import (
     BATCH_SIZE,
     LatentVariableModel,
@@ -183,14 +180,7 @@ class DLGM(LatentVariableModel):
         Raises:
           ValueError: the parts do not fit each other or the images.
         """
-        if self.event_shape is None:
-            self.event_shape = static_event_shape(input_shape)
-        images = keras.KerasTensor(
-            (None, *self.image_shape), dtype=self.variable_dtype
-        )
-        context_size = dlgm_parts.context_size(self.encoder(images), images)
-        if not self.posterior.built:
-            self.posterior.build((None, context_size))
+        self._build_posterior(input_shape)
         if self.prior is not None and not self.prior.built:
             self.prior.build(None)
         dtype = self.posterior.variable_dtype

@@ -21,6 +21,7 @@ from tfp_flows.models import (
 from tfp_flows.models.annealed_model import AnnealedModel
 from tfp_flows.models.annealing_plan import AnnealingPlan
 from tfp_flows.models.checked_model import count_non_binary
+from tfp_flows.models.event_shapes import static_event_shape
 from tfp_flows.models.inputs.images import select_images, to_event_shape
 from tfp_flows.posteriors import FlowPosterior, Posterior
 from tfp_flows.types import TensorLike
@@ -179,6 +180,17 @@ class LatentVariableModel(AnnealedModel):
             step=step,
             purpose=purpose,
         )
+
+    def _build_posterior(self, input_shape: tuple[int | None, ...]) -> None:
+        """Learns the shape of examples; builds encoder and posterior."""
+        if self.event_shape is None:
+            self.event_shape = static_event_shape(input_shape)
+        images = keras.KerasTensor(
+            (None, *self.image_shape), dtype=self.variable_dtype
+        )
+        context_size = dlgm_parts.context_size(self.encoder(images), images)
+        if not self.posterior.built:
+            self.posterior.build((None, context_size))
 
     def encode(self, x: tf.Tensor, training: bool = False) -> Any:
         """The parameters of q(z | x): all that depends on the examples.

@@ -11,14 +11,11 @@ import tensorflow_probability as tfp
 from tfp_flows import schedules
 from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.math import noise
-from tfp_flows.models import dlgm_parts, supports
+from tfp_flows.models import supports
 from tfp_flows.models.annealing_plan import AnnealingPlan
-from tfp_flows.models.event_shapes import (
-    resolve_event_shape,
-    static_event_shape,
-)
+from tfp_flows.models.event_shapes import resolve_event_shape
 from tfp_flows.models.latent_variable_model import LatentVariableModel
-from tfp_flows.posteriors import Posterior
+from tfp_flows.posteriors import Posterior, has_piecewise_linear_activation
 
 __all__ = ["LogJointModel"]
 
@@ -149,6 +146,13 @@ class LogJointModel(LatentVariableModel):
         self.support = support
         self._bijector = _bijector_onto(support, posterior.latent_size)
         self.event_shape = resolve_event_shape(event_shape, encoder)
+        if (
+            posterior.follows_log_joint
+            and isinstance(log_joint, keras.layers.Layer)
+            and has_piecewise_linear_activation(log_joint)
+        ):
+            name = type(posterior).__name__
+            self._said.no_second_derivatives(name, "log_joint")
 
     def _plan_of(
         self, annealing: str | schedules.Annealing | None
@@ -176,14 +180,7 @@ class LogJointModel(LatentVariableModel):
         Raises:
           ValueError: the parts do not fit each other or the examples.
         """
-        if self.event_shape is None:
-            self.event_shape = static_event_shape(input_shape)
-        examples = keras.KerasTensor(
-            (None, *self.image_shape), dtype=self.variable_dtype
-        )
-        context_size = dlgm_parts.context_size(self.encoder(examples), examples)
-        if not self.posterior.built:
-            self.posterior.build((None, context_size))
+        self._build_posterior(input_shape)
         self._build_log_joint()
         self.built = True
 
@@ -191,7 +188,7 @@ class LogJointModel(LatentVariableModel):
         """Makes its weights, if it has any, and checks what it returns."""
         taken = {*self.image_shape, self.posterior.latent_size, self._size}
         # No sum over a wrong axis has the shape of one over the right one.
-        draws, rows = [n for n in range(2, 50) if n not in taken][:2]
+        draws, rows = [n for n in range(11, 99) if n not in taken][:2]
         shapes = [(rows, *self.image_shape), (draws, rows, self._size)]
         dtype = self.variable_dtype
         if isinstance(self.log_joint, keras.layers.Layer):

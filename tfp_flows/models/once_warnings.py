@@ -44,10 +44,12 @@ class OnceWarnings:
             kind="still_annealed",
         )
 
-    def no_second_derivatives(self, posterior: str) -> None:
+    def no_second_derivatives(
+        self, posterior: str, part: str = "decoder"
+    ) -> None:
         """Says once what a piecewise linear decoder costs the posterior."""
         self._warn(
-            "`decoder` has relu, leaky_relu, maxout or the like, of no second "
+            f"`{part}` has relu, leaky_relu, maxout or the like, of no second "
             f"derivatives; the gradient of `{posterior}`, whose samples follow "
             "that of log p(x, z), lacks parts of it. Take softplus, gelu or "
             "tanh."
