@@ -324,6 +324,98 @@ def test_xla_changes_nothing():
     np.testing.assert_allclose(*found, rtol=1e-12)
 
 
+def test_defaults_of_compile_and_counts():
+    """Whole numbers are data like others."""
+    model = LogJointModel(
+        MLP([4]), FlowPosterior(1), gamma_poisson, support="positive"
+    )
+    model.compile("adam")
+    x = np.random.default_rng(0).poisson(3.0, [10, 3])
+    history = model.fit(x, batch_size=4, epochs=2, verbose=0).history
+    assert np.isfinite(history["elbo"]).all()
+    assert list(history)[:2] == ["elbo", "log_joint"]
+    with pytest.raises(ValueError, match="must lie|must be finite|got NaN"):
+        model.fit(np.full([4, 3], np.nan, np.float32), verbose=0)
+
+
+class Dropped(keras.layers.Layer):
+    """It has no `training`, but a layer that has."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout = keras.layers.Dropout(0.5, seed=0)
+
+    def call(self, x, z):
+        return tf.reduce_sum(self.dropout(tf.ones_like(z)) * z, -1) + x[:, 0]
+
+
+def test_training_reaches_the_layers_within():
+    model = LogJointModel(MLP([4]), FlowPosterior(2), Dropped())
+    model.build((None, 3))
+    x, z = tf.ones([4, 3]), tf.ones([2, 4, 2])
+    for training, is_plain in ((False, True), (True, False)):
+        found, _ = model.log_joint_terms(x, z, training)
+        assert np.allclose(found, 3.0) is is_plain
+
+
+def test_weights_of_a_layer_learn_under_dynamics():
+    base = FlowPosterior(2, base="full", dtype="float64")
+    model = regression(HamiltonianPosterior(base, num_bridges=2))
+    before = regression().log_joint
+    fitted(model, epochs=2)
+    assert np.abs(model.log_joint.mean).max() > 1e-3
+    assert not before.built
+    assert len(model.trainable_weights) > len(base.trainable_weights) + 3
+
+
+def test_log_det_of_several_supports():
+    model = LogJointModel(
+        MLP([4]),
+        FlowPosterior(3),
+        lambda x, z: tf.reduce_sum(z, axis=-1) + 0.0 * x[:, 0],
+        support=["positive", "real", "unit_interval"],
+    )
+    model.build((None, 2))
+    y = np.random.default_rng(0).normal(size=[4, 5, 3]).astype("float32")
+    found, rest = model.log_joint_terms(tf.zeros([5, 2]), tf.constant(y))
+    sigmoid = scipy.special.expit(y[..., 2])
+    expected = np.exp(y[..., 0]) + y[..., 1] + sigmoid + y[..., 0]
+    expected += np.log(sigmoid * (1.0 - sigmoid))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert not np.any(rest)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def registered_log_joint(x, z):
+    return tf.reduce_sum(-z * z, axis=-1) + x[:, 0]
+
+
+class Holder:
+    def log_joint(self, x, z):
+        return registered_log_joint(x, z)
+
+
+def test_functions_are_saved_if_they_can_be_found_again(tmp_path):
+    path = tmp_path / "model.keras"
+    model = LogJointModel(MLP([4]), FlowPosterior(2), registered_log_joint)
+    model.build((None, 3))
+    model.save(path)
+    loaded = keras.saving.load_model(path)
+    assert loaded.log_joint is registered_log_joint
+    other = LogJointModel(MLP([4]), FlowPosterior(2), Holder().log_joint)
+    other.build((None, 3))
+    with pytest.raises(
+        ValueError, match="`log_joint` must be a layer or a fun"
+    ):
+        other.save(path)
+
+
+class WeighsThePrior(JointAnnealing):
+    def weights(self, step, dtype=tf.float32):
+        weights = super().weights(step, dtype)
+        return weights._replace(likelihood=tf.ones([], dtype))
+
+
 def sums_examples(x, z):
     return tf.reduce_sum(z, axis=[-1, -2]) + tf.reduce_sum(x)
 
@@ -336,7 +428,52 @@ def over_a_wrong_axis(x, z):
     return tf.reduce_sum(z, axis=1) + tf.zeros_like(x[:1, :2])
 
 
+def _functional():
+    x, z = keras.Input([3]), keras.Input([2])
+    return keras.Model([x, z], keras.layers.Add()([x[:, 0], z[:, 0]]))
+
+
 BAD = {
+    "functional": (
+        {"log_joint": _functional()},
+        TypeError,
+        r"`log_joint` must have `call\(x, z\)`",
+    ),
+    "other dtype": (
+        {"posterior": FlowPosterior(2)},
+        ValueError,
+        "`posterior` must have the model's dtype, float64; got float32",
+    ),
+    "own annealing": (
+        {"annealing": WeighsThePrior(10, initial=0.1)},
+        ValueError,
+        "`annealing` must weigh",
+    ),
+    "matrices": (
+        {"support": tfb.FillTriangular()},
+        ValueError,
+        "`support` must be a bijector of numbers or vectors",
+    ),
+    "blocks": (
+        {
+            "support": tfb.Blockwise(
+                [tfb.Exp(), tfb.Identity()], block_sizes=[1, 2]
+            )
+        },
+        ValueError,
+        "`support` must be",
+    ),
+    "single bijector": (
+        {"support": tfb.Shift(tf.constant(1.0, tf.float32))},
+        ValueError,
+        "`support` must be that of vectors of 2 numbers in float64",
+    ),
+    "no support": ({"support": []}, ValueError, "`support` must be"),
+    "fails": (
+        {"log_joint": lambda x, z: x @ z},
+        ValueError,
+        "`log_joint` must take examples and latent variables",
+    ),
     "no function": ({"log_joint": 3}, TypeError, "`log_joint` must be a func"),
     "KL annealing": (
         {"annealing": KLAnnealing(num_steps=10)},

@@ -32,7 +32,7 @@ def gradients_of(posterior, jit_compile):
                     noise, posterior.parameters(context), score=score
                 )
                 loss = tf.reduce_mean(log_weight - tf.reduce_sum(z**2, -1))
-            found += tape.gradient(
+            found += [loss] + tape.gradient(
                 loss,
                 posterior.trainable_weights,
                 unconnected_gradients="zero",

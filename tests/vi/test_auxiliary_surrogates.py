@@ -93,7 +93,7 @@ def test_fit_comes_near_the_evidence_from_below(name):
     assert evidence.standard_error < 0.02
     # The posterior of the rate is Gamma(12, 4), the noise stays what it was.
     for draws in (
-        q.sample(4_000, seed=(0, 1)),
+        q.sample(4_000, seed=1),
         vi.importance_resample(model, q, 4_000, num_proposals=8_000).draws,
     ):
         assert draws._fields == ("noise", "rate")
@@ -149,12 +149,45 @@ def test_bad_models_are_refused_as_for_other_surrogates():
         vi.build_auxiliary_surrogate_posterior(
             models.schools(), posteriors.FlowPosterior(10)
         )
-    with pytest.raises(ValueError, match="one log density for each draw"):
-        vi.fit(
-            lambda z: z,
-            vi.build_auxiliary_surrogate_posterior(
-                lambda z: z, posteriors.FlowPosterior(2), event_shape=[2]
-            ),
-            num_steps=2,
-            verbose=False,
-        )
+
+
+@pytest.mark.parametrize(
+    "posterior",
+    [
+        lambda: posteriors.FlowPosterior(2),
+        lambda: posteriors.HamiltonianPosterior(posteriors.FlowPosterior(2), 1),
+    ],
+    ids=["flow", "hamiltonian"],
+)
+@pytest.mark.parametrize(
+    ("log_prob", "error", "message"),
+    [
+        (lambda z: z, ValueError, "`model` must return"),
+        (
+            lambda z: tf.reduce_sum(z, -1) + tf.zeros([], tf.float64),
+            TypeError,
+            "`model` must compute in the dtype",
+        ),
+    ],
+    ids=["shape", "dtype"],
+)
+def test_bad_functions_are_refused_before_training(
+    posterior, log_prob, error, message
+):
+    """Also where the draws themselves need the model."""
+    q = vi.build_auxiliary_surrogate_posterior(
+        log_prob, posterior(), event_shape=[2]
+    )
+    with pytest.raises(error, match=message):
+        vi.fit(log_prob, q, num_steps=2, verbose=False)
+
+
+def test_draws_are_made_in_parts():
+    """More than one part; the first of them are those of fewer draws."""
+    q = surrogate("cif")
+    draws = q.sample(5_003, seed=3)
+    assert draws.noise.shape == (5_003, 2)
+    assert len(np.unique(draws.rate)) == 5_003
+    np.testing.assert_allclose(q.sample(5_000, seed=3).rate, draws.rate[:5_000])
+    with pytest.raises(ValueError, match="`num_draws` must be"):
+        q.sample(0)

@@ -51,8 +51,8 @@ class _NonBinaryWarning(keras.callbacks.Callback):
 class CheckedModel(keras.Model):
     """A model of images; a subclass says which ones and what to do with them.
 
-    It sets `event_shape` and `likelihood`, calls `_init_checked_inputs`, and
-    counts non-binary values in `_num_non_binary`.
+    It sets `event_shape`, and `likelihood` or `_data_support`, calls
+    `_init_checked_inputs`, and counts non-binary values in `_num_non_binary`.
     """
 
     event_shape: tuple[int, ...] | None
@@ -90,6 +90,11 @@ class CheckedModel(keras.Model):
         return self._data_support[0] == "binary"
 
     @property
+    def _takes_integers(self) -> bool:
+        """Whether dtypes of integers are no mistake."""
+        return False
+
+    @property
     def _has_one_worker(self) -> bool:
         return not _has_several_workers(self.distribute_strategy)
 
@@ -108,6 +113,7 @@ class CheckedModel(keras.Model):
             argument=argument,
             once=self._said,
             noun=self.NOUN,
+            integers=self._takes_integers,
         )
         rules, pick = look(data, rules)
         return prepare(data, rules, pick, number_batches=self._has_one_worker)

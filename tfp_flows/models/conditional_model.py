@@ -63,10 +63,6 @@ class ConditionalModel(MaximumLikelihoodModel):
         return None
 
     @property
-    def _takes_integers(self) -> bool:
-        return False
-
-    @property
     def _is_binary(self) -> bool:
         return False
 

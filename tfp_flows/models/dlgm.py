@@ -11,7 +11,7 @@ from tfp_flows import likelihoods, schedules
 from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.stochastic_layer import StochasticLayer
 from tfp_flows.math import noise
-from tfp_flows.models import dlgm_parts
+from tfp_flows.models import compilation, dlgm_parts
 from tfp_flows.models.event_shapes import resolve_event_shape
 from tfp_flows.models.latent_variable_model import (
     BATCH_SIZE,
@@ -144,6 +144,8 @@ class DLGM(LatentVariableModel):
         """
         super().__init__(**kwargs)
         check_precision(self)
+        dlgm_parts.check_posterior(posterior, type(self).__name__)
+        dlgm_parts.check_stochastic_layers(stochastic_layers, posterior)
         dlgm_parts.check_network("decoder", decoder)
         priors.check_prior(prior)
         self._init_latent_variable_model(
@@ -154,7 +156,6 @@ class DLGM(LatentVariableModel):
             gradient_estimator,
             seed,
         )
-        dlgm_parts.check_stochastic_layers(stochastic_layers, posterior)
         self.decoder = decoder
         self.likelihood = likelihoods.get(likelihood)
         self.stochastic_layers = list(stochastic_layers or ())
@@ -168,6 +169,10 @@ class DLGM(LatentVariableModel):
     @property
     def _generative_layers(self) -> list[keras.layers.Layer]:
         return [self.decoder, *self.stochastic_layers]
+
+    @property
+    def _num_flow_steps(self) -> int:
+        return compilation.count_flow_steps(self.posterior, self.prior)
 
     # Building and configuration.
 

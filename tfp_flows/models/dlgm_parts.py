@@ -95,8 +95,8 @@ def _check_no_kl_term(posterior: FlowPosterior, owner: str) -> None:
     """Raises if its own KL term, that of an ordinary layer, was set up."""
     if posterior.prior is not None:
         raise ValueError(
-            f"`posterior.prior` must be None in a {owner}: the prior belongs "
-            f"to the {owner}; got {posterior.prior!r}."
+            f"`posterior.prior` must be None in a {owner}, which has p(z) "
+            f"from elsewhere; got {posterior.prior!r}."
         )
     kl_weight = posterior.kl_weight
     if not isinstance(kl_weight, numbers.Real) or kl_weight != 1.0:

@@ -22,6 +22,7 @@ _SAMPLES_PER_CHUNK = 50  # of an image at once: bounds the memory
 class SampledModel(Protocol):
     """What is asked of a model here; `compiled_functions` starts empty."""
 
+    NOUN: str  # what an example is called
     posterior: Posterior
     seed: int
     compiled: bool
@@ -223,7 +224,9 @@ def _sums(
     )
     num_chunks = -(-num_samples // samples_per_chunk)
     progress = keras.utils.Progbar(
-        len(x), verbose=1 if verbose == "auto" else verbose, unit_name="image"
+        len(x),
+        verbose=1 if verbose == "auto" else verbose,
+        unit_name=model.NOUN,
     )
     batches = []
     for first in range(0, len(x), batch_size):

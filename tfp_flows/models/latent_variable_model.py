@@ -65,6 +65,11 @@ class LatentVariableModel(AnnealedModel):
         dlgm_parts.check_network("encoder", encoder)
         kind = type(self).__name__
         dlgm_parts.check_posterior(posterior, kind)
+        if posterior.variable_dtype != self.variable_dtype:
+            raise ValueError(
+                "`posterior` must have the model's dtype, "
+                f"{self.variable_dtype}; got {posterior.variable_dtype}."
+            )
         if isinstance(posterior, FlowPosterior):
             posterior.fix_kl_weight(
                 f"in a {kind}, which weighs the KL term with `annealing`"
@@ -96,7 +101,7 @@ class LatentVariableModel(AnnealedModel):
 
     @property
     def _num_flow_steps(self) -> int:
-        return compilation.count_flow_steps(self.posterior, self.prior)
+        return compilation.count_flow_steps(self.posterior)
 
     @property
     def bound_names(self) -> tuple[str, str, str]:

@@ -1,6 +1,7 @@
 """A user's own latent variable model, with an amortized posterior."""
 
 import inspect
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ class LogJointModel(LatentVariableModel):
         z = g(y),    y ~ q(y | encoder(x)),
         ELBO = E_q[log p(x, g(y)) + log|det dg/dy| - log q(y | x)]  (in nats)
 
-    of which training maximises the mean over examples, in the weights of
+    of which training maximises the mean over examples [2], in the weights of
     encoder and posterior, and of `log_joint` if it is a layer: then parameters
     that all examples share are fitted by (variational) maximum likelihood.
     Progress bar, history and `evaluate` show `elbo`, `log_joint` (of y, its
@@ -106,15 +107,18 @@ class LogJointModel(LatentVariableModel):
           encoder: layer or model from examples to features `[B, C]`.
           posterior: q(y | x) given those features, a `FlowPosterior` or another
             `Posterior`.
-          log_joint: `log p(x, z)`, up to a constant: a function, or a layer
-            with `call(x, z)`, of examples `[B, *event_shape]` and latent
-            variables `[S, B, D]`, on their support, that returns `[S, B]`: of
-            each pair on its own. Variables of a function are not trained.
+          log_joint: `log p(x, z)`, in nats: a function, or a layer with
+            `call(x, z)`, of examples `[B, *event_shape]` and latent variables
+            `[S, B, D]`, on their support, that returns `[S, B]`: of each pair
+            on its own. A constant that is left out, which depends on neither x
+            nor weights, is missing from all bounds. Variables of a function
+            are not trained; to be saved, it has to be a named one, registered
+            with `keras.saving.register_keras_serializable`.
           support: of z: "real", "positive", "unit_interval", "simplex", a
             bijector onto it, or a list of one for each variable. Default: None,
             "real".
           annealing: "joint" (Rezende & Mohamed 2015: the weight of
-            `log p(x, z)`), a schedule of `tfp_flows.schedules` that weighs
+            `log p(x, z)`, here with the log-det of g), a schedule that weighs
             prior and likelihood alike, or None, the default.
           num_importance_samples: S, in training and in `evaluate`.
           gradient_estimator: as in `DLGM`.
@@ -129,11 +133,7 @@ class LogJointModel(LatentVariableModel):
         """
         super().__init__(**kwargs)
         check_precision(self)
-        if not callable(log_joint):
-            raise TypeError(
-                "`log_joint` must be a function or a layer of examples and "
-                f"latent variables; got {log_joint!r}."
-            )
+        _check_log_joint(log_joint)
         self._init_latent_variable_model(
             encoder,
             posterior,
@@ -158,7 +158,7 @@ class LogJointModel(LatentVariableModel):
         self, annealing: str | schedules.Annealing | None
     ) -> AnnealingPlan:
         plan = AnnealingPlan(annealing, schedules.NoAnnealing())
-        if isinstance(plan.schedule, schedules.KLAnnealing):
+        if not _weighs_the_joint(plan.schedule):
             raise ValueError(
                 "`annealing` must weigh `log p(x, z)` as a whole, as 'joint' "
                 f"does, since it is given as a whole; got {annealing!r}."
@@ -168,6 +168,10 @@ class LogJointModel(LatentVariableModel):
     @property
     def _data_support(self) -> tuple[str, str]:
         return "real", "log_joint"
+
+    @property
+    def _takes_integers(self) -> bool:
+        return True  # counts
 
     # Building and configuration.
 
@@ -186,23 +190,28 @@ class LogJointModel(LatentVariableModel):
 
     def _build_log_joint(self) -> None:
         """Makes its weights, if it has any, and checks what it returns."""
-        taken = {*self.image_shape, self.posterior.latent_size, self._size}
+        dtype, latent_size = self.variable_dtype, self.posterior.latent_size
+        taken = {*self.image_shape, latent_size, self._size}
         # No sum over a wrong axis has the shape of one over the right one.
         draws, rows = [n for n in range(11, 99) if n not in taken][:2]
-        shapes = [(rows, *self.image_shape), (draws, rows, self._size)]
-        dtype = self.variable_dtype
-        if isinstance(self.log_joint, keras.layers.Layer):
-            found = self.log_joint(
-                *(keras.KerasTensor(shape, dtype=dtype) for shape in shapes)
-            )
-        else:
-            traced = tf.function(self.log_joint, autograph=False)
-            found = traced.get_concrete_function(
-                *(tf.TensorSpec(shape, dtype) for shape in shapes)
-            ).structured_outputs
+        x_shape = (rows, *self.image_shape)
+        _check_log_det(self._bijector, (draws, rows, latent_size), dtype)
+        shapes = [x_shape, (draws, rows, self._size)]
+        try:
+            found = self._traced(shapes)
+        except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+            raise ValueError(
+                "`log_joint` must take examples and latent variables, here of "
+                f"shapes {shapes[0]} and {shapes[1]}; got "
+                f"{type(error).__name__}: {error}"
+            ) from error
         shape = getattr(found, "shape", None)
-        if shape is None or tuple(shape) != (draws, rows):
-            got = found if shape is None else f"shape {tuple(shape)}"
+        got = found if shape is None else f"shape {shape}"
+        if shape is None or tf.TensorShape(shape).rank is None:
+            sizes = None
+        else:
+            sizes = tuple(shape)
+        if sizes != (draws, rows):
             raise ValueError(
                 "`log_joint` must return one number for each draw and example, "
                 f"of shape [S, B] = [{draws}, {rows}] for examples of shape "
@@ -215,6 +224,18 @@ class LogJointModel(LatentVariableModel):
                 f"got {tf.as_dtype(found.dtype).name}."
             )
 
+    def _traced(self, shapes: Sequence[tuple[int, ...]]) -> Any:
+        """What `log_joint` returns of arguments of these shapes, symbolic."""
+        dtype = self.variable_dtype
+        if isinstance(self.log_joint, keras.layers.Layer):
+            return self.log_joint(
+                *(keras.KerasTensor(shape, dtype=dtype) for shape in shapes)
+            )
+        traced = tf.function(self.log_joint, autograph=False)
+        return traced.get_concrete_function(
+            *(tf.TensorSpec(shape, dtype) for shape in shapes)
+        ).structured_outputs
+
     @property
     def _size(self) -> int:
         """The number of latent variables on their support."""
@@ -222,7 +243,17 @@ class LogJointModel(LatentVariableModel):
         return int(self._bijector.forward_event_shape([latent_size])[-1])
 
     def get_config(self) -> dict[str, Any]:
-        """What `from_config` needs."""
+        """What `from_config` needs.
+
+        Raises:
+          ValueError: `log_joint` is neither a layer nor a function.
+        """
+        kinds = keras.layers.Layer | types.FunctionType
+        if not isinstance(self.log_joint, kinds):
+            raise ValueError(
+                "`log_joint` must be a layer or a function, for the model to "
+                f"be saved; got {self.log_joint!r}."
+            )
         return {
             **super().get_config(),
             **self._common_config(),
@@ -250,20 +281,16 @@ class LogJointModel(LatentVariableModel):
         Args:
           x: `[B, *event_shape]`.
           z: y, `[S, B, D]`.
-          training: passed to a layer that takes it.
+          training: passed to a layer.
         """
         on_support = self._bijector.forward(z)
-        kwargs = {"training": training} if self._takes_training else {}
+        # Keras hands it on to layers within, also where `call` has none.
+        is_layer = isinstance(self.log_joint, keras.layers.Layer)
+        kwargs = {"training": training} if is_layer else {}
         log_joint = self.log_joint(x, on_support, **kwargs)
         log_det = self._bijector.forward_log_det_jacobian(z, event_ndims=1)
         total = tf.ensure_shape(log_joint, z.shape[:-1]) + log_det
         return total, tf.zeros_like(total)
-
-    @property
-    def _takes_training(self) -> bool:
-        if not isinstance(self.log_joint, keras.layers.Layer):
-            return False
-        return "training" in inspect.signature(self.log_joint.call).parameters
 
     def posterior_distribution(self, x: Any) -> tfd.Distribution:
         """q(z | x) on the support of z, batch shape `[N]`.
@@ -282,6 +309,23 @@ class LogJointModel(LatentVariableModel):
         if self.support is None:
             return unconstrained
         return tfd.TransformedDistribution(unconstrained, self._bijector)
+
+    def posterior_mean(self, x: Any) -> tf.Tensor:
+        """The z that the posterior makes of no noise: `g` of the middle of y.
+
+        On a support that is no mean: of "positive", behind a Gaussian, it is
+        the median.
+
+        Args:
+          x: examples in any form that `fit` takes.
+
+        Returns:
+          `[N, D]`.
+
+        Raises:
+          ValueError: the model is not built, or cannot take the examples.
+        """
+        return super().posterior_mean(x)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The z that the posterior makes of no noise, `[B, D]`."""
@@ -316,7 +360,7 @@ class LogJointModel(LatentVariableModel):
                 first_row=first,
                 seed=seed,
                 step=0,
-                purpose="posterior",
+                purpose="posterior draws",
             )
             return tf.transpose(self._latents(x, standard_normal), [1, 0, 2])
 
@@ -331,15 +375,63 @@ class LogJointModel(LatentVariableModel):
         )
 
 
+def _check_log_joint(log_joint: Any) -> None:
+    """Raises unless it can be called with examples and latent variables."""
+    if not callable(log_joint):
+        raise TypeError(
+            "`log_joint` must be a function or a layer of examples and latent "
+            f"variables; got {log_joint!r}."
+        )
+    if isinstance(log_joint, keras.layers.Layer):
+        names = list(inspect.signature(log_joint.call).parameters)[:2]
+        if len(names) < 2 or names[1] in ("training", "mask"):
+            raise TypeError(
+                "`log_joint` must have `call(x, z)`, if it is a layer; got "
+                f"`call` of {', '.join(names)}."
+            )
+
+
+def _weighs_the_joint(schedule: schedules.Annealing) -> bool:
+    """Whether prior and likelihood have one weight."""
+    if type(schedule) in (schedules.NoAnnealing, schedules.JointAnnealing):
+        return True
+    if isinstance(schedule, schedules.KLAnnealing):
+        return False
+    weights = schedule.weights(0)
+    return float(weights.likelihood) == float(weights.prior)
+
+
+def _check_log_det(
+    bijector: tfb.Bijector, shape: tuple[int, ...], dtype: str
+) -> None:
+    """Raises unless a support's bijector takes y, and has one log-det each."""
+
+    def both(y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        log_det = bijector.forward_log_det_jacobian(y, event_ndims=1)
+        # Of maps of volume one it is a scalar.
+        return bijector.forward(y), log_det + tf.zeros_like(y[..., 0])
+
+    try:
+        tf.function(both, autograph=False).get_concrete_function(
+            tf.TensorSpec(shape, dtype)
+        )
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        raise ValueError(
+            f"`support` must be that of vectors of {shape[-1]} numbers in "
+            f"{dtype}; got {type(error).__name__}: {error}"
+        ) from error
+
+
 def _bijector_onto(support: Any, latent_size: int) -> tfb.Bijector:
     """From R^D onto the support; raises if it is none of D dimensions."""
     size = latent_size
     if support == "simplex":
         size += 1
     elif isinstance(support, tfb.Bijector) and support.forward_min_event_ndims:
-        size = int(support.forward_event_shape([latent_size])[-1])
+        if support.inverse_min_event_ndims == 1:
+            size = int(support.forward_event_shape([latent_size])[-1])
     elif isinstance(support, list | tuple):
-        size = len(support)
+        size = len(support) or latent_size
     found = supports.get(support, size)
     if found.circular:
         raise ValueError(

@@ -128,10 +128,11 @@ def get(support: Any, size: int) -> Support:
 
 def _bijector(one: Any) -> tfb.Bijector:
     if isinstance(one, tfb.Bijector):
-        if one.forward_min_event_ndims > 1:
+        rank = max(one.forward_min_event_ndims, one.inverse_min_event_ndims)
+        if rank > 1:
             raise ValueError(
                 "`support` must be a bijector of numbers or vectors; got "
-                f"{one.name}, of rank {one.forward_min_event_ndims}."
+                f"{one.name}, of rank {rank}."
             )
         return one
     if not isinstance(one, str):
@@ -202,7 +203,8 @@ def deserialize(data: Any) -> Any:
 
 
 def _plain(value: Any, name: str) -> Any:
-    if isinstance(value, bool | int | float | str):
+    is_numpy = isinstance(value, np.generic)  # which float64 scalars are, too
+    if isinstance(value, bool | int | float | str) and not is_numpy:
         return value
     if isinstance(value, tfb.Bijector):
         return serialize(value)
@@ -210,6 +212,8 @@ def _plain(value: Any, name: str) -> Any:
         return [_plain(one, name) for one in value]
     try:
         array = np.asarray(value)
+        if array.dtype == object:
+            raise TypeError("no numbers")
         return {"array": array.tolist(), "dtype": array.dtype.name}
     except (TypeError, ValueError):
         raise ValueError(

@@ -140,7 +140,7 @@ class Posterior(keras.layers.Layer, abc.ABC):
             f"`{type(self).__name__}` has no density of z that could be "
             f"evaluated: it is an integral over {self._integrated_out}. "
             "`sample_and_log_weight` gives log weights, whose average with "
-            "`log p(x, z)` is a bound on `log p(x)`: a DLGM's `bounds` and "
+            "`log p(x, z)` is a bound on `log p(x)`: a model's `bounds` and "
             f"`log_marginal_likelihood`{self._bound_on_density}."
         )
 

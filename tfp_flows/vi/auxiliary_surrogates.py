@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
+from tfp_flows._arguments import as_positive_integer
 from tfp_flows.math import noise
 from tfp_flows.posteriors import Posterior
 from tfp_flows.types import TensorLike
@@ -13,7 +13,8 @@ from tfp_flows.vi import models
 
 __all__ = ["AuxiliarySurrogate", "build_auxiliary_surrogate_posterior"]
 
-tfd = tfp.distributions
+
+_AT_ONCE = 5_000  # draws
 
 
 class AuxiliarySurrogate:
@@ -48,23 +49,32 @@ class AuxiliarySurrogate:
         """Of all variables."""
         return self._space.dtype
 
-    def sample(self, num_draws: int, seed: Any) -> Any:
+    def sample(self, num_draws: int, seed: int = 0) -> Any:
         """Draws of the variables, `[num_draws, ...]`, in the model's structure.
 
+        Dynamics follow the model that the surrogate was built for.
+
         Args:
-          num_draws: how many.
-          seed: as TFP takes it.
+          num_draws: how many; made in parts, so that memory grows with the
+            draws alone.
+          seed: decides them, in [0, 2**31).
+
+        Raises:
+          ValueError: an argument breaks its rule.
         """
-        size = self.posterior.noise_size
-        standard_normal = tf.random.stateless_normal(
-            [1, num_draws, size],
-            tfp.random.sanitize_seed(seed),
-            dtype=self.dtype,
-            alg="philox",
-        )
-        return self._space.bijector.forward(
-            self._push(standard_normal, self._log_prob, True)[0]
-        )
+        num_draws = as_positive_integer("num_draws", num_draws)
+        noise.check_seed(seed)
+        parts = []
+        for step, first in enumerate(range(0, num_draws, _AT_ONCE)):
+            standard_normal = self._noise(
+                min(_AT_ONCE, num_draws - first),
+                seed=seed,
+                step=step,
+                purpose="vi.sample",
+            )
+            z, _ = self._push(standard_normal, self._log_prob, True)
+            parts.append(self._space.bijector.forward(z))
+        return tf.nest.map_structure(lambda *v: tf.concat(v, axis=0), *parts)
 
     def draw(
         self,
@@ -86,16 +96,17 @@ class AuxiliarySurrogate:
           purpose: other purposes give independent draws.
           score: False: no derivative of `log q` at fixed draws.
         """
-        standard_normal = noise.normal(
-            [1, num_draws, self.posterior.noise_size],
-            seed=seed,
-            step=step,
-            purpose=purpose,
-            dtype=self.dtype,
+        standard_normal = self._noise(
+            num_draws, seed=seed, step=step, purpose=purpose
         )
         z, log_weight = self._push(standard_normal, log_prob, score)
         values, log_joint = self._joint(z, log_prob)
         return values, log_joint + log_weight
+
+    def _noise(self, num_draws: int, **key: Any) -> tf.Tensor:
+        return noise.normal(
+            [1, num_draws, self.posterior.noise_size], dtype=self.dtype, **key
+        )
 
     def _push(
         self, standard_normal: tf.Tensor, log_prob: models.LogProb, score: bool

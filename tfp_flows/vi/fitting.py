@@ -100,8 +100,8 @@ def fit(
       optimizer: a new one, of Keras, for the second stage. Default: None, Adam.
       gradient_estimator: "reparameterized", or "sticking_the_landing", which
         leaves out the score of q [1]: its noise ends where q is the posterior.
-        It takes a surrogate of `build_flow_surrogate_posterior`. Default:
-        "auto", the second where it can be had.
+        It takes a surrogate of this package, and of a layer one that can.
+        Default: "auto", the second where it can be had.
       num_evaluation_draws: for the ELBO and k-hat at the end.
       jit_compile: whether XLA compiles the steps. Default: "auto", where there
         are 20,000 of them and it can.
@@ -227,8 +227,8 @@ def _keeps_score(estimator: str, surrogate: weights.Surrogate) -> bool:
     if estimator not in known or (estimator == known[2] and not can_leave_out):
         raise ValueError(
             f"`gradient_estimator` must be one of {', '.join(known)}, and not "
-            "the last one for a surrogate that "
-            "`build_flow_surrogate_posterior` did not make; got "
+            "the last one for a surrogate that this package did not make, or "
+            "whose layer cannot; got "
             f"{estimator!r}."
         )
     return estimator == known[1] or not can_leave_out

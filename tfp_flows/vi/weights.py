@@ -128,26 +128,26 @@ def check_start(log_prob: LogProb, surrogate: Surrogate, seed: int) -> None:
         draw, or is not finite at some draws.
     """
     count = 7  # of no model's own size, most likely
-    values = surrogate.sample(
-        count,
-        seed=noise.tfp_seed(
-            noise.key(seed=seed, step=tf.constant(0, tf.int64), purpose="start")
-        ),
-    )
+    values = None
     try:
+        values = surrogate.sample(count, seed=_start_seed(surrogate, seed))
         found = log_prob(values)
     except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        surrogate_dtype = tf.as_dtype(tf.nest.flatten(surrogate.dtype)[0])
         told = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         if "float" in told and ("float64" in told or "double" in told):
             raise TypeError(
                 "`model` must compute in the dtype of the surrogate, "
-                f"{_dtype(values).name}; got a mix of float32 and float64: "
+                f"{surrogate_dtype.name}; got a mix of float32 and float64: "
                 f"{told}"
             ) from error
-        shapes = tf.nest.map_structure(lambda x: tuple(x.shape), values)
+        of_shapes = ""
+        if values is not None:
+            shapes = tf.nest.map_structure(lambda x: tuple(x.shape), values)
+            of_shapes = f", of shapes {shapes}"
         raise ValueError(
-            "`model` must return the log density of draws of the surrogate, of "
-            f"shapes {shapes}, under what is observed; got {told}"
+            "`model` must return the log density of draws of the surrogate"
+            f"{of_shapes}, under what is observed; got {told}"
         ) from error
     found = tf.convert_to_tensor(found)
     if found.dtype != _dtype(values):
@@ -170,6 +170,14 @@ def check_start(log_prob: LogProb, surrogate: Surrogate, seed: int) -> None:
             f"{count - is_finite.sum()} of {count} of its draws. `initial_loc` "
             "and a smaller `initial_scale` make it begin elsewhere."
         )
+
+
+def _start_seed(surrogate: Surrogate, seed: int) -> Any:
+    if isinstance(surrogate, AuxiliarySurrogate):
+        return seed
+    return noise.tfp_seed(
+        noise.key(seed=seed, step=tf.constant(0, tf.int64), purpose="start")
+    )
 
 
 def _dtype(values: Any) -> tf.DType:

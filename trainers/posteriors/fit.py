@@ -112,9 +112,11 @@ def evaluate(
       evidence by importance sampling, in nats, with their standard errors, and
       how many of them cover the true one.
     """
-    draws = surrogate.sample(
-        settings.num_evaluation_samples, seed=(seed, 1_000)
-    )
+    num_draws = settings.num_evaluation_samples
+    if isinstance(surrogate, vi.AuxiliarySurrogate):
+        draws = surrogate.sample(num_draws, seed=seed)
+    else:
+        draws = surrogate.sample(num_draws, seed=(seed, 1_000))
     with warnings.catch_warnings():
         # k-hat is among the results.
         warnings.filterwarnings("ignore", ".*has a k-hat of")
@@ -161,7 +163,7 @@ def evaluate(
 
 
 def _gradients_per_draw(surrogate: _Surrogate) -> int:
-    """Of the target, for the gradient of one draw's log weight."""
+    """Of the target, in making one draw and its log weight."""
     posterior = getattr(surrogate, "posterior", None)
     bridges = getattr(posterior, "num_bridges", 0)
     return 1 + bridges * getattr(posterior, "num_leapfrog_steps", 1)

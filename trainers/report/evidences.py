@@ -46,7 +46,8 @@ def evidences(results: Results) -> str:
     runs = [
         run
         for run in results
-        if run.get("experiment") == "posterior" and "kl" in run
+        if run.get("experiment") == "posterior"
+        and "num_evidences_covered" in run
     ]
     if not runs:
         return (
@@ -80,9 +81,23 @@ def evidences(results: Results) -> str:
         "95 % interval holds the true one, where k-hat is below "
         f"{_RELIABLE}. Means within: the largest error of a mean before and "
         "after importance resampling, in posterior standard deviations. "
+        f"{_of_chains(runs)}"
         f"{text.provenance(runs)}"
     )
     return "\n".join([*text.table(header, rows, 2), "", caption])
+
+
+def _of_chains(runs: Sequence[dict[str, Any]]) -> str:
+    found = [run for run in runs if "neutra" in run]
+    if not found:
+        return ""
+    settings = found[0]["neutra"]["settings"]
+    families = dict.fromkeys(FAMILIES[run["family"]] for run in found)
+    return (
+        f"NeuTra: {settings['num_chains']} chains of "
+        f"{settings['num_results']:,} draws before the flow of "
+        f"{', '.join(families)}. "
+    )
 
 
 def _row(runs: Sequence[dict[str, Any]]) -> list[str]:
@@ -127,7 +142,7 @@ def _kl(run: dict[str, Any] | None) -> str:
 
 
 def _covered(group: Sequence[dict[str, Any]]) -> str:
-    """The fewest of all seeds whose k-hat lets weights be used."""
+    """Of each seed whose k-hat lets weights be used."""
     counts = [
         f"{run['num_evidences_covered']} of {len(run['log_evidences'])}"
         for run in group

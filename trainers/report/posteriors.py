@@ -60,8 +60,8 @@ def posteriors(results: Results) -> str:
         "ends in a trained location and triangular matrix, those of the "
         "full-rank Gaussian, but for those with auxiliary variables, which "
         "begin with one and have an upper bound of their KL here. "
-        f"{settings['num_steps']:,} steps of {settings['num_samples']} samples "
-        f"for all; moments of {settings['num_evaluation_samples']:,} samples. "
+        f"{_steps(runs)} for all; moments of "
+        f"{settings['num_evaluation_samples']:,} samples. "
         f"{_NOT_MEASURED if any('kl' not in run for run in runs) else ''}"
         f"{'; '.join(sources)}.{_references(results)} "
         f"{text.provenance(runs)}"
@@ -85,6 +85,16 @@ FAMILIES = {
     "cif": "CIF of IAF, K = 2, full-rank",
     "hamiltonian": "Hamiltonian, 8 bridges, full-rank",
 }
+
+
+def _steps(runs: Sequence[dict[str, Any]]) -> str:
+    """How long the fits were; those of before may differ."""
+    found = dict.fromkeys(
+        f"{run['settings']['num_steps']:,} steps of "
+        f"{run['settings']['num_samples']} samples"
+        for run in runs
+    )
+    return " or ".join(found)
 
 
 def _place(run: dict[str, Any]) -> tuple[str, str]:

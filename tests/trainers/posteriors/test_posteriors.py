@@ -87,7 +87,9 @@ def test_surrogates_start_at_their_scale_and_own_variables(family):
     target = catalogue.get_target("eight_schools")
     surrogate = surrogate_families.make_surrogate(family, target, 0.5, seed=0)
     assert surrogate.trainable_variables
-    samples = surrogate.sample(2_000, seed=(0, 1)).numpy()
+    is_auxiliary = family in ("cif", "hamiltonian")
+    samples = surrogate.sample(2_000, seed=1 if is_auxiliary else (0, 1))
+    samples = samples.numpy()
     assert samples.shape == (2_000, 10)
     per_draw = 9 if family == "hamiltonian" else 1
     assert fit_posterior._gradients_per_draw(surrogate) == per_draw

@@ -50,7 +50,11 @@ RUNS = [
         "iaf",
         0,
         0.31,
-        neutra={"largest_r_hat": 1.0012} | {"largest_mean_error": 0.031},
+        neutra={
+            "largest_r_hat": 1.0012,
+            "largest_mean_error": 0.031,
+            "settings": {"num_chains": 16, "num_results": 4_000},
+        },
     ),
     run("iaf", 1, 0.33, k_hat=0.8),
     # Better in one seed, worse in the other.
@@ -90,7 +94,7 @@ def test_a_missed_bar_says_so():
 def test_without_runs():
     assert evidences.evidences([]).startswith("Not measured")
     before = run("iaf", 0, 0.3)
-    del before["kl"]
+    del before["num_evidences_covered"]
     assert evidences.evidences([before]).startswith("Not measured")
 
 
