@@ -468,7 +468,7 @@ BAD = {
         ValueError,
         "`support` must be that of vectors of 2 numbers in float64",
     ),
-    "no support": ({"support": []}, ValueError, "`support` must be"),
+    "no support": ({"support": []}, ValueError, "`support` must hold one"),
     "fails": (
         {"log_joint": lambda x, z: x @ z},
         ValueError,
