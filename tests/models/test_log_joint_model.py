@@ -101,10 +101,10 @@ def test_conjugate_regressions_reach_the_evidence_and_its_maximum():
         DESIGN.T @ DESIGN / NOISE**2 + np.diag(1.0 / SPREAD**2)
     )
     center = (x @ DESIGN / NOISE**2 + model.log_joint.mean / SPREAD**2) @ gain
-    assert np.abs(model.posterior_mean(x) - center).mean() < 0.05
+    assert np.mean(np.abs(model.posterior_mean(x) - center)) < 0.05
     expected = log_normal(np.zeros([64, 2]), 0.0, gain)  # at their centers
     q = model.posterior_distribution(x)
-    assert np.abs(q.log_prob(center) - expected).mean() < 0.1
+    assert np.mean(np.abs(q.log_prob(center) - expected)) < 0.1
     draws = model.sample_posterior(x, 4_000, seed=1).numpy()
     error = np.cov((draws - center).reshape([-1, 2]).T) - gain
     assert np.abs(error).max() < 0.05 * gain.max()
