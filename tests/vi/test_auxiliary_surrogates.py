@@ -107,7 +107,9 @@ def test_equal_seeds_give_equal_results():
     elbos = [
         vi.fit(
             _rate_model(),
-            surrogate("cif"),
+            vi.build_auxiliary_surrogate_posterior(
+                _rate_model(), posteriors.FlowPosterior(3, dtype="float64")
+            ),
             num_steps=3,
             num_evaluation_draws=50,
             seed=seed,
