@@ -28,6 +28,8 @@ def push_through_inverse(
     """
     # A bijector's cache would answer with an x that does not depend on y.
     y = tf.identity(tf.stop_gradient(forward(x)))
+    if name is None:  # one of ours, which keeps the shape; unknown axes hide it
+        y = tf.ensure_shape(y, x.shape)
     with tf.GradientTape(
         watch_accessed_variables=False, persistent=name is not None
     ) as tape:
@@ -44,7 +46,7 @@ def push_through_inverse(
         output_gradients=[gradient, tf.ones_like(log_det)],
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
-    return y, pulled
+    return y, tf.ensure_shape(pulled, y.shape)
 
 
 def _refusal(name: str | None, got: str) -> str:

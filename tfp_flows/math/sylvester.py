@@ -70,7 +70,8 @@ def unpack(packed: tf.Tensor) -> tf.Tensor:
     above = tfp.math.fill_triangular(packed[..., size:], upper=True)
     batch_axes = [[0, 0]] * (ps.rank(packed) - 1)
     matrix = tf.pad(above, [*batch_axes, [0, 1], [1, 0]])
-    return tf.linalg.set_diag(matrix, packed[..., :size])
+    # Not by `set_diag`, whose gradient XLA refuses for batches of unknown size.
+    return matrix + tf.linalg.diag(packed[..., :size])
 
 
 def constrain(
@@ -324,7 +325,7 @@ def _substitute(
       broadcast: tensors whose common shape is that of `x`.
       descending: whether unit M comes first.
     """
-    size = r.shape[-1]
+    size = left.shape[-1]
     shape = functools.reduce(ps.broadcast_shape, map(ps.shape, broadcast))
     units = tf.range(size)
 
