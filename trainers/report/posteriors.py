@@ -136,15 +136,19 @@ def _row(group: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _references(results: Results) -> str:
-    """How sure the moments are that were sampled here."""
+    """How sure the moments are that were sampled here, last for each target."""
+    runs = {
+        run["target"]: run
+        for run in results
+        if run.get("experiment") == "posterior_reference"
+    }
     texts = [
         f" Moments of {run['target']}: HMC, "
         f"{run['settings']['num_chains']} chains of "
         f"{run['settings']['num_results']:,} draws, largest R-hat "
         f"{run['largest_r_hat']:.4f}, smallest bulk effective sample size "
         f"{run['smallest_ess_bulk']:,.0f}."
-        for run in results
-        if run.get("experiment") == "posterior_reference"
+        for run in runs.values()
     ]
     return "".join(texts)
 

@@ -106,3 +106,18 @@ def test_runs_of_before_give_way_to_those_with_a_kl():
     before["family"] = "planar"
     table = posteriors.posteriors([before, *RUNS])
     assert f"| {FAMILIES['planar']} | 7 |" in table
+
+
+def test_moments_that_were_sampled_twice_are_told_once():
+    def reference(ess):
+        return {
+            "experiment": "posterior_reference",
+            "target": "sonar",
+            "largest_r_hat": 1.001,
+            "smallest_ess_bulk": ess,
+            "settings": {"num_chains": 4, "num_results": 10},
+        }
+
+    table = posteriors.posteriors([reference(50.0), reference(70.0), *RUNS])
+    assert table.count("Moments of sonar") == 1
+    assert "effective sample size 70." in table
