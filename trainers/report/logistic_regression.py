@@ -81,11 +81,14 @@ def _caption(runs: Results) -> str:
     samples = text.joined([f"{run['num_samples']:,}" for run in runs])
     steps = text.joined([f"{run['num_steps']:,}" for run in runs])
     largest = max(run["standard_error"] for run in runs)
+    seeds = {run["seed"] for run in runs}
+    of_seeds = (
+        f"mean and its standard error over seeds {text.joined(seeds)}, each"
+    )
     return (
         "ln Z less the bound, in nats, after "
-        f"{steps} steps ([config](configs/logistic_regression.py)): mean and "
-        "its standard error over seeds "
-        f"{text.joined(run['seed'] for run in runs)}, each on {samples} fresh "
+        f"{steps} steps ([config](configs/logistic_regression.py)): "
+        f"{'of one seed' if len(seeds) == 1 else of_seeds} on {samples} fresh "
         f"samples, standard error at most {largest:.3f}. K = 0 is the Gaussian "
         "alone, whose gap is KL(q || p); with bridges the gap is an upper "
         "bound on that of their samples. The ms are the median steps, K by K. "
