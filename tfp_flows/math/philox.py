@@ -68,7 +68,9 @@ def _halves(x: tf.Tensor) -> _Halves:
 
 
 def _product(word: tf.Tensor, multiplier: int) -> _Halves:
-    return _halves(tf.cast(word, tf.uint64) * tf.constant(multiplier, tf.uint64))
+    return _halves(
+        tf.cast(word, tf.uint64) * tf.constant(multiplier, tf.uint64)
+    )
 
 
 def _xor(x: tf.Tensor, y: tf.Tensor, z: tf.Tensor) -> tf.Tensor:

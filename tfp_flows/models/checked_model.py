@@ -306,7 +306,8 @@ class CheckedModel(keras.Model):
             results = super().evaluate(x=x, callbacks=callbacks, **arguments)
         if self._is_binary:
             self.warn_if_non_binary()
-        return results
+        # Tensors, before Keras 3.15.
+        return keras.tree.map_structure(float, results)
 
     def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
         """What `model(x)` is, in batches: see `call`.

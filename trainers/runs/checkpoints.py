@@ -69,6 +69,8 @@ class Checkpoints:
         progress: Progress,
         workdir: str,
         max_to_keep: int,
+        *,
+        is_writer: bool = True,
     ) -> None:
         """Reads which checkpoints there are.
 
@@ -77,6 +79,7 @@ class Checkpoints:
           progress: saved and restored with it.
           workdir: directory of the run.
           max_to_keep: how many; older ones of this run are removed.
+          is_writer: False for a worker that reads what another one writes.
         """
         self._checkpoint = tf.train.Checkpoint(
             variables=_values(model.variables),
@@ -86,6 +89,7 @@ class Checkpoints:
         )
         self.directory = os.path.join(workdir, "checkpoints")
         self._max_to_keep = max_to_keep
+        self._is_writer = is_writer
         self._manager = self._make_manager()
 
     def _make_manager(self) -> tf.train.CheckpointManager:
@@ -134,7 +138,7 @@ class Checkpoints:
                 "`workdir` must hold checkpoints of this model, made by this "
                 f"version; got {readable[-1]!r} of another."
             ) from error
-        if readable[-1] != self._manager.latest_checkpoint:
+        if self._is_writer and readable[-1] != self._manager.latest_checkpoint:
             self._forget_all_but(readable)
         return True
 
@@ -162,12 +166,12 @@ class Checkpoints:
         self._manager = self._make_manager()
 
     def save(self, step: int) -> None:
-        """Saves the state after `step` steps, unless that is done.
+        """Saves the state after `step` steps, unless that is done, if writer.
 
         Raises:
           StorageError: if the disk is full; the checkpoints before stay.
         """
-        if self.newest_step == step:
+        if not self._is_writer or self.newest_step == step:
             return
         try:
             with workdirs.writing(self.directory):
@@ -187,13 +191,17 @@ class BestWeights:
     complete whenever a run goes on from there.
     """
 
-    def __init__(self, model: keras.Model, workdir: str) -> None:
+    def __init__(
+        self, model: keras.Model, workdir: str, *, is_writer: bool = True
+    ) -> None:
         """Remembers where they are.
 
         Args:
           model: built.
           workdir: directory of the run.
+          is_writer: as of `Checkpoints`.
         """
+        self._is_writer = is_writer
         self._checkpoint = tf.train.Checkpoint(weights=_values(model.weights))
         self._directory = os.path.join(workdir, "best")
         self._manager = tf.train.CheckpointManager(
@@ -201,13 +209,14 @@ class BestWeights:
         )
 
     def save(self, step: int) -> None:
-        """Saves the weights after `step` steps; removes those before.
+        """Saves the weights after `step` steps, if writer; removes others.
 
         Raises:
           StorageError: if the disk is full; the weights before stay.
         """
-        with workdirs.writing(self._directory):
-            self._manager.save(step)
+        if self._is_writer:
+            with workdirs.writing(self._directory):
+                self._manager.save(step)
 
     def restore(self) -> int:
         """Restores them and returns their step.

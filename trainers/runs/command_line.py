@@ -1,6 +1,7 @@
 """Turns what a user can get wrong on the command line into one line."""
 
 import logging as std_logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -10,13 +11,11 @@ from trainers.runs import errors, start
 
 __all__ = ["parse_flags", "run", "set_up_log"]
 
-_EXIT_BAD_INPUT = 2
 
-
-def _fail(message: str) -> None:
+def _fail(message: str, exit_code: int = start.EXIT_BAD_INPUT) -> None:
     """Prints one line and leaves with an exit code that is not 0."""
     sys.stderr.write(f"error: {' '.join(message.split())}\n")
-    sys.exit(_EXIT_BAD_INPUT)
+    sys.exit(exit_code)
 
 
 def _flag_error_message(error: flags.Error) -> str:
@@ -130,6 +129,11 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             errors.StorageError,
         ) as error:
             _fail(str(error))
+        except errors.WorkerLostError as error:
+            sys.stderr.write(f"error: {error}\n")
+            sys.stderr.flush()
+            # Without an orderly end, in which TensorFlow waits for the worker.
+            os._exit(start.EXIT_WORKER_LOST)
 
     _shorten_log()
     app.run(guarded_main, flags_parser=parse_flags)

@@ -56,8 +56,10 @@ class _Loop:
             self._checkpoints = run.open_checkpoints(workdir)
             self._checkpoints.restore()
             self._best = run.open_best_weights(workdir)
+        self._is_writer = run.devices.is_chief
         self._metrics_log = workdirs.MetricsLog(workdir)
-        self._metrics_log.rewind(run.step)
+        if self._is_writer:
+            self._metrics_log.rewind(run.step)
         self._workdir = workdir
         self._seconds = 0.0  # and steps, since the last line of the log
         self._num_steps = 0
@@ -92,7 +94,9 @@ class _Loop:
                     else:
                         self._seconds += time.perf_counter() - start
                     is_done = is_last or run.stopped_early
-                    is_stopped = termination.requested is not None
+                    is_stopped = run.devices.any_worker(
+                        termination.requested is not None
+                    )
                     if (
                         step % settings.checkpoint_steps == 0
                         or is_done
@@ -100,6 +104,8 @@ class _Loop:
                     ):
                         self._save(step)
                     if is_stopped:
+                        termination.request()  # if another worker's signal
+                        run.devices.wait()  # until it is saved
                         termination.stop(step, self._checkpoints.directory)
         finally:
             for log in self._event_logs.values():
@@ -114,12 +120,14 @@ class _Loop:
             )
 
     def _open_event_logs(self, first_step: int) -> None:
-        names = ["train", "validation"]
+        names = ["train", "validation"][
+            : 2 if self._run.validation_steps else 1
+        ]
         self._event_logs = {
             name: event_log.EventLog(
                 os.path.join(self._workdir, "tensorboard", name), first_step
             )
-            for name in names[: 2 if self._run.validation_steps else 1]
+            for name in (names if self._is_writer else [])
         }
 
     def _next_stop(self, step: int) -> int:
@@ -162,10 +170,11 @@ class _Loop:
             **training,
             **{f"val_{name}": value for name, value in validation.items()},
         }
-        self._metrics_log.append(line)
-        self._event_logs["train"].write(step, training)
-        if validation:
-            self._event_logs["validation"].write(step, validation)
+        if self._is_writer:
+            self._metrics_log.append(line)
+            self._event_logs["train"].write(step, training)
+            if validation:
+                self._event_logs["validation"].write(step, validation)
         return line
 
     def _validate(self, step: int) -> dict[str, float]:

@@ -20,7 +20,16 @@ from typing import Any
 
 from trainers.runs import errors
 
-__all__ = ["EXIT_INTERRUPTED", "EXIT_TERMINATED", "prepare_command"]
+__all__ = [
+    "EXIT_BAD_INPUT",
+    "EXIT_INTERRUPTED",
+    "EXIT_TERMINATED",
+    "EXIT_WORKER_LOST",
+    "prepare_command",
+]
+
+EXIT_BAD_INPUT = 2
+EXIT_WORKER_LOST = 75  # EX_TEMPFAIL: the same command can go on
 
 # As a shell reports these signals.
 EXIT_INTERRUPTED = 128 + signal.SIGINT

@@ -7,17 +7,20 @@ from absl import logging as absl_logging
 from tests.distributed import mirrored_strategy, on_two_cpus
 from tests.trainers import image_runs
 from trainers import run
-from trainers.runs import errors, strategy, train_steps
+from trainers.runs import devices, errors, train_steps
 
 
 def test_default_is_one_device():
-    assert strategy.make("default").num_replicas_in_sync == 1
-    assert strategy.make("default") is tf.distribute.get_strategy()
+    made = devices.make("default")
+    assert made.strategy is tf.distribute.get_strategy()
+    assert (made.num_replicas, made.num_workers) == (1, 1)
+    assert made.is_chief
+    assert made.may_compile
 
 
 def test_unknown_name_is_refused():
-    with pytest.raises(errors.InputError, match="auto, default, mirrored; got"):
-        strategy.make("tpu")
+    with pytest.raises(errors.InputError, match="default, mirrored, .*; got"):
+        devices.make("gpu")
 
 
 @pytest.mark.parametrize("num_gpus", [0, 1])
@@ -26,7 +29,7 @@ def test_auto_says_what_it_picked(monkeypatch, caplog, num_gpus):
     monkeypatch.setattr(
         tf.config, "list_physical_devices", lambda _: ["gpu"] * num_gpus
     )
-    assert strategy.make("auto") is tf.distribute.get_strategy()
+    assert devices.make("auto").strategy is tf.distribute.get_strategy()
     device = "one GPU" if num_gpus else "the CPU"
     assert f"Computing on {device}." in caplog.text
     absl_logging.set_verbosity(absl_logging.WARNING)
@@ -35,8 +38,8 @@ def test_auto_says_what_it_picked(monkeypatch, caplog, num_gpus):
 def test_auto_mirrors_several_gpus(monkeypatch):
     made = object()
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: [1, 2])
-    monkeypatch.setattr(strategy, "_mirrored", lambda: made)
-    assert strategy.make("auto") is made
+    monkeypatch.setattr(devices, "_mirrored", lambda: made)
+    assert devices.make("auto").strategy is made
 
 
 def make_config(**training):
