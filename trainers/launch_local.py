@@ -25,7 +25,7 @@ import types
 from collections.abc import Sequence
 from typing import IO
 
-__all__ = ["main"]
+__all__ = ["free_ports", "main"]
 
 _SECONDS_TO_NOTICE = 30.0
 _SECONDS_BETWEEN_LOOKS = 0.1
@@ -46,7 +46,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on, all different."""
     sockets = [socket.socket() for _ in range(count)]
     try:
@@ -135,7 +135,7 @@ def _wait_for(workers: Sequence[_Worker]) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line: see the module's docstring."""
     arguments = _parse(argv)
-    ports = _free_ports(arguments.workers)
+    ports = free_ports(arguments.workers)
     addresses = [f"localhost:{port}" for port in ports]
     workers = [
         _start(index, addresses, ["--strategy=multi_worker", *arguments.flags])

@@ -1,6 +1,8 @@
 """What an interrupted run needs, on disk: written whole, read with care."""
 
 import os
+import tempfile
+import weakref
 from collections.abc import Sequence
 
 import keras
@@ -16,6 +18,20 @@ __all__ = ["BestWeights", "Checkpoints", "Progress"]
 def _values(variables: Sequence[keras.Variable]) -> list[tf.Variable]:
     # tf.train does not look into Keras variables.
     return [variable.value for variable in variables]
+
+
+def _nowhere(checkpoint: tf.train.Checkpoint) -> tf.train.CheckpointManager:
+    """Where a worker saves what nobody reads.
+
+    TensorFlow asks all workers to save, as it can be that they have to add up
+    what they save.
+    """
+    directory = tempfile.TemporaryDirectory(prefix="worker-")
+    manager = tf.train.CheckpointManager(
+        checkpoint, directory.name, max_to_keep=1
+    )
+    weakref.finalize(manager, directory.cleanup)
+    return manager
 
 
 class Progress(tf.train.Checkpoint):
@@ -91,6 +107,7 @@ class Checkpoints:
         self._max_to_keep = max_to_keep
         self._is_writer = is_writer
         self._manager = self._make_manager()
+        self._others = None if is_writer else _nowhere(self._checkpoint)
 
     def _make_manager(self) -> tf.train.CheckpointManager:
         return tf.train.CheckpointManager(
@@ -101,6 +118,8 @@ class Checkpoints:
     def newest_step(self) -> int | None:
         """Step of the newest checkpoint; None if there is none."""
         newest = self._manager.latest_checkpoint
+        if self._others is not None:
+            newest = self._others.latest_checkpoint or newest
         return None if newest is None else _step(newest)
 
     def restore(self) -> bool:
@@ -166,16 +185,16 @@ class Checkpoints:
         self._manager = self._make_manager()
 
     def save(self, step: int) -> None:
-        """Saves the state after `step` steps, unless that is done, if writer.
+        """Saves the state after `step` steps, unless that is done.
 
         Raises:
           StorageError: if the disk is full; the checkpoints before stay.
         """
-        if not self._is_writer or self.newest_step == step:
+        if self.newest_step == step:
             return
         try:
             with workdirs.writing(self.directory):
-                self._manager.save(step)
+                (self._others or self._manager).save(step)
         except errors.StorageError as error:
             newest = self.newest_step
             kept = "there is none" if newest is None else f"step {newest}"
@@ -201,22 +220,21 @@ class BestWeights:
           workdir: directory of the run.
           is_writer: as of `Checkpoints`.
         """
-        self._is_writer = is_writer
         self._checkpoint = tf.train.Checkpoint(weights=_values(model.weights))
         self._directory = os.path.join(workdir, "best")
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, self._directory, max_to_keep=1
         )
+        self._others = None if is_writer else _nowhere(self._checkpoint)
 
     def save(self, step: int) -> None:
-        """Saves the weights after `step` steps, if writer; removes others.
+        """Saves the weights after `step` steps; removes those before.
 
         Raises:
           StorageError: if the disk is full; the weights before stay.
         """
-        if self._is_writer:
-            with workdirs.writing(self._directory):
-                self._manager.save(step)
+        with workdirs.writing(self._directory):
+            (self._others or self._manager).save(step)
 
     def restore(self) -> int:
         """Restores them and returns their step.
@@ -224,7 +242,7 @@ class BestWeights:
         Raises:
           InputError: if they cannot be read.
         """
-        prefix = self._manager.latest_checkpoint
+        prefix = tf.train.latest_checkpoint(self._directory)
         reason = "no checkpoint" if prefix is None else _why_unreadable(prefix)
         if reason is not None:
             raise errors.InputError(

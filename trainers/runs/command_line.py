@@ -108,8 +108,9 @@ def _shorten_log() -> None:
 
 
 def _is_no_note(record: std_logging.LogRecord) -> bool:
-    # TensorFlow has one on every checkpoint.
-    return "Sharding callback duration" not in record.getMessage()
+    # TensorFlow has one on every checkpoint, and on every graph of workers.
+    message = record.getMessage()
+    return not message.startswith(("Sharding callback duration", "Collective "))
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:

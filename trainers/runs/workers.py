@@ -11,13 +11,12 @@ import functools
 import json
 import os
 import socket
-import sys
-import threading
+import time
 from typing import Any
 
 import tensorflow as tf
 
-from trainers.runs import errors, start
+from trainers.runs import errors
 
 __all__ = ["count", "count_configured", "is_chief", "strategy", "total"]
 
@@ -74,8 +73,8 @@ def strategy() -> tf.distribute.Strategy:
     """The strategy of TF_CONFIG; returns when all workers have come.
 
     Raises:
-      InputError: TF_CONFIG is not set, or wrong. The process ends with one
-        line if workers do not come within a minute.
+      InputError: TF_CONFIG is not set, or wrong, or workers do not come
+        within a minute.
     """
     config = _config()
     if not config:
@@ -83,31 +82,44 @@ def strategy() -> tf.distribute.Strategy:
             "TF_CONFIG must be set for the strategy multi_worker; got nothing."
         )
     task, cluster = config["task"], config["cluster"]
-    others = [
-        address
-        for kind, addresses in cluster.items()
-        for index, address in enumerate(addresses)
-        if (kind, index) != (task["type"], task["index"])
-    ]
-    watch = threading.Timer(_SECONDS_TO_START, _give_up, (others,))
-    watch.daemon = True
-    watch.start()
+    addresses = {
+        (kind, index): address
+        for kind, listed in cluster.items()
+        for index, address in enumerate(listed)
+    }
+    own = addresses.pop((task["type"], task["index"]))
+    _meet(own, list(addresses.values()))
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _meet(own: str, others: list[str]) -> None:
+    """Returns when all workers listen.
+
+    TensorFlow would wait for an hour, and could not be interrupted.
+
+    Raises:
+      InputError: naming those that did not come.
+    """
+    deadline = time.monotonic() + _SECONDS_TO_START
+    port = int(own.rpartition(":")[2])
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    finally:
-        watch.cancel()
-
-
-def _give_up(others: list[str]) -> None:
-    """TensorFlow would wait for an hour."""
-    missing = [address for address in others if not _answers(address)]
-    sys.stderr.write(
-        f"error: TF_CONFIG must name workers that start within "
-        f"{_SECONDS_TO_START:.0f} s; got no answer of "
-        f"{', '.join(missing or others)}.\n"
-    )
-    sys.stderr.flush()
-    os._exit(start.EXIT_BAD_INPUT)
+        # Until TensorFlow listens there itself.
+        listener = socket.create_server(("", port), backlog=len(others) + 8)
+    except OSError as error:
+        raise errors.InputError(
+            "TF_CONFIG must give each worker a port of its machine that is "
+            f"free; got {own!r} ({error.strerror})."
+        ) from error
+    missing = others
+    with listener:
+        while missing := [one for one in missing if not _answers(one)]:
+            if time.monotonic() > deadline:
+                raise errors.InputError(
+                    "TF_CONFIG must name workers that start within "
+                    f"{_SECONDS_TO_START:.0f} s of each other; got no answer "
+                    f"of {', '.join(missing)}."
+                )
+            time.sleep(0.2)
 
 
 def _answers(address: str) -> bool:
@@ -153,7 +165,8 @@ def _summed(strategy: tf.distribute.Strategy) -> Any:
     def summed(value: tf.Tensor) -> tf.Tensor:
         def of_replica() -> tf.Tensor:
             context = tf.distribute.get_replica_context()
-            return context.all_reduce("SUM", value)
+            own = tf.identity(value)  # on a device of the replica
+            return context.all_reduce("SUM", own)
 
         return strategy.experimental_local_results(strategy.run(of_replica))[0]
 
