@@ -43,6 +43,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.workers < 1:
         parser.error(f"`--workers` must be positive; got {arguments.workers}.")
+    for flag in arguments.flags:
+        if flag.lstrip("-").partition("=")[0] == "strategy":
+            parser.error(f"`--strategy` must be left to this; got {flag!r}.")
     return arguments
 
 
@@ -71,6 +74,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
             start_new_session=True,
         )
         self._prefix = f"[worker {index}] "
@@ -137,19 +141,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
     ports = free_ports(arguments.workers)
     addresses = [f"localhost:{port}" for port in ports]
-    workers = [
-        _start(index, addresses, ["--strategy=multi_worker", *arguments.flags])
-        for index in range(arguments.workers)
-    ]
+    flags = ["--strategy=multi_worker", *arguments.flags]
+    workers: list[_Worker] = []
 
     def pass_on(number: int, frame: types.FrameType | None) -> None:
         del frame
         for worker in workers:
             worker.send(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, pass_on)
-    return _wait_for(workers)
+    try:
+        for index in range(arguments.workers):
+            workers.append(_start(index, addresses, flags))
+        return _wait_for(workers)
+    finally:
+        pass_on(signal.SIGKILL, None)
 
 
 if __name__ == "__main__":

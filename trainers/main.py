@@ -41,7 +41,8 @@ _STRATEGY = flags.DEFINE_enum(
     "auto",
     ["auto", "default", "mirrored", "multi_worker", "tpu"],
     "Where to compute: one device, all GPUs of this machine, the workers of "
-    "TF_CONFIG, a TPU, or the first of these that is there, from the end.",
+    "TF_CONFIG, a TPU; auto: these workers, else a TPU, else several GPUs, "
+    "else one device.",
 )
 _TPU = flags.DEFINE_string(
     "tpu", "local", "Name or address of the TPU of --strategy=tpu."

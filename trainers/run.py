@@ -10,7 +10,14 @@ from ml_collections import config_dict
 from trainers.densities import experiment as densities
 from trainers.energies import experiment as energies
 from trainers.images import experiment as images
-from trainers.runs import devices, errors, loop, provenance, signals
+from trainers.runs import (
+    devices,
+    errors,
+    loop,
+    provenance,
+    signals,
+    workers,
+)
 from trainers.runs import workdir as workdirs
 from trainers.runs.experiment import Experiment
 from trainers.runs.training_run import TrainingRun
@@ -66,6 +73,7 @@ def train_and_evaluate(
       InputError: if the config, the data or the workdir cannot be used.
       NonFiniteError: if the training breaks down.
       StorageError: if a file cannot be written.
+      WorkerLostError: if another worker stopped answering.
       Terminated: if SIGTERM stopped the run, which has saved its state.
       Interrupted: the same for Ctrl-C; a second one is a `KeyboardInterrupt`.
     """
@@ -82,11 +90,13 @@ def train_and_evaluate(
     if strategy is None:
         strategy = tf.distribute.get_strategy()
     elif isinstance(strategy, str):
-        if strategy == "auto" and not experiment.takes_replicas:
-            strategy = "default"  # all it can use
+        if not experiment.takes_replicas:
+            _check_is_alone(config.model.name)
+            if strategy == "auto":
+                strategy = "default"  # all it can use
         strategy = devices.make(strategy, tpu).strategy
-    make_run = experiment.prepare(config, strategy, data_dir)
     with devices.watch(strategy), signals.Termination() as termination:
+        make_run = experiment.prepare(config, strategy, data_dir)
         _prepare_workdir(workdir, config, devices.Devices(strategy))
         run = make_run()
         if mode != "eval":
@@ -106,24 +116,36 @@ def train_and_evaluate(
         return results
 
 
+def _check_is_alone(name: str) -> None:
+    """Refuses several workers, each of which would write the workdir."""
+    num_workers = workers.count_configured()
+    if num_workers > 1:
+        raise errors.InputError(
+            f"TF_CONFIG must name one worker at most for the experiment {name}"
+            f", whose steps are not shared; got {num_workers}."
+        )
+
+
 def _prepare_workdir(
     workdir: str, config: config_dict.ConfigDict, where: devices.Devices
 ) -> None:
     """Makes it, in the chief; sees in the others that it is the same one."""
-    record = provenance.describe_start()
     problem = None
     if where.is_chief:
         try:
-            workdirs.prepare(workdir, config, record)
+            workdirs.prepare(workdir, config, provenance.describe_start())
         except errors.InputError as error:
             problem = error
     is_refused = where.any_worker(problem is not None)
     if problem is not None:
         raise problem
     if is_refused:
-        raise errors.InputError("`workdir` was refused by the first worker.")
-    mark = workdirs.mark(workdir)
-    if where.any_worker(mark != where.of_chief(mark)):
+        raise errors.InputError(
+            f"`workdir` must be one that the first worker accepts; got "
+            f"{workdir!r}, of which it says why not."
+        )
+    found = workdirs.fingerprint(workdir)
+    if where.any_worker(found != where.of_chief(found)):
         raise errors.InputError(
             "`workdir` must be one directory that all workers can read; got "
             f"{workdir!r}, which is not that of the first worker."

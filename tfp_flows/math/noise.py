@@ -186,7 +186,9 @@ def _shapes_are_bounds() -> bool:
     So it is on a TPU, which pads the last batch of a data set; elsewhere XLA
     compiles anew for each shape.
     """
-    return isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
+    distribute = tf.distribute
+    on_tpu = (distribute.TPUStrategy, distribute.experimental.TPUStrategy)
+    return isinstance(distribute.get_strategy(), on_tpu)
 
 
 def _rows_by_op(

@@ -206,7 +206,8 @@ class CheckedModel(keras.Model):
           callbacks: as in Keras.
           validation_split: as in Keras.
           validation_data: as `x`, or `(x, y)`.
-          shuffle: as in Keras. Default: None, arrays are shuffled.
+          shuffle: as in Keras. Default: None, arrays are shuffled. Several
+            workers do so alike after `keras.utils.set_random_seed` in each.
           class_weight: must be None.
           sample_weight: must be None.
           **kwargs: others of `keras.Model.fit`.
@@ -447,7 +448,8 @@ def _is_dataset(data: Any) -> bool:
 def _has_several_workers(strategy: tf.distribute.Strategy) -> bool:
     resolver = strategy.cluster_resolver
     spec = None if resolver is None else resolver.cluster_spec()
-    return spec is not None and len(spec.as_dict().get("worker", ())) > 1
+    tasks = {} if spec is None else spec.as_dict()
+    return sum(len(tasks.get(kind, ())) for kind in ("chief", "worker")) > 1
 
 
 def count_non_binary(x: tf.Tensor) -> tf.Tensor:

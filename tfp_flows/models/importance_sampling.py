@@ -90,7 +90,8 @@ def estimate(
     flow and decoder, and only running sums are kept, so that time is linear
     and memory constant in S. An image's noise is keyed by its index: the result
     does not depend on `batch_size`, but on `samples_per_chunk` it does, as on
-    `seed`. The replicas of the model's strategy share the images of a batch.
+    `seed`. The replicas of the model's strategy share the images of a batch;
+    of several workers all must call it, with the same images.
 
     Args:
       model: a built model, such as a DLGM.
@@ -100,7 +101,7 @@ def estimate(
       samples_per_chunk: samples of each of them at a time.
       seed: of the noise. Default: None, the model's.
       jit_compile: whether XLA compiles it. Default: "auto", as the model's
-        steps (for a model that is not compiled: unless it has replicas).
+        steps, or yes for a model that is not compiled; not under a strategy.
       verbose: 0 for no progress bar. Default: "auto", a progress bar.
 
     Returns:
@@ -108,7 +109,7 @@ def estimate(
 
     Raises:
       ValueError: a number is not a positive integer, `seed` is out of range, or
-        XLA is to compile for several replicas.
+        XLA is to compile under a strategy.
     """
     num_importance_samples = as_positive_integer(
         "num_importance_samples", num_importance_samples
@@ -222,13 +223,16 @@ def _sums(
     batch_size += -batch_size % strategy.num_replicas_in_sync
     seed = model.seed if seed is None else seed
     noise.check_seed(seed)
-    has_replicas = strategy.num_replicas_in_sync > 1
+    with strategy.scope():
+        is_distributed = tf.distribute.has_strategy()
     if jit_compile == "auto":
-        jit_compile = model.jit_compile if model.compiled else not has_replicas
-    elif jit_compile and has_replicas:
+        jit_compile = not is_distributed and (
+            model.jit_compile if model.compiled else True
+        )
+    elif jit_compile and is_distributed:
         raise ValueError(
-            "`jit_compile` must not be True with several replicas, for which "
-            f"XLA cannot compile; got {strategy.num_replicas_in_sync} replicas."
+            "`jit_compile` must not be True under a strategy, for whose "
+            f"replicas XLA cannot compile; got {type(strategy).__name__}."
         )
     begin, accumulate, gather = _compiled(
         model, quantity, samples_per_chunk, seed, bool(jit_compile)
@@ -278,7 +282,7 @@ def _compiled(
     those of the whole batch.
     """
     cache, strategy = model.compiled_functions, model.distribute_strategy
-    key = (quantity.purpose, samples_per_chunk, seed, jit_compile)
+    key = (quantity.purpose, samples_per_chunk, seed, jit_compile, strategy)
     if key in cache:
         return cache[key]
 
@@ -325,7 +329,7 @@ def _compiled(
             autograph=False,
         )
 
-    @tf.function
+    @tf.function(autograph=False)
     def gather(sums: State) -> State:
         if strategy.num_replicas_in_sync == 1:
             return sums

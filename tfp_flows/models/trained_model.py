@@ -222,7 +222,12 @@ class TrainedModel(CheckedModel):
         have (https://github.com/tensorflow/tensorflow/issues/72388).
         """
         result = tracker.result()
-        return result if self._has_one_worker else result[tf.newaxis]
+        by_collectives = isinstance(
+            self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy
+        )
+        if self._has_one_worker or not by_collectives:
+            return result
+        return result[tf.newaxis]
 
 
 def inner_optimizer(optimizer: Any) -> Any:

@@ -1,8 +1,9 @@
 """What an interrupted run needs, on disk: written whole, read with care."""
 
 import os
+import shutil
 import tempfile
-import weakref
+import zlib
 from collections.abc import Sequence
 
 import keras
@@ -20,18 +21,18 @@ def _values(variables: Sequence[keras.Variable]) -> list[tf.Variable]:
     return [variable.value for variable in variables]
 
 
-def _nowhere(checkpoint: tf.train.Checkpoint) -> tf.train.CheckpointManager:
-    """Where a worker saves what nobody reads.
+def _unread(
+    checkpoint: tf.train.Checkpoint, directory: str, worker: str
+) -> tf.train.CheckpointManager:
+    """Saves where nobody reads, for a worker that does not write.
 
-    TensorFlow asks all workers to save, as it can be that they have to add up
-    what they save.
+    All workers have to save, as they add up some of what they save. What one
+    that was killed left behind is removed.
     """
-    directory = tempfile.TemporaryDirectory(prefix="worker-")
-    manager = tf.train.CheckpointManager(
-        checkpoint, directory.name, max_to_keep=1
-    )
-    weakref.finalize(manager, directory.cleanup)
-    return manager
+    key = zlib.crc32(f"{os.getuid()} {directory} {worker}".encode())
+    place = os.path.join(tempfile.gettempdir(), f"tfp_flows_{key:08x}")
+    shutil.rmtree(place, ignore_errors=True)
+    return tf.train.CheckpointManager(checkpoint, place, max_to_keep=1)
 
 
 class Progress(tf.train.Checkpoint):
@@ -86,7 +87,7 @@ class Checkpoints:
         workdir: str,
         max_to_keep: int,
         *,
-        is_writer: bool = True,
+        reader: str = "",
     ) -> None:
         """Reads which checkpoints there are.
 
@@ -95,7 +96,8 @@ class Checkpoints:
           progress: saved and restored with it.
           workdir: directory of the run.
           max_to_keep: how many; older ones of this run are removed.
-          is_writer: False for a worker that reads what another one writes.
+          reader: name of a worker that reads what another one writes; empty
+            for the one that writes.
         """
         self._checkpoint = tf.train.Checkpoint(
             variables=_values(model.variables),
@@ -105,9 +107,15 @@ class Checkpoints:
         )
         self.directory = os.path.join(workdir, "checkpoints")
         self._max_to_keep = max_to_keep
-        self._is_writer = is_writer
+        self._is_writer = not reader
         self._manager = self._make_manager()
-        self._others = None if is_writer else _nowhere(self._checkpoint)
+        self._saver = (
+            self._manager
+            if self._is_writer
+            else _unread(self._checkpoint, self.directory, reader)
+        )
+        newest = self._manager.latest_checkpoint
+        self._newest_step = None if newest is None else _step(newest)
 
     def _make_manager(self) -> tf.train.CheckpointManager:
         return tf.train.CheckpointManager(
@@ -117,10 +125,7 @@ class Checkpoints:
     @property
     def newest_step(self) -> int | None:
         """Step of the newest checkpoint; None if there is none."""
-        newest = self._manager.latest_checkpoint
-        if self._others is not None:
-            newest = self._others.latest_checkpoint or newest
-        return None if newest is None else _step(newest)
+        return self._newest_step
 
     def restore(self) -> bool:
         """Restores the newest checkpoint that can be read.
@@ -157,6 +162,7 @@ class Checkpoints:
                 "`workdir` must hold checkpoints of this model, made by this "
                 f"version; got {readable[-1]!r} of another."
             ) from error
+        self._newest_step = _step(readable[-1])
         if self._is_writer and readable[-1] != self._manager.latest_checkpoint:
             self._forget_all_but(readable)
         return True
@@ -182,7 +188,7 @@ class Checkpoints:
             with tf.io.gfile.GFile(path + ".partial", "w") as file:
                 file.write(str(state))
             tf.io.gfile.rename(path + ".partial", path, overwrite=True)
-        self._manager = self._make_manager()
+        self._manager = self._saver = self._make_manager()
 
     def save(self, step: int) -> None:
         """Saves the state after `step` steps, unless that is done.
@@ -194,13 +200,14 @@ class Checkpoints:
             return
         try:
             with workdirs.writing(self.directory):
-                (self._others or self._manager).save(step)
+                self._saver.save(step)
         except errors.StorageError as error:
             newest = self.newest_step
             kept = "there is none" if newest is None else f"step {newest}"
             raise errors.StorageError(
                 f"{error} Last complete checkpoint: {kept}."
-            ) from error
+            ) from error.__cause__
+        self._newest_step = step
 
 
 class BestWeights:
@@ -211,21 +218,22 @@ class BestWeights:
     """
 
     def __init__(
-        self, model: keras.Model, workdir: str, *, is_writer: bool = True
+        self, model: keras.Model, workdir: str, *, reader: str = ""
     ) -> None:
         """Remembers where they are.
 
         Args:
           model: built.
           workdir: directory of the run.
-          is_writer: as of `Checkpoints`.
+          reader: as of `Checkpoints`.
         """
         self._checkpoint = tf.train.Checkpoint(weights=_values(model.weights))
         self._directory = os.path.join(workdir, "best")
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, self._directory, max_to_keep=1
         )
-        self._others = None if is_writer else _nowhere(self._checkpoint)
+        if reader:
+            self._manager = _unread(self._checkpoint, self._directory, reader)
 
     def save(self, step: int) -> None:
         """Saves the weights after `step` steps; removes those before.
@@ -234,7 +242,7 @@ class BestWeights:
           StorageError: if the disk is full; the weights before stay.
         """
         with workdirs.writing(self._directory):
-            (self._others or self._manager).save(step)
+            self._manager.save(step)
 
     def restore(self) -> int:
         """Restores them and returns their step.

@@ -1,7 +1,6 @@
 """Turns what a user can get wrong on the command line into one line."""
 
 import logging as std_logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -12,10 +11,14 @@ from trainers.runs import errors, start
 __all__ = ["parse_flags", "run", "set_up_log"]
 
 
-def _fail(message: str, exit_code: int = start.EXIT_BAD_INPUT) -> None:
+def _fail(message: str) -> None:
     """Prints one line and leaves with an exit code that is not 0."""
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
-    sys.exit(exit_code)
+    sys.stderr.write(f"{_as_line(message)}\n")
+    sys.exit(start.EXIT_BAD_INPUT)
+
+
+def _as_line(message: str) -> str:
+    return f"error: {' '.join(message.split())}"
 
 
 def _flag_error_message(error: flags.Error) -> str:
@@ -129,12 +132,9 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             errors.NonFiniteError,
             errors.StorageError,
         ) as error:
-            _fail(str(error))
+            start.leave(start.EXIT_BAD_INPUT, _as_line(str(error)))
         except errors.WorkerLostError as error:
-            sys.stderr.write(f"error: {error}\n")
-            sys.stderr.flush()
-            # Without an orderly end, in which TensorFlow waits for the worker.
-            os._exit(start.EXIT_WORKER_LOST)
+            start.leave(start.EXIT_WORKER_LOST, _as_line(str(error)))
 
     _shorten_log()
     app.run(guarded_main, flags_parser=parse_flags)

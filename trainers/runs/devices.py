@@ -12,7 +12,9 @@ auto          the workers of TF_CONFIG if it names several, else a TPU if
 import contextlib
 import dataclasses
 import functools
+import glob
 import importlib.metadata
+import os
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -24,6 +26,13 @@ __all__ = ["NAMES", "Devices", "make", "watch"]
 
 NAMES = ("auto", "default", "mirrored", "multi_worker", "tpu")
 _TPU_BUILD = "tensorflow-tpu"
+# What a collective operation ends with when another worker is lost.
+_OF_LOSS = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.UnavailableError,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +61,14 @@ class Devices:
         return workers.is_chief(self.strategy)
 
     @property
+    def reader(self) -> str:
+        """The name of this process; empty if it is the chief."""
+        if self.is_chief:
+            return ""
+        resolver = self.strategy.cluster_resolver
+        return f"{resolver.task_type} {resolver.task_id}"
+
+    @property
     def may_compile(self) -> bool:
         """Whether XLA may be asked to compile a step: for one device alone.
 
@@ -64,15 +81,26 @@ class Devices:
         """Whether it is true in any of the processes; all of them must ask."""
         if self.num_workers == 1:
             return value
-        return workers.total(self.strategy, float(value)) > 0.0
+        return workers.sum_over(self.strategy, float(value)) > 0.0
 
     def of_chief(self, value: int) -> int:
         """The chief's number, below 2**24; all processes must ask."""
         if self.num_workers == 1:
             return value
-        return int(
-            workers.total(self.strategy, float(value if self.is_chief else 0))
-        )
+        own = float(value if self.is_chief else 0)
+        return int(workers.sum_over(self.strategy, own))
+
+    def check_same_step(self, step: int, workdir: str) -> None:
+        """Refuses a workdir from which workers read different steps.
+
+        Raises:
+          InputError: in all of them.
+        """
+        if self.any_worker(step % 2**24 != self.of_chief(step % 2**24)):
+            raise errors.InputError(
+                "`workdir` must show all workers the same checkpoints; got "
+                f"step {step} of {workdir!r} here, and another in one of them."
+            )
 
     def wait(self) -> None:
         """Returns when all processes have come here."""
@@ -88,15 +116,12 @@ def watch(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """
     try:
         yield
-    except (
-        tf.errors.AbortedError,
-        tf.errors.CancelledError,
-        tf.errors.DeadlineExceededError,
-        tf.errors.UnavailableError,
-    ) as error:
-        if workers.count(strategy) == 1:
+    except (tf.errors.OpError, errors.StorageError) as error:
+        # Saving is something that all workers do, too.
+        cause = error.__cause__ or error
+        if workers.count(strategy) == 1 or not isinstance(cause, _OF_LOSS):
             raise
-        reason = " ".join(str(error.message).split())
+        reason = " ".join(str(cause.message).split())
         raise errors.WorkerLostError(
             f"another worker stopped answering ({reason[:200]}); the same "
             "command, given to all of them, goes on from the last checkpoint."
@@ -138,7 +163,7 @@ def _picked() -> str:
     if num_workers > 1:
         logging.info("Computing on %d workers of TF_CONFIG.", num_workers)
         return "multi_worker"
-    if _has_tpu_build():
+    if _has_tpu():
         logging.info("Computing on a TPU.")
         return "tpu"
     num_gpus = len(tf.config.list_physical_devices("GPU"))
@@ -152,12 +177,14 @@ def _devices_in_words(num_gpus: int) -> str:
     return "one GPU" if num_gpus else "the CPU"
 
 
-def _has_tpu_build() -> bool:
+def _has_tpu() -> bool:
+    """Whether this TensorFlow can use one, and the machine shows one."""
     try:
         importlib.metadata.version(_TPU_BUILD)
     except importlib.metadata.PackageNotFoundError:
         return False
-    return True
+    shown = glob.glob("/dev/accel[0-9]*") + glob.glob("/dev/vfio/[0-9]*")
+    return bool(shown) or "TPU_NAME" in os.environ
 
 
 @functools.cache
@@ -173,10 +200,16 @@ def _on_tpu(tpu: str) -> tf.distribute.Strategy:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (
+        tf.errors.OpError,
+        ImportError,
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         reason = " ".join(str(getattr(error, "message", error)).split())
         raise errors.InputError(
-            f"`tpu` must name a TPU that this TensorFlow can reach (built by "
-            f"{_TPU_BUILD}); got {tpu!r} ({reason[:200]})."
+            "`tpu` must name a TPU that this TensorFlow can reach, which is "
+            f"its build {_TPU_BUILD}; got {tpu!r} ({reason[:200]})."
         ) from error
     return tf.distribute.TPUStrategy(resolver)

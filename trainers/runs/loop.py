@@ -55,6 +55,7 @@ class _Loop:
         with run.strategy.scope():
             self._checkpoints = run.open_checkpoints(workdir)
             self._checkpoints.restore()
+            run.devices.check_same_step(run.step, workdir)
             self._best = run.open_best_weights(workdir)
         self._is_writer = run.devices.is_chief
         self._metrics_log = workdirs.MetricsLog(workdir)
@@ -94,14 +95,11 @@ class _Loop:
                     else:
                         self._seconds += time.perf_counter() - start
                     is_done = is_last or run.stopped_early
-                    is_stopped = run.devices.any_worker(
-                        termination.requested is not None
+                    is_due = step % settings.checkpoint_steps == 0 or is_done
+                    is_stopped = self._is_stopped(
+                        termination, is_due or step % settings.log_steps == 0
                     )
-                    if (
-                        step % settings.checkpoint_steps == 0
-                        or is_done
-                        or is_stopped
-                    ):
+                    if is_due or is_stopped:
                         self._save(step)
                     if is_stopped:
                         termination.request()  # if another worker's signal
@@ -118,6 +116,17 @@ class _Loop:
                 step,
                 run.last_step,
             )
+
+    def _is_stopped(
+        self, termination: signals.Termination, is_due: bool
+    ) -> bool:
+        """Whether a signal has come, to any of the workers."""
+        if self._run.devices.num_workers == 1:
+            return termination.requested is not None
+        # They ask each other where they wait for their devices anyhow.
+        return is_due and self._run.devices.any_worker(
+            termination.requested is not None
+        )
 
     def _open_event_logs(self, first_step: int) -> None:
         names = ["train", "validation"][
@@ -191,7 +200,9 @@ class _Loop:
                 f"step {step}. The run was stopped; its last checkpoint is "
                 "from before that step."
             )
-        if validation[run.watched] > float(achieved.best_elbo):
+        is_better = validation[run.watched] > float(achieved.best_elbo)
+        # Rounding may differ on other devices, but not what is done about it.
+        if run.devices.of_chief(int(is_better)):
             with run.strategy.scope():
                 self._best.save(step)
             achieved.best_elbo.assign(validation[run.watched])

@@ -48,7 +48,8 @@ class TrainingRun(abc.ABC):
         with strategy.scope():
             jit_compile = config.training.jit_compile
             if jit_compile and not self.devices.may_compile:
-                logging.info("XLA is off: it cannot compile for replicas.")
+                if not isinstance(strategy, tf.distribute.TPUStrategy):
+                    logging.info("XLA is off: it cannot compile for replicas.")
                 jit_compile = False
             self.model = make_model(config)
             if not self.model.compiled:
@@ -133,13 +134,13 @@ class TrainingRun(abc.ABC):
             self.progress,
             workdir,
             self.config.training.checkpoints_to_keep,
-            is_writer=self.devices.is_chief,
+            reader=self.devices.reader,
         )
 
     def open_best_weights(self, workdir: str) -> checkpoints.BestWeights:
         """The best weights of this run."""
         return checkpoints.BestWeights(
-            self.model, workdir, is_writer=self.devices.is_chief
+            self.model, workdir, reader=self.devices.reader
         )
 
     def restore(self, workdir: str) -> bool:

@@ -31,7 +31,7 @@ from trainers.runs import errors
 
 __all__ = [
     "MetricsLog",
-    "mark",
+    "fingerprint",
     "prepare",
     "read_arrays",
     "read_json",
@@ -167,7 +167,7 @@ def prepare(
         ) from error
 
 
-def mark(workdir: str) -> int:
+def fingerprint(workdir: str) -> int:
     """A number below 2**24 that tells a directory from one started elsewhere.
 
     Of the starts that run.json records; -1 if there is none.

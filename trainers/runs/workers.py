@@ -10,6 +10,7 @@ them read it.
 import functools
 import json
 import os
+import re
 import socket
 import time
 from typing import Any
@@ -18,10 +19,13 @@ import tensorflow as tf
 
 from trainers.runs import errors
 
-__all__ = ["count", "count_configured", "is_chief", "strategy", "total"]
+__all__ = ["count", "count_configured", "is_chief", "strategy", "sum_over"]
 
 _SECONDS_TO_START = 60.0
 _TYPES = ("chief", "worker")
+_ADDRESS = (
+    r"[^:\s]+:\d{1,5}"  # no IPv6, which TensorFlow's servers are not told
+)
 
 
 def _config() -> dict[str, Any]:
@@ -46,10 +50,11 @@ def _config() -> dict[str, Any]:
         raise refused(f"have a `cluster` of {' and '.join(_TYPES)}", cluster)
     for addresses in cluster.values():
         if not isinstance(addresses, list) or not all(
-            isinstance(a, str) and a.rpartition(":")[2].isdigit()
-            for a in addresses
+            isinstance(a, str) and re.fullmatch(_ADDRESS, a) for a in addresses
         ):
             raise refused("list addresses such as 'host:2222'", addresses)
+    if len(cluster.get("chief", ())) > 1:
+        raise refused("name one chief", cluster["chief"])
     task = config.get("task")
     if not isinstance(task, dict) or task.get("type") not in cluster:
         raise refused("have a `task` whose `type` is in the cluster", task)
@@ -73,8 +78,8 @@ def strategy() -> tf.distribute.Strategy:
     """The strategy of TF_CONFIG; returns when all workers have come.
 
     Raises:
-      InputError: TF_CONFIG is not set, or wrong, or workers do not come
-        within a minute.
+      InputError: TF_CONFIG is not set, or wrong.
+      WorkerLostError: workers do not come within a minute.
     """
     config = _config()
     if not config:
@@ -98,23 +103,23 @@ def _meet(own: str, others: list[str]) -> None:
     TensorFlow would wait for an hour, and could not be interrupted.
 
     Raises:
-      InputError: naming those that did not come.
+      InputError: the worker's own port is taken.
+      WorkerLostError: naming those that did not come.
     """
     deadline = time.monotonic() + _SECONDS_TO_START
     port = int(own.rpartition(":")[2])
     try:
         # Until TensorFlow listens there itself.
         listener = socket.create_server(("", port), backlog=len(others) + 8)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise errors.InputError(
             "TF_CONFIG must give each worker a port of its machine that is "
-            f"free; got {own!r} ({error.strerror})."
+            f"free; got {own!r} ({error})."
         ) from error
-    missing = others
     with listener:
-        while missing := [one for one in missing if not _answers(one)]:
+        while missing := [one for one in others if not _answers(one)]:
             if time.monotonic() > deadline:
-                raise errors.InputError(
+                raise errors.WorkerLostError(
                     "TF_CONFIG must name workers that start within "
                     f"{_SECONDS_TO_START:.0f} s of each other; got no answer "
                     f"of {', '.join(missing)}."
@@ -127,7 +132,7 @@ def _answers(address: str) -> bool:
     try:
         with socket.create_connection((host, int(port)), timeout=2.0):
             return True
-    except OSError:
+    except (OSError, OverflowError):
         return False
 
 
@@ -152,20 +157,22 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return (resolver.task_type, resolver.task_id) == (first, 0)
 
 
-def total(strategy: tf.distribute.Strategy, value: float) -> float:
-    """The sum over the processes of a number; all of them must ask for it."""
-    num_local = strategy.num_replicas_in_sync // count(strategy)
-    sums = _summed(strategy)(tf.constant(value / num_local))
-    return float(sums)
+def sum_over(strategy: tf.distribute.Strategy, value: float) -> float:
+    """The sum of the processes' numbers; all of them must ask for it."""
+    return float(_summed(strategy)(tf.constant(value)))
 
 
 @functools.cache
 def _summed(strategy: tf.distribute.Strategy) -> Any:
+    num_local = strategy.num_replicas_in_sync // count(strategy)
+
     @tf.function
     def summed(value: tf.Tensor) -> tf.Tensor:
         def of_replica() -> tf.Tensor:
             context = tf.distribute.get_replica_context()
-            own = tf.identity(value)  # on a device of the replica
+            # Of the first replica in each process.
+            index = tf.cast(context.replica_id_in_sync_group, tf.int32)
+            own = tf.where(index % num_local == 0, value, 0.0)
             return context.all_reduce("SUM", own)
 
         return strategy.experimental_local_results(strategy.run(of_replica))[0]

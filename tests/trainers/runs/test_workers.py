@@ -33,6 +33,11 @@ CLUSTER = {"worker": ["localhost:1", "localhost:2"]}
         ({"cluster": {"ps": []}, "task": TASK}, "have a `cluster` of .*'ps'"),
         ({"cluster": {"worker": "a:1"}, "task": TASK}, "list addresses.*a:1"),
         ({"cluster": {"worker": ["a"]}, "task": TASK}, "list addresses.*'a'"),
+        ({"cluster": {"worker": ["[::1]:1"]}, "task": TASK}, "list addresses"),
+        (
+            {"cluster": {"chief": ["a:1", "b:1"], **CLUSTER}, "task": TASK},
+            "name one chief; got .*a:1",
+        ),
         ({"cluster": CLUSTER}, "have a `task` whose `type` .*got None"),
         (
             {"cluster": CLUSTER, "task": {"type": "chief", "index": 0}},
@@ -72,7 +77,7 @@ def test_a_worker_that_does_not_come_is_named(monkeypatch):
     own, other = (f"localhost:{port}" for port in launch_local.free_ports(2))
     monkeypatch.setattr(workers, "_SECONDS_TO_START", 0.5)
     with pytest.raises(
-        errors.InputError, match=f"must name workers .* no answer of {other}"
+        errors.WorkerLostError, match=f"name workers .* no answer of {other}"
     ):
         workers._meet(own, [other])
 
@@ -128,50 +133,74 @@ class Launch:
             )
 
     def wait(self):
-        code = self.process.wait(timeout=TIMEOUT)
-        assert not psutil.Process().children()
-        return code
+        return self.process.wait(timeout=TIMEOUT)
 
-    def kill(self, index, log, step):
-        """A worker once the log says that this step is over; the exit code."""
+    def wait_until(self, happens):
         deadline = time.monotonic() + TIMEOUT
-        while not log.exists() or f'"step": {step},' not in log.read_text():
+        while not happens():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.01)
-        launcher = psutil.Process(self.process.pid)
-        first = sorted(launcher.children(), key=lambda p: p.create_time())
-        first[index].kill()
+
+    def kill(self, index, log, step):
+        """A worker once the log says that this step is over."""
+        self.wait_until(
+            lambda: log.exists() and f'"step": {step},' in log.read_text()
+        )
+        workers = psutil.Process(self.process.pid).children()
+        workers.sort(key=lambda process: process.pid)
+        workers[index].kill()
         killed = time.monotonic()
-        code = self.wait()
-        assert time.monotonic() - killed < 60
-        return code
+        # That of the first that ended, not of one that was killed later on.
+        assert self.wait() == 128 + signal.SIGKILL
+        assert time.monotonic() - killed < 25
+        assert not any(worker.is_running() for worker in workers)
+        text = self.log.read_text()
+        survivor = f"[worker {1 - index}] error: another worker stopped"
+        assert survivor in text, text
+        assert "Traceback" not in text, text
+
+    def stop(self):
+        """Whatever still runs."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            for process in psutil.Process(self.process.pid).children():
+                process.kill()
+
+
+@pytest.fixture
+def launch():
+    """Starts launchers, and stops those that a failed test left behind."""
+    started = []
+
+    def start_one(*arguments, **options):
+        started.append(Launch(*arguments, **options))
+        return started[-1]
+
+    yield start_one
+    for one in started:
+        if one.process.poll() is None:
+            one.stop()
 
 
 @pytest.mark.slow
 @pytest.mark.integration
-def test_workers_end_as_one_process_whatever_kills_them(tmp_path):
+def test_workers_end_as_one_process_whatever_kills_them(tmp_path, launch):
     one, two, killed = (tmp_path / name for name in ("one", "two", "killed"))
     for path, num_workers in ((one, 0), (two, 2)):
-        launch = Launch(path, num_workers)
-        assert launch.wait() == 0, launch.log.read_text()
-    log = two.parent.glob("log_*")
-    assert "[worker 1] " in max(log).read_text()
+        started = launch(path, num_workers)
+        assert started.wait() == 0, started.log.read_text()
+    text = started.log.read_text()
+    assert "[worker 0] digits, test, nats per image: elbo" in text
+    assert "[worker 1] digits" not in text
 
-    # A worker, then the chief; then the machine has one worker alone.
-    launch = Launch(killed)
-    assert launch.kill(1, killed / "metrics.jsonl", 150) in (
-        128 + signal.SIGKILL,
-        start.EXIT_WORKER_LOST,
-    )
-    assert "same command" in launch.log.read_text()
-    launch = Launch(killed)
-    assert launch.kill(0, killed / "metrics.jsonl", 350) in (
-        128 + signal.SIGKILL,
-        start.EXIT_WORKER_LOST,
-    )
-    launch = Launch(killed)
-    assert launch.wait() == 0, launch.log.read_text()
+    # A worker, then the chief.
+    launch(killed).kill(1, killed / "metrics.jsonl", 150)
+    launch(killed).kill(0, killed / "metrics.jsonl", 350)
+    started = launch(killed)
+    assert started.wait() == 0, started.log.read_text()
     assert len(image_runs.read(killed / "run.json")) == 3
     assert image_runs.metrics(killed) == image_runs.metrics(two)
     assert image_runs.results(killed) == image_runs.results(two)
@@ -191,19 +220,32 @@ def test_workers_end_as_one_process_whatever_kills_them(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.integration
-def test_a_run_goes_on_with_another_number_of_workers(tmp_path):
+def test_a_run_goes_on_with_another_number_of_workers(tmp_path, launch):
     path = tmp_path / "run"
-    launch = Launch(path)
-    deadline = time.monotonic() + TIMEOUT
-    while not (path / "checkpoints").exists():
-        assert time.monotonic() < deadline, launch.log.read_text()
-        time.sleep(0.05)
-    launch.process.send_signal(signal.SIGTERM)
-    assert launch.wait() == start.EXIT_TERMINATED, launch.log.read_text()
-    assert "is saved in" in launch.log.read_text()
+    started = launch(path)
+    started.wait_until((path / "checkpoints" / "checkpoint").exists)
+    started.process.send_signal(signal.SIGTERM)
+    assert started.wait() == start.EXIT_TERMINATED, started.log.read_text()
+    assert "is saved in" in started.log.read_text()
     stopped = max(image_runs.checkpoint_steps(path))
-    launch = Launch(path, num_workers=1)
-    assert launch.wait() == 0, launch.log.read_text()
-    text = launch.log.read_text()
+    started = launch(path, num_workers=1)
+    assert started.wait() == 0, started.log.read_text()
+    text = started.log.read_text()
     assert f"from step {stopped} to step {NUM_STEPS} of" in text
     assert image_runs.results(path)["num_replicas"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workers=0"], "`--workers` must be positive; got 0"),
+        (
+            ["--workers=2", "--", "--strategy=default"],
+            "`--strategy` must be left to this; got '--strategy=default'",
+        ),
+    ],
+)
+def test_launcher_refuses(capsys, arguments, message):
+    with pytest.raises(SystemExit, match="2"):
+        launch_local.main(arguments)
+    assert message in capsys.readouterr().err
