@@ -106,6 +106,7 @@ def test_two_workers_compute_as_one_process(tmp_path):
     path, ports = tmp_path / "found", launch_local.free_ports(2)
     cluster = {"worker": [f"localhost:{port}" for port in ports]}
     script = f"from tests.models.test_workers import main; main({str(path)!r})"
+    logs = [(tmp_path / f"stderr{index}").open("w") for index in range(2)]
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", script],
@@ -120,9 +121,9 @@ def test_two_workers_compute_as_one_process(tmp_path):
                 ),
             },
             stdout=subprocess.DEVNULL,
-            stderr=(tmp_path / f"stderr{index}").open("w"),
+            stderr=log,
         )
-        for index in range(2)
+        for index, log in enumerate(logs)
     ]
     try:
         expected = _use_all()
@@ -130,8 +131,10 @@ def test_two_workers_compute_as_one_process(tmp_path):
             error = tmp_path / f"stderr{index}"
             assert process.wait(TIMEOUT) == 0, error.read_text()[-3000:]
     finally:
-        for process in processes:
+        for process, log in zip(processes, logs, strict=True):
             process.kill()
+            process.wait()
+            log.close()
     found = pickle.loads(path.read_bytes())
     assert set(found) == set(CASES)
     for case, wanted in expected.items():

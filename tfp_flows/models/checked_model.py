@@ -307,8 +307,7 @@ class CheckedModel(keras.Model):
             results = super().evaluate(x=x, callbacks=callbacks, **arguments)
         if self._is_binary:
             self.warn_if_non_binary()
-        # Tensors, before Keras 3.15.
-        return keras.tree.map_structure(float, results)
+        return _numbers(results)
 
     def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
         """What `model(x)` is, in batches: see `call`.
@@ -389,7 +388,8 @@ class CheckedModel(keras.Model):
             y, class_weight=class_weight, sample_weight=sample_weight
         )
         x = self._checked_batch(x)
-        return super().train_on_batch(x, return_dict=return_dict)
+        self.reset_metrics()  # as Keras does itself from 3.15 on
+        return _numbers(super().train_on_batch(x, return_dict=return_dict))
 
     def test_on_batch(
         self,
@@ -411,7 +411,8 @@ class CheckedModel(keras.Model):
         """
         self._ignore_labels(y, sample_weight=sample_weight)
         x = self._checked_batch(x)
-        return super().test_on_batch(x, return_dict=return_dict)
+        self.reset_metrics()
+        return _numbers(super().test_on_batch(x, return_dict=return_dict))
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """What `predict` returns, of one batch `[B, ...]`.
@@ -439,6 +440,11 @@ class CheckedModel(keras.Model):
         if self._is_binary:
             callbacks.append(_NonBinaryWarning(self))
         return callbacks
+
+
+def _numbers(results: Any) -> Any:
+    """What is logged, as Python's numbers: of tensors, before Keras 3.15."""
+    return keras.tree.map_structure(float, results)
 
 
 def _is_dataset(data: Any) -> bool:
