@@ -19,16 +19,17 @@ def read_version() -> str:
 
 # tf-keras is released for one minor version of TensorFlow, and TFP 0.25 imports
 # it; so these three move together. Keras is separate from tf-keras: it is what
-# the layers are written in.
+# the layers are written in. The lowest versions are those of Colab, where an
+# install replaces nothing (colab/constraints.txt).
 _INSTALL = [
-    "tensorflow>=2.21,<2.22",
-    "tf-keras>=2.21,<2.22",
+    "tensorflow>=2.20,<2.22",
+    "tf-keras>=2.20,<2.22",
     "tensorflow-probability>=0.25,<0.26",
-    "keras>=3.15,<4",
+    "keras>=3.13,<4",
     "numpy>=2.0,<3",
 ]
 _TRAIN = [
-    "absl-py>=2.1,<3",
+    "absl-py>=1.4,<3",
     "importlib_resources>=6,<8",  # TFDS 4.9 downloads with it
     "matplotlib>=3.9,<4",
     "ml_collections>=1.0,<2",
@@ -77,7 +78,7 @@ if __name__ == "__main__":
         long_description=(_ROOT / "README.md").read_text(encoding="utf-8"),
         long_description_content_type="text/markdown",
         license="Apache-2.0",
-        python_requires=">=3.11",
+        python_requires=">=3.11,<3.14",
         packages=find_packages(include=["tfp_flows", "tfp_flows.*"]),
         package_data={"tfp_flows": ["py.typed"]},
         include_package_data=False,

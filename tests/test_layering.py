@@ -49,9 +49,10 @@ RUN = ROOM | ROOMS
 RIGHTMOST = RUN | {"testing", "trainers.report", "trainers.run"}
 
 MAY_IMPORT = {
-    "tfp_flows": {"_keras_objects"},  # its `__init__`, which is lazy
+    "tfp_flows": {"_keras_objects", "_tpu_build"},  # `__init__`, which is lazy
     "_backend": set(),
     "_keras_objects": set(),
+    "_tpu_build": set(),
     "_arguments": FOUNDATION,
     "_count_metric": set(),
     "_tfp": FOUNDATION,
@@ -81,6 +82,7 @@ MAY_IMPORT = {
     "trainers.report": {"trainers", "configs"},
     "trainers.run": RUN,
     "trainers.main": RUNS | {"trainers.run"},
+    "trainers.launch_local": {"trainers"},
     "trainers.sweeps": RUN | {"trainers.run"},
     "benchmarks": RIGHTMOST,
     "colab": RIGHTMOST,

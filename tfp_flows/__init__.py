@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tfp_flows._keras_objects import register_with_keras
+from tfp_flows._tpu_build import warn_if_overwritten
 
 if TYPE_CHECKING:
     from tfp_flows import (
@@ -62,3 +63,4 @@ def __dir__() -> list[str]:
 
 
 register_with_keras()
+warn_if_overwritten()

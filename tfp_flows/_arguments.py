@@ -6,6 +6,8 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 __all__ = [
     "as_coordinates",
     "as_integer",
@@ -105,7 +107,7 @@ def is_positive_integer(value: Any) -> bool:
 
 def _index(value: Any) -> int | None:
     """An integer that is no bool, as an int; None for anything else."""
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         return None
     try:
         return operator.index(value)

@@ -21,6 +21,7 @@ __all__ = [
     "global_batch",
     "global_sum",
     "mean_over_global_batch",
+    "own_rows",
 ]
 
 
@@ -67,6 +68,35 @@ def global_batch(local_size: TensorLike) -> GlobalBatch:
         first_row=tf.reduce_sum(tf.where(before, sizes, 0)),
         size=tf.reduce_sum(sizes),
     )
+
+
+def own_rows(whole: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """This replica's rows of a batch that every replica holds.
+
+    Args:
+      whole: the global batch, of as many rows as can be divided among the
+        replicas; their number is known.
+
+    Returns:
+      The rows, and the index of the first of them, int64.
+
+    Raises:
+      ValueError: the rows cannot be divided.
+    """
+    context = _replicas()
+    if context is None:
+        return whole, tf.zeros([], tf.int64)
+    count, rest = divmod(whole.shape[0], context.num_replicas_in_sync)
+    if rest:
+        raise ValueError(
+            "`whole` must have a multiple of "
+            f"{context.num_replicas_in_sync} rows, the number of replicas; "
+            f"got {whole.shape[0]}."
+        )
+    first = tf.cast(context.replica_id_in_sync_group, tf.int32) * count
+    begin = tf.concat([[first], tf.zeros([whole.shape.rank - 1], tf.int32)], 0)
+    rows = tf.slice(whole, begin, [count, *whole.shape[1:]])
+    return rows, tf.cast(first, tf.int64)
 
 
 def global_sum(tensors: Any) -> Any:

@@ -8,9 +8,10 @@ A key of the config is changed by `--config.optimizer.learning_rate=1e-3`. The
 same command on the same workdir resumes an interrupted run.
 
 Exit codes: 0, done; 2, bad input, a full disk, or a loss that is not finite,
-with one line that says which; 130 or 143, stopped by Ctrl-C or SIGTERM: the
-state of training is saved, and the same command goes on from there. A second
-Ctrl-C aborts at once.
+with one line that says which; 75, another worker stopped answering: the same
+command, given to all of them, goes on from the last checkpoint; 130 or 143,
+stopped by Ctrl-C or SIGTERM: the state of training is saved, and the same
+command goes on from there. A second Ctrl-C aborts at once.
 """
 
 from collections.abc import Sequence
@@ -38,8 +39,13 @@ _MODE = flags.DEFINE_enum(
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
     "auto",
-    ["auto", "default", "mirrored"],
-    "Where to compute: one device, all GPUs, or that with two GPUs or more.",
+    ["auto", "default", "mirrored", "multi_worker", "tpu"],
+    "Where to compute: one device, all GPUs of this machine, the workers of "
+    "TF_CONFIG, a TPU; auto: these workers, else a TPU, else several GPUs, "
+    "else one device.",
+)
+_TPU = flags.DEFINE_string(
+    "tpu", "local", "Name or address of the TPU of --strategy=tpu."
 )
 
 
@@ -55,6 +61,7 @@ def main(_: Sequence[str]) -> None:
         _STRATEGY.value,
         mode=_MODE.value,
         data_dir=_DATA_DIR.value,
+        tpu=_TPU.value,
     )
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfp_flows.math import householder
 
 # What the docstrings promise: in every entry, per reflection and one more.
-ROUNDINGS = 16.0
+ROUNDINGS = 32.0
 WIDER = {np.float32: np.float64, np.float64: np.longdouble}
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import stats
+from tensorflow.compiler.tf2xla.python import xla
 
 from tfp_flows.math import noise
 
@@ -123,6 +124,38 @@ def test_rows_are_the_same_eager_graph_and_xla(dtype):
         np.testing.assert_array_equal(eager, graph(*arguments))
         np.testing.assert_allclose(
             eager, xla(*arguments), atol=XLA_TOLERANCE[dtype]
+        )
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+@pytest.mark.parametrize("event_shape", [(), (3,), (5, 2), (0,)])
+def test_rows_for_a_tpu_are_the_same(event_shape, dtype, monkeypatch):
+    def rows():
+        return noise.normal_rows(
+            9, event_shape, step=3, first_row=2**33 + 1, dtype=dtype, **ROWS
+        )
+
+    by_op = rows()
+    monkeypatch.setattr(noise, "_shapes_are_bounds", lambda: True)
+    np.testing.assert_array_equal(rows(), by_op)
+
+
+def test_rows_for_a_tpu_need_no_number_that_xla_knows(monkeypatch):
+    """As of a last batch, which a TPU pads and counts."""
+    monkeypatch.setattr(noise, "_shapes_are_bounds", lambda: True)
+
+    @tf.function(jit_compile=True)
+    def total(count):
+        batch = tf.zeros([8, 3])
+        batch = xla.set_dynamic_dimension_size(batch, 0, count)
+        rows = tf.shape(batch)[0]
+        drawn = noise.normal_rows(rows, (3,), step=3, **ROWS)
+        return tf.reduce_sum(batch + drawn, axis=0)
+
+    for count in (5, 8):
+        drawn = noise.normal_rows(count, (3,), step=3, **ROWS)
+        np.testing.assert_allclose(
+            total(tf.constant(count)), tf.reduce_sum(drawn, axis=0), atol=1e-5
         )
 
 

@@ -38,9 +38,12 @@ def test_residual_is_within_rounding(dtype, jit_compile):
     _check_residuals(dtype, jit_compile)
 
 
-def test_the_bound_on_the_steps_has_room_to_spare(monkeypatch):
-    monkeypatch.setattr(root_finding, "MAX_STEPS", root_finding.MAX_STEPS - 3)
-    _check_residuals(np.float64, jit_compile=True)
+@pytest.mark.parametrize("fewer", [2, 3])  # no cycle of two points
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_bound_on_the_steps_has_room_to_spare(monkeypatch, dtype, fewer):
+    most = root_finding.MAX_STEPS
+    monkeypatch.setattr(root_finding, "MAX_STEPS", most - fewer)
+    _check_residuals(dtype, jit_compile=True)
 
 
 def test_too_few_steps_do_not_pass(monkeypatch):

@@ -189,6 +189,23 @@ def test_replicas_take_their_rows_of_the_global_noise():
         np.testing.assert_allclose(on_two, on_one, rtol=0, atol=1e-8)
 
 
+def share_on_two():
+    """Rows of each call of the encoder, while log p(x) is estimated."""
+    with mirrored_strategy().scope():
+        model, seen = _built(), []
+        encode = model.encode
+        model.encode = lambda x: (seen.append(x.shape[0]), encode(x))[1]
+        model.log_marginal_likelihood(_images(), 2, batch_size=3, verbose=0)
+        with pytest.raises(ValueError, match="a strategy, .*got Mirr"):
+            model.log_marginal_likelihood(_images(), 2, jit_compile=True)
+    return seen
+
+
+@pytest.mark.distributed
+def test_replicas_share_the_images_of_an_estimate():
+    assert on_two_cpus(share_on_two) == [2, 2]  # 3 images do not divide
+
+
 def use_on_two():
     strategy = mirrored_strategy()
     with strategy.scope():
@@ -204,6 +221,7 @@ def _use():
     return {
         "log p(x)": estimate.estimates,
         "errors": estimate.standard_errors,
+        **model.bounds(_images(), 3, batch_size=5),
         "sample": model.sample(3, seed=1).numpy(),
         "reconstruct": model.reconstruct(_images(), seed=1).numpy(),
         "predict": model.predict(_images(), batch_size=4, verbose=0),

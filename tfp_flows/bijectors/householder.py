@@ -59,7 +59,7 @@ class Householder(DeclaredTensors):
 
     #### Numerics
 
-    `|Q' Q - 1|` is at most `16 (H + 1)` eps in every entry, also where vectors
+    `|Q' Q - 1|` is at most `32 (H + 1)` eps in every entry, also where vectors
     are collinear, tiny or huge, and a few eps for vectors in general position.
     This eps is that of the matrix products: much larger for float32 where a
     device computes them in TensorFloat-32 or bfloat16. The direction of a

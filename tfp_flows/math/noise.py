@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows._tfp import ps
+from tfp_flows.math.philox import philox_words
 from tfp_flows.types import Shape, TensorLike
 
 __all__ = [
@@ -146,13 +147,10 @@ def normal_rows(
         alg="philox",
     )
     counter = tf.cast(first_row, tf.int64) * counters_per_row
-    bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
-        shape=[num_drawn, 2, counters_per_row * 64 // width],
-        key=key_words[:1],
-        counter=tf.stack([tf.cast(counter, tf.uint64), key_words[1]]),
-        alg=_PHILOX,
-        dtype=word_dtype,
-    )[..., :num_pairs]
+    draw = _rows_of_any_number if _shapes_are_bounds() else _rows_by_op
+    bits = draw(num_drawn, counters_per_row, counter, key_words, word_dtype)
+    bits = tf.reshape(bits, [num_drawn, 2, counters_per_row * 64 // width])
+    bits = bits[..., :num_pairs]
     pairs = _pairs_of_normals(
         (tf.cast(bits, compute_dtype) + 0.5) * 2.0**-width
     )
@@ -180,6 +178,54 @@ def words(
 ) -> tf.Tensor:
     """Random 32-bit words, uint32, of `shape` for (seed, step, purpose)."""
     return _bits(shape, seed, step, purpose, tf.float32)[0]
+
+
+def _shapes_are_bounds() -> bool:
+    """Whether XLA may know no more of a shape than what it is at most.
+
+    So it is on a TPU, which pads the last batch of a data set; elsewhere XLA
+    compiles anew for each shape.
+    """
+    distribute = tf.distribute
+    on_tpu = (distribute.TPUStrategy, distribute.experimental.TPUStrategy)
+    return isinstance(distribute.get_strategy(), on_tpu)
+
+
+def _rows_by_op(
+    num_rows: TensorLike,
+    per_row: int,
+    counter: tf.Tensor,
+    key_words: tf.Tensor,
+    dtype: tf.DType,
+) -> tf.Tensor:
+    """Words `[num_rows, W]` of the counters from `counter` on."""
+    return tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=[num_rows, 128 * per_row // (8 * dtype.size)],
+        key=key_words[:1],
+        counter=tf.stack([tf.cast(counter, tf.uint64), key_words[1]]),
+        alg=_PHILOX,
+        dtype=dtype,
+    )
+
+
+def _rows_of_any_number(
+    num_rows: TensorLike,
+    per_row: int,
+    counter: tf.Tensor,
+    key_words: tf.Tensor,
+    dtype: tf.DType,
+) -> tf.Tensor:
+    """The same words, where that op needs a number that XLA knows."""
+    first = tf.range(tf.cast(num_rows, tf.int64))[:, tf.newaxis] * per_row
+    counters = counter + first + tf.range(per_row, dtype=tf.int64)
+    words = philox_words(
+        tf.cast(counters, tf.uint64), key_words[1], key_words[0]
+    )
+    if dtype == tf.uint64:
+        pairs = tf.cast(tf.reshape(words, [num_rows, per_row, 2, 2]), tf.uint64)
+        high = tf.bitwise.left_shift(pairs[..., 1], tf.constant(32, tf.uint64))
+        words = tf.bitwise.bitwise_or(pairs[..., 0], high)
+    return tf.reshape(words, [num_rows, 128 * per_row // (8 * dtype.size)])
 
 
 def _pairs_of_normals(fractions: tf.Tensor) -> tf.Tensor:

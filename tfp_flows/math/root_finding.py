@@ -39,7 +39,7 @@ def tanh_root(c: tf.Tensor, q: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
     is narrow at every scale of `c` and `t`; on it the left side is concave
     (`c >= 0`) or convex (`c < 0`), so that Newton's method, started at the
     lower or the upper end, moves to the root from one side and stays within
-    the bracket.
+    the bracket. Where only rounding leads it out, the bracket is halved.
 
     Derivatives are those of the implicit function, up to the third order; none
     passes through the search.
@@ -90,7 +90,9 @@ def _search(c: tf.Tensor, q: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
         largest = tf.maximum(tf.maximum(s, t), tf.abs(bend))
         low = tf.where(residual <= 0.0, s, low)
         high = tf.where(residual >= 0.0, s, high)
-        next_s = tf.clip_by_value(s - residual / _slope(s, q), low, high)
+        newton = s - residual / _slope(s, q)
+        is_inside = (newton >= low) & (newton <= high)
+        next_s = tf.where(is_inside, newton, low + 0.5 * (high - low))
         active &= tf.abs(residual) > _RESIDUAL_IN_EPS * eps * largest
         active &= tf.not_equal(next_s, s)
         return tf.where(active, next_s, s), low, high, active

@@ -206,7 +206,8 @@ class CheckedModel(keras.Model):
           callbacks: as in Keras.
           validation_split: as in Keras.
           validation_data: as `x`, or `(x, y)`.
-          shuffle: as in Keras. Default: None, arrays are shuffled.
+          shuffle: as in Keras. Default: None, arrays are shuffled. Several
+            workers do so alike after `keras.utils.set_random_seed` in each.
           class_weight: must be None.
           sample_weight: must be None.
           **kwargs: others of `keras.Model.fit`.
@@ -306,7 +307,7 @@ class CheckedModel(keras.Model):
             results = super().evaluate(x=x, callbacks=callbacks, **arguments)
         if self._is_binary:
             self.warn_if_non_binary()
-        return results
+        return _numbers(results)
 
     def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
         """What `model(x)` is, in batches: see `call`.
@@ -387,7 +388,8 @@ class CheckedModel(keras.Model):
             y, class_weight=class_weight, sample_weight=sample_weight
         )
         x = self._checked_batch(x)
-        return super().train_on_batch(x, return_dict=return_dict)
+        self.reset_metrics()  # as Keras does itself from 3.15 on
+        return _numbers(super().train_on_batch(x, return_dict=return_dict))
 
     def test_on_batch(
         self,
@@ -409,7 +411,8 @@ class CheckedModel(keras.Model):
         """
         self._ignore_labels(y, sample_weight=sample_weight)
         x = self._checked_batch(x)
-        return super().test_on_batch(x, return_dict=return_dict)
+        self.reset_metrics()
+        return _numbers(super().test_on_batch(x, return_dict=return_dict))
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """What `predict` returns, of one batch `[B, ...]`.
@@ -439,6 +442,11 @@ class CheckedModel(keras.Model):
         return callbacks
 
 
+def _numbers(results: Any) -> Any:
+    """What is logged, as Python's numbers: of tensors, before Keras 3.15."""
+    return keras.tree.map_structure(float, results)
+
+
 def _is_dataset(data: Any) -> bool:
     return not isinstance(data, np.ndarray | tf.Tensor | dict)
 
@@ -446,7 +454,8 @@ def _is_dataset(data: Any) -> bool:
 def _has_several_workers(strategy: tf.distribute.Strategy) -> bool:
     resolver = strategy.cluster_resolver
     spec = None if resolver is None else resolver.cluster_spec()
-    return spec is not None and len(spec.as_dict().get("worker", ())) > 1
+    tasks = {} if spec is None else spec.as_dict()
+    return sum(len(tasks.get(kind, ())) for kind in ("chief", "worker")) > 1
 
 
 def count_non_binary(x: tf.Tensor) -> tf.Tensor:

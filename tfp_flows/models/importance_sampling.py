@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import losses
+from tfp_flows import losses, replicas
 from tfp_flows._arguments import as_positive_integer
 from tfp_flows.math import noise
 from tfp_flows.posteriors.posterior import Parameters, Posterior
@@ -28,6 +28,7 @@ class SampledModel(Protocol):
     compiled: bool
     jit_compile: bool
     compiled_functions: dict[Any, Any]
+    distribute_strategy: tf.distribute.Strategy
 
     @property
     def bound_names(self) -> tuple[str, str, str]:
@@ -89,7 +90,8 @@ def estimate(
     flow and decoder, and only running sums are kept, so that time is linear
     and memory constant in S. An image's noise is keyed by its index: the result
     does not depend on `batch_size`, but on `samples_per_chunk` it does, as on
-    `seed`.
+    `seed`. The replicas of the model's strategy share the images of a batch;
+    of several workers all must call it, with the same images.
 
     Args:
       model: a built model, such as a DLGM.
@@ -99,14 +101,15 @@ def estimate(
       samples_per_chunk: samples of each of them at a time.
       seed: of the noise. Default: None, the model's.
       jit_compile: whether XLA compiles it. Default: "auto", as the model's
-        steps (yes, for a model that is not compiled).
+        steps, or yes for a model that is not compiled; not under a strategy.
       verbose: 0 for no progress bar. Default: "auto", a progress bar.
 
     Returns:
       Estimates and their standard errors, one per image, in nats.
 
     Raises:
-      ValueError: a number is not a positive integer, or `seed` is out of range.
+      ValueError: a number is not a positive integer, `seed` is out of range, or
+        XLA is to compile under a strategy.
     """
     num_importance_samples = as_positive_integer(
         "num_importance_samples", num_importance_samples
@@ -159,7 +162,8 @@ def bounds(
       `bound_names`, each `[N]`, in nats.
 
     Raises:
-      ValueError: a number is not a positive integer, or `seed` is out of range.
+      ValueError: a number is not a positive integer, `seed` is out of range, or
+        XLA is to compile for several replicas.
     """
     num_samples = as_positive_integer("num_samples", num_samples)
     # The largest divisor, so that all chunks are full.
@@ -214,12 +218,23 @@ def _sums(
     verbose: str | int,
 ) -> list[np.ndarray]:
     """The sums of every image, each `[N]`."""
+    strategy = model.distribute_strategy
     batch_size = min(batch_size, len(x))
+    batch_size += -batch_size % strategy.num_replicas_in_sync
     seed = model.seed if seed is None else seed
     noise.check_seed(seed)
+    with strategy.scope():
+        is_distributed = tf.distribute.has_strategy()
     if jit_compile == "auto":
-        jit_compile = model.jit_compile if model.compiled else True
-    encode, accumulate = _compiled(
+        jit_compile = not is_distributed and (
+            model.jit_compile if model.compiled else True
+        )
+    elif jit_compile and is_distributed:
+        raise ValueError(
+            "`jit_compile` must not be True under a strategy, for whose "
+            f"replicas XLA cannot compile; got {type(strategy).__name__}."
+        )
+    begin, accumulate, gather = _compiled(
         model, quantity, samples_per_chunk, seed, bool(jit_compile)
     )
     num_chunks = -(-num_samples // samples_per_chunk)
@@ -231,19 +246,16 @@ def _sums(
     batches = []
     for first in range(0, len(x), batch_size):
         batch, rows = _padded(x[first : first + batch_size], batch_size)
-        parameters = encode(batch)
-        sums = quantity.start(batch_size)
+        share, sums = begin(batch, tf.constant(first, tf.int64))
         for chunk in range(0, num_chunks, _CHUNKS_PER_CALL):
             last = min(chunk + _CHUNKS_PER_CALL, num_chunks)
-            numbers = (first, chunk, last, num_samples)
             sums = accumulate(
-                batch,
-                parameters,
+                share,
                 sums,
-                *(tf.constant(number, tf.int64) for number in numbers),
+                *(tf.constant(n, tf.int64) for n in (chunk, last, num_samples)),
             )
             progress.update(first + math.floor(rows * last / num_chunks))
-        batches.append([total.numpy()[:rows] for total in sums])
+        batches.append([total.numpy()[:rows] for total in gather(sums)])
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 
@@ -262,35 +274,43 @@ def _compiled(
     samples_per_chunk: int,
     seed: int,
     jit_compile: bool,
-) -> tuple[Callable[..., Any], Callable[..., State]]:
-    """The two compiled functions, made once per model and setting."""
-    cache = model.compiled_functions
-    key = (quantity.purpose, samples_per_chunk, seed, jit_compile)
+) -> tuple[Callable[..., Any], Callable[..., State], Callable[..., State]]:
+    """The compiled functions, made once per model and setting.
+
+    The first begins a batch, of which each replica takes its share and the sums
+    before the first sample, the second adds samples to them, the last returns
+    those of the whole batch.
+    """
+    cache, strategy = model.compiled_functions, model.distribute_strategy
+    key = (quantity.purpose, samples_per_chunk, seed, jit_compile, strategy)
     if key in cache:
         return cache[key]
 
+    def begin(batch: tf.Tensor, first_row: tf.Tensor) -> tuple[_Share, State]:
+        x, offset = replicas.own_rows(batch)
+        share = _Share(x, first_row + offset, model.encode(x))
+        return share, quantity.start(x.shape[0])
+
     def accumulate(
-        x: tf.Tensor,
-        parameters: Parameters,
+        share: _Share,
         sums: State,
-        first_row: tf.Tensor,
         first_chunk: tf.Tensor,
         last_chunk: tf.Tensor,
         num_samples: tf.Tensor,
     ) -> State:
         def add_chunk(chunk: tf.Tensor, sums: State) -> tuple[tf.Tensor, State]:
             standard_normal = model.posterior.noise(
-                x.shape[0],
+                share.x.shape[0],
                 samples_per_chunk,
-                first_row=first_row,
+                first_row=share.first_row,
                 seed=seed,
                 step=chunk,
                 purpose=quantity.purpose,
             )
             _, terms = losses.annealed_bound(
                 model.posterior,
-                parameters,
-                lambda z: model.log_joint_terms(x, z),
+                share.parameters,
+                lambda z: model.log_joint_terms(share.x, z),
                 standard_normal,
             )
             index = chunk * samples_per_chunk + tf.range(
@@ -302,11 +322,29 @@ def _compiled(
             lambda chunk, _: chunk < last_chunk, add_chunk, (first_chunk, sums)
         )[1]
 
-    cache[key] = (
-        tf.function(model.encode, jit_compile=jit_compile, autograph=False),
-        tf.function(accumulate, jit_compile=jit_compile, autograph=False),
-    )
+    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        return tf.function(
+            lambda *arguments: strategy.run(function, args=arguments),
+            jit_compile=jit_compile,
+            autograph=False,
+        )
+
+    @tf.function(autograph=False)
+    def gather(sums: State) -> State:
+        if strategy.num_replicas_in_sync == 1:
+            return sums
+        return tuple(strategy.gather(total, axis=0) for total in sums)
+
+    cache[key] = compiled(begin), compiled(accumulate), gather
     return cache[key]
+
+
+class _Share(NamedTuple):
+    """A replica's part of a batch, and what its images are encoded to."""
+
+    x: tf.Tensor
+    first_row: tf.Tensor  # among all images
+    parameters: Parameters
 
 
 class _Weights(NamedTuple):

@@ -208,12 +208,26 @@ class TrainedModel(CheckedModel):
             tracker.update_state(
                 tf.math.divide_no_nan(totals[name], size), sample_weight=size
             )
-            logs[name] = tracker.result()
+            logs[name] = self._logged(tracker)
         self._loss_tracker.update_state(totals["loss"], sample_weight=size)
-        logs["loss"] = self._loss_tracker.result()
+        logs["loss"] = self._logged(self._loss_tracker)
         if "non_binary" in totals:
             self._num_non_binary.update_state(totals["non_binary"])
         return logs
+
+    def _logged(self, tracker: keras.metrics.Mean) -> tf.Tensor:
+        """Its result, in a form whose mean over replicas Keras can take.
+
+        Under several workers it averages over an axis that a scalar does not
+        have (https://github.com/tensorflow/tensorflow/issues/72388).
+        """
+        result = tracker.result()
+        by_collectives = isinstance(
+            self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy
+        )
+        if self._has_one_worker or not by_collectives:
+            return result
+        return result[tf.newaxis]
 
 
 def inner_optimizer(optimizer: Any) -> Any:

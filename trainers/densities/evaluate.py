@@ -43,7 +43,7 @@ def evaluate(run: DensityRun, workdir: str) -> dict[str, Any]:
         f"{evaluated_step:,}",
     )
     log_likelihoods = run.log_likelihoods(run.data.test)
-    if isinstance(run.data, TableRows):
+    if isinstance(run.data, TableRows) and run.devices.is_chief:
         workdirs.write_arrays(
             os.path.join(workdir, _TEST_FILE), {"nats": log_likelihoods}
         )
@@ -102,7 +102,8 @@ def _in_the_plane(
             **estimates.mean_and_error("kl", known - log_likelihoods),
         }
     density = planar.density_grid(run)
-    planar.save_density(workdir, density)
+    if run.devices.is_chief:
+        planar.save_density(workdir, density)
     half_width = run.config.evaluation.half_width
     pixel = (2.0 * half_width / len(density)) ** 2
     return {

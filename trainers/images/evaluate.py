@@ -121,7 +121,8 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
     )
     sampled = _importance_sampled(run, x[: settings.num_images])
     path = os.path.join(workdir, "per_image.npz")
-    workdirs.write_arrays(path, {**bounds, **sampled})
+    if run.devices.is_chief:
+        workdirs.write_arrays(path, {**bounds, **sampled})
     log = workdirs.MetricsLog(workdir)
     is_cut = run.last_step < config.training.num_steps
     results = {

@@ -1,6 +1,9 @@
 """What an interrupted run needs, on disk: written whole, read with care."""
 
 import os
+import shutil
+import tempfile
+import zlib
 from collections.abc import Sequence
 
 import keras
@@ -16,6 +19,20 @@ __all__ = ["BestWeights", "Checkpoints", "Progress"]
 def _values(variables: Sequence[keras.Variable]) -> list[tf.Variable]:
     # tf.train does not look into Keras variables.
     return [variable.value for variable in variables]
+
+
+def _unread(
+    checkpoint: tf.train.Checkpoint, directory: str, worker: str
+) -> tf.train.CheckpointManager:
+    """Saves where nobody reads, for a worker that does not write.
+
+    All workers have to save, as they add up some of what they save. What one
+    that was killed left behind is removed.
+    """
+    key = zlib.crc32(f"{os.getuid()} {directory} {worker}".encode())
+    place = os.path.join(tempfile.gettempdir(), f"tfp_flows_{key:08x}")
+    shutil.rmtree(place, ignore_errors=True)
+    return tf.train.CheckpointManager(checkpoint, place, max_to_keep=1)
 
 
 class Progress(tf.train.Checkpoint):
@@ -69,6 +86,8 @@ class Checkpoints:
         progress: Progress,
         workdir: str,
         max_to_keep: int,
+        *,
+        reader: str = "",
     ) -> None:
         """Reads which checkpoints there are.
 
@@ -77,6 +96,8 @@ class Checkpoints:
           progress: saved and restored with it.
           workdir: directory of the run.
           max_to_keep: how many; older ones of this run are removed.
+          reader: name of a worker that reads what another one writes; empty
+            for the one that writes.
         """
         self._checkpoint = tf.train.Checkpoint(
             variables=_values(model.variables),
@@ -86,7 +107,15 @@ class Checkpoints:
         )
         self.directory = os.path.join(workdir, "checkpoints")
         self._max_to_keep = max_to_keep
+        self._is_writer = not reader
         self._manager = self._make_manager()
+        self._saver = (
+            self._manager
+            if self._is_writer
+            else _unread(self._checkpoint, self.directory, reader)
+        )
+        newest = self._manager.latest_checkpoint
+        self._newest_step = None if newest is None else _step(newest)
 
     def _make_manager(self) -> tf.train.CheckpointManager:
         return tf.train.CheckpointManager(
@@ -96,8 +125,7 @@ class Checkpoints:
     @property
     def newest_step(self) -> int | None:
         """Step of the newest checkpoint; None if there is none."""
-        newest = self._manager.latest_checkpoint
-        return None if newest is None else _step(newest)
+        return self._newest_step
 
     def restore(self) -> bool:
         """Restores the newest checkpoint that can be read.
@@ -134,7 +162,8 @@ class Checkpoints:
                 "`workdir` must hold checkpoints of this model, made by this "
                 f"version; got {readable[-1]!r} of another."
             ) from error
-        if readable[-1] != self._manager.latest_checkpoint:
+        self._newest_step = _step(readable[-1])
+        if self._is_writer and readable[-1] != self._manager.latest_checkpoint:
             self._forget_all_but(readable)
         return True
 
@@ -159,7 +188,7 @@ class Checkpoints:
             with tf.io.gfile.GFile(path + ".partial", "w") as file:
                 file.write(str(state))
             tf.io.gfile.rename(path + ".partial", path, overwrite=True)
-        self._manager = self._make_manager()
+        self._manager = self._saver = self._make_manager()
 
     def save(self, step: int) -> None:
         """Saves the state after `step` steps, unless that is done.
@@ -171,13 +200,14 @@ class Checkpoints:
             return
         try:
             with workdirs.writing(self.directory):
-                self._manager.save(step)
+                self._saver.save(step)
         except errors.StorageError as error:
             newest = self.newest_step
             kept = "there is none" if newest is None else f"step {newest}"
             raise errors.StorageError(
                 f"{error} Last complete checkpoint: {kept}."
-            ) from error
+            ) from error.__cause__
+        self._newest_step = step
 
 
 class BestWeights:
@@ -187,18 +217,23 @@ class BestWeights:
     complete whenever a run goes on from there.
     """
 
-    def __init__(self, model: keras.Model, workdir: str) -> None:
+    def __init__(
+        self, model: keras.Model, workdir: str, *, reader: str = ""
+    ) -> None:
         """Remembers where they are.
 
         Args:
           model: built.
           workdir: directory of the run.
+          reader: as of `Checkpoints`.
         """
         self._checkpoint = tf.train.Checkpoint(weights=_values(model.weights))
         self._directory = os.path.join(workdir, "best")
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, self._directory, max_to_keep=1
         )
+        if reader:
+            self._manager = _unread(self._checkpoint, self._directory, reader)
 
     def save(self, step: int) -> None:
         """Saves the weights after `step` steps; removes those before.
@@ -215,7 +250,7 @@ class BestWeights:
         Raises:
           InputError: if they cannot be read.
         """
-        prefix = self._manager.latest_checkpoint
+        prefix = tf.train.latest_checkpoint(self._directory)
         reason = "no checkpoint" if prefix is None else _why_unreadable(prefix)
         if reason is not None:
             raise errors.InputError(

@@ -10,13 +10,15 @@ from trainers.runs import errors, start
 
 __all__ = ["parse_flags", "run", "set_up_log"]
 
-_EXIT_BAD_INPUT = 2
-
 
 def _fail(message: str) -> None:
     """Prints one line and leaves with an exit code that is not 0."""
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
-    sys.exit(_EXIT_BAD_INPUT)
+    sys.stderr.write(f"{_as_line(message)}\n")
+    sys.exit(start.EXIT_BAD_INPUT)
+
+
+def _as_line(message: str) -> str:
+    return f"error: {' '.join(message.split())}"
 
 
 def _flag_error_message(error: flags.Error) -> str:
@@ -109,8 +111,9 @@ def _shorten_log() -> None:
 
 
 def _is_no_note(record: std_logging.LogRecord) -> bool:
-    # TensorFlow has one on every checkpoint.
-    return "Sharding callback duration" not in record.getMessage()
+    # TensorFlow has one on every checkpoint, and on every graph of workers.
+    message = record.getMessage()
+    return not message.startswith(("Sharding callback duration", "Collective "))
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
@@ -129,7 +132,9 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             errors.NonFiniteError,
             errors.StorageError,
         ) as error:
-            _fail(str(error))
+            start.leave(start.EXIT_BAD_INPUT, _as_line(str(error)))
+        except errors.WorkerLostError as error:
+            start.leave(start.EXIT_WORKER_LOST, _as_line(str(error)))
 
     _shorten_log()
     app.run(guarded_main, flags_parser=parse_flags)

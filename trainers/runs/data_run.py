@@ -86,7 +86,9 @@ class DataRun(TrainingRun):
         if not self.was_validated:
             return self.step
         with self.strategy.scope():
-            return self.open_best_weights(workdir).restore()
+            step = self.open_best_weights(workdir).restore()
+        self.devices.check_same_step(step, workdir)
+        return step
 
     @property
     def was_validated(self) -> bool:

@@ -6,6 +6,7 @@ __all__ = [
     "NonFiniteError",
     "StorageError",
     "Terminated",
+    "WorkerLostError",
 ]
 
 
@@ -19,6 +20,10 @@ class NonFiniteError(ArithmeticError):
 
 class StorageError(RuntimeError):
     """A file of the run could not be written: disk full, for example."""
+
+
+class WorkerLostError(RuntimeError):
+    """Another process that the run computes on stopped answering."""
 
 
 class Terminated(Exception):

@@ -55,9 +55,12 @@ class _Loop:
         with run.strategy.scope():
             self._checkpoints = run.open_checkpoints(workdir)
             self._checkpoints.restore()
+            run.devices.check_same_step(run.step, workdir)
             self._best = run.open_best_weights(workdir)
+        self._is_writer = run.devices.is_chief
         self._metrics_log = workdirs.MetricsLog(workdir)
-        self._metrics_log.rewind(run.step)
+        if self._is_writer:
+            self._metrics_log.rewind(run.step)
         self._workdir = workdir
         self._seconds = 0.0  # and steps, since the last line of the log
         self._num_steps = 0
@@ -92,14 +95,15 @@ class _Loop:
                     else:
                         self._seconds += time.perf_counter() - start
                     is_done = is_last or run.stopped_early
-                    is_stopped = termination.requested is not None
-                    if (
-                        step % settings.checkpoint_steps == 0
-                        or is_done
-                        or is_stopped
-                    ):
+                    is_due = step % settings.checkpoint_steps == 0 or is_done
+                    is_stopped = self._is_stopped(
+                        termination, is_due or step % settings.log_steps == 0
+                    )
+                    if is_due or is_stopped:
                         self._save(step)
                     if is_stopped:
+                        termination.request()  # if another worker's signal
+                        run.devices.wait()  # until it is saved
                         termination.stop(step, self._checkpoints.directory)
         finally:
             for log in self._event_logs.values():
@@ -113,13 +117,26 @@ class _Loop:
                 run.last_step,
             )
 
+    def _is_stopped(
+        self, termination: signals.Termination, is_due: bool
+    ) -> bool:
+        """Whether a signal has come, to any of the workers."""
+        if self._run.devices.num_workers == 1:
+            return termination.requested is not None
+        # They ask each other where they wait for their devices anyhow.
+        return is_due and self._run.devices.any_worker(
+            termination.requested is not None
+        )
+
     def _open_event_logs(self, first_step: int) -> None:
-        names = ["train", "validation"]
+        names = ["train", "validation"][
+            : 2 if self._run.validation_steps else 1
+        ]
         self._event_logs = {
             name: event_log.EventLog(
                 os.path.join(self._workdir, "tensorboard", name), first_step
             )
-            for name in names[: 2 if self._run.validation_steps else 1]
+            for name in (names if self._is_writer else [])
         }
 
     def _next_stop(self, step: int) -> int:
@@ -162,10 +179,11 @@ class _Loop:
             **training,
             **{f"val_{name}": value for name, value in validation.items()},
         }
-        self._metrics_log.append(line)
-        self._event_logs["train"].write(step, training)
-        if validation:
-            self._event_logs["validation"].write(step, validation)
+        if self._is_writer:
+            self._metrics_log.append(line)
+            self._event_logs["train"].write(step, training)
+            if validation:
+                self._event_logs["validation"].write(step, validation)
         return line
 
     def _validate(self, step: int) -> dict[str, float]:
@@ -182,7 +200,9 @@ class _Loop:
                 f"step {step}. The run was stopped; its last checkpoint is "
                 "from before that step."
             )
-        if validation[run.watched] > float(achieved.best_elbo):
+        is_better = validation[run.watched] > float(achieved.best_elbo)
+        # Rounding may differ on other devices, but not what is done about it.
+        if run.devices.of_chief(int(is_better)):
             with run.strategy.scope():
                 self._best.save(step)
             achieved.best_elbo.assign(validation[run.watched])

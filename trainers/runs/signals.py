@@ -78,6 +78,10 @@ class Termination:
             "there."
         )
 
+    def request(self) -> None:
+        """Stops as for SIGTERM, unless a signal came already."""
+        self.requested = self.requested or signal.SIGTERM
+
     def _handle(self, number: int, frame: types.FrameType | None) -> None:
         del frame
         if self.requested == number == signal.SIGINT:

@@ -16,11 +16,21 @@ import tempfile
 import threading
 import types
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from trainers.runs import errors
 
-__all__ = ["EXIT_INTERRUPTED", "EXIT_TERMINATED", "prepare_command"]
+__all__ = [
+    "EXIT_BAD_INPUT",
+    "EXIT_INTERRUPTED",
+    "EXIT_TERMINATED",
+    "EXIT_WORKER_LOST",
+    "leave",
+    "prepare_command",
+]
+
+EXIT_BAD_INPUT = 2
+EXIT_WORKER_LOST = 75  # EX_TEMPFAIL: the same command can go on
 
 # As a shell reports these signals.
 EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -102,17 +112,26 @@ def _excepthook(
 ) -> None:
     """Python's own, but one line for what stops a command."""
     if issubclass(kind, errors.Terminated):
-        sys.stderr.write(f"{error}\n")
-        sys.exit(EXIT_TERMINATED)
-    if not issubclass(kind, KeyboardInterrupt):
-        sys.__excepthook__(kind, error, traceback)
-        return
-    message = str(error) or "stopped by Ctrl-C; what was finished is kept."
-    sys.stderr.write(f"{message}\n")
+        leave(EXIT_TERMINATED, str(error))
+    if issubclass(kind, KeyboardInterrupt):
+        message = "stopped by Ctrl-C; what was finished is kept."
+        leave(EXIT_INTERRUPTED, str(error) or message)
+    sys.__excepthook__(kind, error, traceback)
+    if os.environ.get("TF_CONFIG"):
+        leave(1)  # other workers may be waiting for this one
+
+
+def leave(exit_code: int, message: str = "") -> NoReturn:
+    """Ends the process at once, with a line on stderr.
+
+    Without an orderly end, which TensorFlow can draw out for seconds, and for
+    ever where other workers wait for this one.
+    """
+    if message:
+        sys.stderr.write(f"{message}\n")
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    # Without an orderly end, which TensorFlow can draw out for seconds.
-    os._exit(EXIT_INTERRUPTED)
+    os._exit(exit_code)
 
 
 def _watch_interrupts() -> None:

@@ -67,8 +67,8 @@ class TrainSteps:
             # The metrics are those of all replicas, so any replica's will do.
             values = tf.stack(
                 [
-                    strategy.experimental_local_results(logs[name])[0]
-                    for name in self._names
+                    tf.reshape(strategy.experimental_local_results(log)[0], [])
+                    for log in (logs[name] for name in self._names)
                 ]
             )
             is_new = ~tf.math.is_finite(values) & (first.step == 0)

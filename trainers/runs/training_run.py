@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import config_dict
 
-from trainers.runs import checkpoints, optimizers, train_steps
+from trainers.runs import checkpoints, devices, optimizers, train_steps
 
 __all__ = ["TrainingRun"]
 
@@ -24,6 +24,7 @@ class TrainingRun(abc.ABC):
 
     Attributes:
       num_digits: of `watched`, behind its decimal point.
+      devices: where it is trained.
     """
 
     num_digits: int
@@ -43,11 +44,12 @@ class TrainingRun(abc.ABC):
             compiled already is as at the first step, its optimizer too.
         """
         self.config = config
-        self.strategy = strategy
+        self.devices = devices.Devices(strategy)
         with strategy.scope():
             jit_compile = config.training.jit_compile
-            if jit_compile and tf.distribute.has_strategy():
-                logging.info("XLA is off: it cannot compile for replicas.")
+            if jit_compile and not self.devices.may_compile:
+                if not isinstance(strategy, tf.distribute.TPUStrategy):
+                    logging.info("XLA is off: it cannot compile for replicas.")
                 jit_compile = False
             self.model = make_model(config)
             if not self.model.compiled:
@@ -56,6 +58,11 @@ class TrainingRun(abc.ABC):
                 )
                 self.model.optimizer.build(self.model.trainable_variables)
         self.progress = checkpoints.Progress()
+
+    @property
+    def strategy(self) -> tf.distribute.Strategy:
+        """That of its devices."""
+        return self.devices.strategy
 
     @property
     @abc.abstractmethod
@@ -127,11 +134,14 @@ class TrainingRun(abc.ABC):
             self.progress,
             workdir,
             self.config.training.checkpoints_to_keep,
+            reader=self.devices.reader,
         )
 
     def open_best_weights(self, workdir: str) -> checkpoints.BestWeights:
         """The best weights of this run."""
-        return checkpoints.BestWeights(self.model, workdir)
+        return checkpoints.BestWeights(
+            self.model, workdir, reader=self.devices.reader
+        )
 
     def restore(self, workdir: str) -> bool:
         """Restores the newest checkpoint; returns whether there was one.

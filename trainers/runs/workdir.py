@@ -19,6 +19,7 @@ import io
 import json
 import os
 import statistics
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -30,6 +31,7 @@ from trainers.runs import errors
 
 __all__ = [
     "MetricsLog",
+    "fingerprint",
     "prepare",
     "read_arrays",
     "read_json",
@@ -163,6 +165,18 @@ def prepare(
             f"`workdir` must be a directory that can be written to; got "
             f"{workdir!r} ({getattr(error, 'message', error)})."
         ) from error
+
+
+def fingerprint(workdir: str) -> int:
+    """A number below 2**24 that tells a directory from one started elsewhere.
+
+    Of the starts that run.json records; -1 if there is none.
+    """
+    path = os.path.join(workdir, "run.json")
+    if not tf.io.gfile.exists(path):
+        return -1
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return zlib.crc32(file.read()) % 2**24
 
 
 class MetricsLog:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from trainers.runs import strategy
+from trainers.runs import devices
 
 ROOT = pathlib.Path(__file__).parents[3]
 CONFIG = "--config=configs/energy_2d.py"
@@ -61,8 +61,8 @@ def assert_one_line(done, *words):
         ),
         ([CONFIG, UNUSED, "--mode=play"], ["--mode", "play", "eval"]),
         (
-            [IMAGES, UNUSED, "--strategy=tpu"],
-            ["--strategy", "tpu", "auto|default|mirrored"],
+            [IMAGES, UNUSED, "--strategy=gpu"],
+            ["--strategy", "gpu", "auto|default|mirrored"],
         ),
         (
             [IMAGES + ":flow=nice", UNUSED],
@@ -127,7 +127,7 @@ def test_bad_input_costs_one_line_and_no_workdir(tmp_path, arguments, words):
 
 def test_flags_are_those_of_the_choices_they_name():
     text = (ROOT / "trainers" / "main.py").read_text()
-    assert str(list(strategy.NAMES)).replace("'", '"') in text
+    assert str(list(devices.NAMES)).replace("'", '"') in text
 
 
 def test_main_is_short_and_without_logic():

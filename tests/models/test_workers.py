@@ -1,0 +1,155 @@
+"""`fit` and all else under two workers, processes of their own, as in one."""
+
+import json
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_flows.layers import MLP, IAFFlow, PlanarFlow, SplineCouplingFlow
+from tfp_flows.models import DLGM
+from tfp_flows.posteriors import (
+    CIFPosterior,
+    FlowPosterior,
+    HamiltonianPosterior,
+)
+from trainers import launch_local
+
+ROOT = pathlib.Path(__file__).parents[2]
+TIMEOUT = 480
+# 51 steps, in one epoch: each costs workers a second. The last batch is of 1.
+N, X, D, BATCH_SIZE = 201, 6, 2, 4
+
+_FLOAT64 = {"dtype": "float64"}
+_NETWORK = {"hidden_units": (8,), **_FLOAT64}
+POSTERIORS = {
+    "none": lambda: FlowPosterior(D, **_FLOAT64),
+    "planar": lambda: FlowPosterior(D, PlanarFlow(2, seed=0, **_FLOAT64)),
+    "iaf": lambda: FlowPosterior(D, IAFFlow(2, seed=0, **_NETWORK)),
+    "spline_coupling": lambda: FlowPosterior(
+        D, SplineCouplingFlow(2, seed=0, **_NETWORK)
+    ),
+    "cif": lambda: CIFPosterior(
+        D, [PlanarFlow(1, seed=0, **_FLOAT64)], auxiliary_size=1
+    ),
+    "hamiltonian": lambda: HamiltonianPosterior(
+        FlowPosterior(D, **_FLOAT64), num_bridges=2
+    ),
+}
+OPTIMIZERS = {
+    "sgd": lambda: keras.optimizers.SGD(0.02),
+    "adam": lambda: keras.optimizers.Adam(0.01),
+}
+CASES = [
+    *((name, "adam") for name in POSTERIORS),
+    ("none", "sgd"),
+    ("planar", "sgd"),
+]
+
+
+def _use(name, optimizer):
+    """What a model says in training and afterwards, and its weights."""
+    x = np.random.default_rng(0).integers(0, 2, [N, X]).astype(np.float64)
+    keras.utils.set_random_seed(0)
+    model = DLGM(
+        encoder=MLP([5], output_size=5, activation="tanh", **_FLOAT64),
+        posterior=POSTERIORS[name](),
+        decoder=MLP([5], output_size=X, activation="tanh", **_FLOAT64),
+        seed=3,
+        **_FLOAT64,
+    )
+    model.compile(OPTIMIZERS[optimizer](), jit_compile=False)
+    history = model.fit(
+        x,
+        batch_size=BATCH_SIZE,
+        shuffle=False,
+        validation_data=x[:5],
+        verbose=0,
+    ).history
+    return {
+        "history": history,
+        "evaluate": model.evaluate(
+            x[:7], batch_size=4, verbose=0, return_dict=True
+        ),
+        "log p(x)": model.log_marginal_likelihood(
+            x[:5], 20, batch_size=4, verbose=0
+        ).estimates,
+        "weights": [np.asarray(weight) for weight in model.trainable_weights],
+    }
+
+
+def _use_all():
+    keras.config.set_floatx("float64")
+    try:
+        return {case: _use(*case) for case in CASES}
+    finally:
+        keras.config.set_floatx("float32")
+
+
+def main(path):
+    """What a worker does; the first writes what it found."""
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    with strategy.scope():
+        found = _use_all()
+    if strategy.cluster_resolver.task_id == 0:
+        pathlib.Path(path).write_bytes(pickle.dumps(found))
+
+
+@pytest.mark.slow
+def test_two_workers_compute_as_one_process(tmp_path):
+    path, ports = tmp_path / "found", launch_local.free_ports(2)
+    cluster = {"worker": [f"localhost:{port}" for port in ports]}
+    script = f"from tests.models.test_workers import main; main({str(path)!r})"
+    logs = [(tmp_path / f"stderr{index}").open("w") for index in range(2)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "TF_CONFIG": json.dumps(
+                    {
+                        "cluster": cluster,
+                        "task": {"type": "worker", "index": index},
+                    }
+                ),
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+        )
+        for index, log in enumerate(logs)
+    ]
+    try:
+        expected = _use_all()
+        for index, process in enumerate(processes):
+            error = tmp_path / f"stderr{index}"
+            assert process.wait(TIMEOUT) == 0, error.read_text()[-3000:]
+    finally:
+        for process, log in zip(processes, logs, strict=True):
+            process.kill()
+            process.wait()
+            log.close()
+    found = pickle.loads(path.read_bytes())
+    assert set(found) == set(CASES)
+    for case, wanted in expected.items():
+        got = found[case]
+        for part in ("history", "evaluate"):
+            assert set(got[part]) == set(wanted[part])
+            for name, values in wanted[part].items():
+                np.testing.assert_allclose(
+                    got[part][name],
+                    values,
+                    rtol=1e-10,
+                    err_msg=f"{case} {name}",
+                )
+        np.testing.assert_allclose(
+            got["log p(x)"], wanted["log p(x)"], rtol=1e-10, err_msg=str(case)
+        )
+        for left, right in zip(got["weights"], wanted["weights"], strict=True):
+            np.testing.assert_allclose(left, right, rtol=0, atol=1e-8)
