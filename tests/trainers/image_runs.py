@@ -40,6 +40,25 @@ def make_config(arg="flow=none", **training):
     return config
 
 
+def flags(workdir, **training):
+    """The same in the words of the command line, for seconds of steps."""
+    values = {
+        "config": "configs/digits.py:flow=planar,K=2",
+        "workdir": workdir,
+        "config.data.num_validation": 100,
+        "config.model.latent_size": 4,
+        "config.model.hidden_units": "(32,)",
+        "config.training.steps_per_execution": 10,
+        "config.training.log_steps": 50,
+        "config.training.validation_steps": 100,
+        "config.evaluation.num_importance_samples": 200,
+        **{
+            f"config.training.{name}": value for name, value in training.items()
+        },
+    }
+    return [f"--{name}={value}" for name, value in values.items()]
+
+
 def read(path):
     return json.loads(path.read_text())
 

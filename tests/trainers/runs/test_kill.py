@@ -31,25 +31,14 @@ class Start:
 
     def __init__(self, workdir, **options):
         self.stderr = workdir.with_name(f"stderr_{time.time_ns()}")
-        arguments = {
-            "config": "configs/digits.py:flow=planar,K=2",
-            "workdir": workdir,
-            "config.data.num_validation": 100,
-            "config.model.latent_size": 4,
-            "config.model.hidden_units": "(32,)",
-            "config.training.num_steps": NUM_STEPS,
-            "config.training.batch_size": 25,
-            "config.training.steps_per_execution": 10,
-            "config.training.log_steps": 50,
-            "config.training.validation_steps": 100,
-            "config.training.checkpoint_steps": 170,
-            "config.evaluation.num_importance_samples": 200,
-        }
+        arguments = image_runs.flags(
+            workdir, num_steps=NUM_STEPS, batch_size=25, checkpoint_steps=170
+        )
         with self.stderr.open("w") as stderr:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "trainers.main"),
-                    *(f"--{name}={value}" for name, value in arguments.items()),
+                    *arguments,
                 ],
                 cwd=ROOT,
                 stdout=subprocess.PIPE,

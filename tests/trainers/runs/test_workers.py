@@ -105,25 +105,16 @@ class Launch:
 
     def __init__(self, workdir, num_workers=2):
         self.log = workdir.with_name(f"log_{time.time_ns()}")
-        arguments = {
-            "config": "configs/digits.py:flow=planar,K=2",
-            "workdir": workdir,
-            "config.data.num_validation": 100,
-            "config.model.latent_size": 4,
-            "config.model.hidden_units": "(32,)",
-            "config.training.num_steps": NUM_STEPS,
-            "config.training.batch_size": 24,
-            "config.training.steps_per_execution": 10,
-            "config.training.log_steps": 50,
-            "config.training.validation_steps": 100,
-            "config.training.checkpoint_steps": 70,
-            "config.training.jit_compile": False,
-            "config.evaluation.num_importance_samples": 200,
-        }
         command = ["trainers.launch_local", f"--workers={num_workers}", "--"]
         if not num_workers:
             command = ["trainers.main"]
-        command += [f"--{name}={value}" for name, value in arguments.items()]
+        command += image_runs.flags(
+            workdir,
+            num_steps=NUM_STEPS,
+            batch_size=24,
+            checkpoint_steps=70,
+            jit_compile=False,
+        )
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command],
