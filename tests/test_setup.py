@@ -3,14 +3,34 @@
 import importlib.util
 import pathlib
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 ROOT = pathlib.Path(__file__).parents[1]
+
+
+def _setup():
+    spec = importlib.util.spec_from_file_location("setup", ROOT / "setup.py")
+    setup = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(setup)
+    return setup
+
+
+def test_an_install_on_colab_replaces_nothing():
+    setup = _setup()
+    lines = (ROOT / "colab" / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    pins = {canonicalize_name(name): pins[name] for name in pins}
+    asked = [Requirement(r) for r in (*setup._INSTALL, *setup._TEST)]
+    asked = {canonicalize_name(r.name): r.specifier for r in asked}
+    assert set(pins) <= set(asked)
+    for name, version in pins.items():
+        assert asked[name].contains(version), name
 
 
 def test_who_trains_gets_tensorboard():
     """For Keras's callback, and to show what the trainers write."""
-    spec = importlib.util.spec_from_file_location("setup", ROOT / "setup.py")
-    setup = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(setup)
+    setup = _setup()
     names = [requirement.split(">")[0] for requirement in setup._TRAIN]
     assert "tensorboard" in names
     assert set(setup._TRAIN) <= set(setup._TEST)

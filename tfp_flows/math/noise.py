@@ -215,7 +215,7 @@ def _rows_of_any_number(
     key_words: tf.Tensor,
     dtype: tf.DType,
 ) -> tf.Tensor:
-    """The same words, where that op needs a number that XLA knows."""
+    """The same, `[num_rows, per_row, ...]`, for a number unknown to XLA."""
     first = tf.range(tf.cast(num_rows, tf.int64))[:, tf.newaxis] * per_row
     counters = counter + first + tf.range(per_row, dtype=tf.int64)
     words = philox_words(
@@ -225,7 +225,7 @@ def _rows_of_any_number(
         pairs = tf.cast(tf.reshape(words, [num_rows, per_row, 2, 2]), tf.uint64)
         high = tf.bitwise.left_shift(pairs[..., 1], tf.constant(32, tf.uint64))
         words = tf.bitwise.bitwise_or(pairs[..., 0], high)
-    return tf.reshape(words, [num_rows, 128 * per_row // (8 * dtype.size)])
+    return words
 
 
 def _pairs_of_normals(fractions: tf.Tensor) -> tf.Tensor:

@@ -5,8 +5,8 @@ mirrored      all GPUs of this machine, or all logical CPUs
 multi_worker  all devices of the processes that TF_CONFIG names
 tpu           all cores of a TPU
 auto          the workers of TF_CONFIG if it names several, else a TPU if
-              TensorFlow's build is one for TPUs, else all GPUs of this
-              machine if it has several, else one device
+              the machine shows one and TensorFlow's build is for TPUs, else
+              all GPUs of this machine if it has several, else one device
 """
 
 import contextlib
