@@ -74,3 +74,11 @@ def _call(function, args, kwargs):
         if keras is not None and hasattr(keras, "utils"):
             keras.utils.clear_session(free_memory=False)
         gc.collect()
+
+
+def on_a_tpu(monkeypatch):
+    """Makes TensorFlow say that operations are for a TPU; there is none."""
+    import tensorflow as tf
+
+    strategy = object.__new__(tf.distribute.TPUStrategy)
+    monkeypatch.setattr(tf.distribute, "get_strategy", lambda: strategy)

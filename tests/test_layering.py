@@ -72,7 +72,7 @@ MAY_IMPORT = {
     "vi": POSTERIORS,
     "configs": set(),
     "trainers": RUNS,
-    "trainers.runs": RUNS,
+    "trainers.runs": RUNS | {"math", "replicas"},
     "trainers.sources": RUNS | {"math"},
     "trainers.checks": MODELS | RUNS | {"configs", "tfp_flows"},
     "trainers.flows": MODELS | {"configs", "tfp_flows", "trainers"},

@@ -7,7 +7,8 @@ replicas, so the loss of a replica must be its share of the global mean:
     mean_over_global_batch(per_example, global_batch(local_size).size)
 
 This is the only place where a loss is scaled for replicas. Without a strategy,
-and outside of `strategy.run`, all functions see one replica.
+and outside of `strategy.run`, all functions see one replica; those of a
+strategy are for use outside of it.
 """
 
 from typing import Any, NamedTuple
@@ -18,9 +19,12 @@ from tfp_flows.types import TensorLike
 
 __all__ = [
     "GlobalBatch",
+    "gathered",
     "global_batch",
     "global_sum",
+    "is_distributed",
     "mean_over_global_batch",
+    "num_workers",
     "own_rows",
 ]
 
@@ -122,3 +126,31 @@ def mean_over_global_batch(
     return tf.math.divide_no_nan(
         tf.reduce_sum(per_example), tf.cast(global_size, per_example.dtype)
     )
+
+
+def is_distributed(strategy: tf.distribute.Strategy) -> bool:
+    """Whether it is any but the one that is there when nobody chose one."""
+    with strategy.scope():
+        return tf.distribute.has_strategy()
+
+
+def num_workers(strategy: tf.distribute.Strategy) -> int:
+    """How many processes compute, each with replicas of its own.
+
+    One for all strategies but `MultiWorkerMirroredStrategy`: of a TPU's hosts
+    too, one process alone gives the orders.
+    """
+    resolver = strategy.cluster_resolver
+    if resolver is None or not isinstance(
+        strategy, tf.distribute.MultiWorkerMirroredStrategy
+    ):
+        return 1
+    cluster = resolver.cluster_spec().as_dict()
+    return max(1, sum(len(addresses) for addresses in cluster.values()))
+
+
+def gathered(strategy: tf.distribute.Strategy, share: Any) -> tf.Tensor:
+    """The rows of all replicas, one after the other, of what `run` returned."""
+    if strategy.num_replicas_in_sync == 1:
+        return strategy.experimental_local_results(share)[0]
+    return strategy.gather(share, axis=0)

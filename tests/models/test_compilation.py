@@ -184,3 +184,29 @@ def test_tensorboard_without_its_package_is_refused_before_it_trains(
     assert int(model.optimizer.iterations) == 0
     compilation.check_callbacks(stopping)
     compilation.check_callbacks(None)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_steps_of_one_execution_are_those_of_several(jit_compile):
+    """With an execution cut short, and a last batch that is."""
+    found = []
+    for steps_per_execution in (1, 3):
+        model = digits.model()
+        model.compile(
+            keras.optimizers.Adam(0.01),
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+        )
+        history = model.fit(
+            digits.images(95),
+            batch_size=20,
+            epochs=2,
+            shuffle=False,
+            validation_data=digits.images(30),
+            verbose=0,
+        ).history
+        weights = [np.asarray(w) for w in model.trainable_weights]
+        found.append(tf.nest.flatten([history, weights]))
+        assert int(model.optimizer.iterations) == 10
+    for one, several in zip(*found, strict=True):
+        np.testing.assert_allclose(several, one, rtol=1e-5, atol=1e-6)

@@ -100,7 +100,8 @@ def _train(setting, optimizer, num_examples, epochs, **compile_arguments):
 def train_on_two(*args):
     strategy = mirrored_strategy()
     with strategy.scope():
-        return _train(*args)
+        # One device takes them one by one.
+        return _train(*args, steps_per_execution=4)
 
 
 @pytest.mark.slow
@@ -194,16 +195,20 @@ def share_on_two():
     with mirrored_strategy().scope():
         model, seen = _built(), []
         encode = model.encode
-        model.encode = lambda x: (seen.append(x.shape[0]), encode(x))[1]
+        model.encode = lambda x, **k: (seen.append(x.shape[0]), encode(x, **k))[
+            1
+        ]
         model.log_marginal_likelihood(_images(), 2, batch_size=3, verbose=0)
+        model.reconstruct(_images(5))
         with pytest.raises(ValueError, match="a strategy, .*got Mirr"):
             model.log_marginal_likelihood(_images(), 2, jit_compile=True)
     return seen
 
 
 @pytest.mark.distributed
-def test_replicas_share_the_images_of_an_estimate():
-    assert on_two_cpus(share_on_two) == [2, 2]  # 3 images do not divide
+def test_replicas_share_the_images_of_a_model_in_use():
+    # 3 images of an estimate, 5 of a reconstruction: they do not divide.
+    assert on_two_cpus(share_on_two) == [2, 2, 3, 3]
 
 
 def use_on_two():
@@ -224,6 +229,8 @@ def _use():
         **model.bounds(_images(), 3, batch_size=5),
         "sample": model.sample(3, seed=1).numpy(),
         "reconstruct": model.reconstruct(_images(), seed=1).numpy(),
+        "drawn": model.reconstruct(_images(), seed=1, draws=True).numpy(),
+        "posterior mean": model.posterior_mean(_images()).numpy(),
         "predict": model.predict(_images(), batch_size=4, verbose=0),
     }
 

@@ -97,3 +97,32 @@ def test_a_prior_trains_saves_and_loads(prior, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.sample(3), model.sample(3))
     np.testing.assert_array_equal(loaded.log_prior(z), model.log_prior(z))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arg",
+    [
+        "flow=none",
+        *(f"flow={flow},K=2" for flow in FLOWS),
+        "flow=planar,K=2,posterior=cif",
+        "flow=none,posterior=hamiltonian",
+    ],
+)
+def test_networks_in_bfloat16_change_the_bound_little(arg):
+    """The flow and all densities stay in float32: see `check_precision`."""
+    data, found = images(1_200), []
+    before = keras.config.dtype_policy()
+    try:
+        for policy in ("float32", "mixed_bfloat16"):
+            keras.config.set_dtype_policy(policy)
+            model = _model(arg, jit_compile=False)
+            assert model.encoder(data[:1]).dtype == policy.split("_")[-1]
+            model.fit(data[:1_000], batch_size=100, epochs=3, verbose=0)
+            found.append(model.evaluate(data[1_000:], verbose=0))
+    finally:
+        keras.config.set_dtype_policy(before)
+    bound = model.metrics_names.index(model.bound_names[0])
+    full, low = (values[bound] for values in found)
+    assert full > -45  # it has learned something
+    assert abs(low - full) < 0.01 * abs(full)

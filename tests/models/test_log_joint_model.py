@@ -304,7 +304,9 @@ def two_replicas():
 def trained_on(model):
     model.fit(groups(9), batch_size=4, epochs=2, shuffle=False, verbose=0)
     elbo = model.evaluate(groups(9), batch_size=4, verbose=0, return_dict=True)
-    return elbo["elbo"], [w.numpy() for w in model.trainable_weights]
+    draws = model.sample_posterior(groups(9), 3, seed=1).numpy()
+    weights = [w.numpy() for w in model.trainable_weights]
+    return elbo["elbo"], [*weights, draws]
 
 
 @pytest.mark.distributed

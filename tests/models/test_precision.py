@@ -1,11 +1,14 @@
 """mixed_bfloat16: networks in bfloat16, densities in float32."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from sklearn import datasets
 
+from tests.distributed import on_a_tpu
 from tfp_flows.layers import MLP, PlanarFlow, RadialFlow, StochasticLayer
 from tfp_flows.models import DLGM, BernoulliMADE
 from tfp_flows.posteriors import FlowPosterior
@@ -122,3 +125,17 @@ def test_elbo_on_digits_is_that_of_float32(digits):
 def test_densities_in_half_precision_are_refused(build, dtype):
     with pytest.raises(ValueError, match=rf"in float32 or .* got {dtype}"):
         build(dtype)
+
+
+def test_a_model_for_a_tpu_says_that_its_products_are_rounded(monkeypatch):
+    model = BernoulliMADE((4,))
+    on_a_tpu(monkeypatch)
+    with pytest.warns(UserWarning, match="rounds .* to bfloat16, in flows"):
+        model.compile(jit_compile=False)
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            BernoulliMADE((4,)).compile(jit_compile=False)
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(True)

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows._tfp import ps
-from tfp_flows.math import constraints
+from tfp_flows.math import constraints, tracing
 
 __all__ = [
     "MAX_LOG_MAGNITUDE",
@@ -283,6 +283,7 @@ def _correlate(
 
 
 def _rfft(x: tf.Tensor, event_ndims: int) -> tf.Tensor:
+    tracing.check_transform(x.dtype)
     return _RFFT[event_ndims](x, ps.shape(x)[-event_ndims:])
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfp_flows._tfp import ps
-from tfp_flows.math import constraints
+from tfp_flows.math import constraints, tracing
 
 __all__ = [
     "MAX_LOG_MAGNITUDE",
@@ -140,6 +140,7 @@ def _product(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 def _transform(dct: Callable[..., tf.Tensor], x: tf.Tensor) -> tf.Tensor:
     if _is_empty(x.shape):  # which `tf.signal.dct` does not take
         return tf.identity(x)
+    tracing.check_transform(x.dtype)
     return tf.ensure_shape(dct(x, norm="ortho"), x.shape)
 
 

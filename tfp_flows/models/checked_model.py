@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import likelihoods
+from tfp_flows import likelihoods, replicas
 from tfp_flows._count_metric import Count
 from tfp_flows.models import compilation
 from tfp_flows.models.inputs.images import (
@@ -96,7 +96,7 @@ class CheckedModel(keras.Model):
 
     @property
     def _has_one_worker(self) -> bool:
-        return not _has_several_workers(self.distribute_strategy)
+        return replicas.num_workers(self.distribute_strategy) == 1
 
     @property
     def _data_support(self) -> tuple[str, str]:
@@ -449,13 +449,6 @@ def _numbers(results: Any) -> Any:
 
 def _is_dataset(data: Any) -> bool:
     return not isinstance(data, np.ndarray | tf.Tensor | dict)
-
-
-def _has_several_workers(strategy: tf.distribute.Strategy) -> bool:
-    resolver = strategy.cluster_resolver
-    spec = None if resolver is None else resolver.cluster_spec()
-    tasks = {} if spec is None else spec.as_dict()
-    return sum(len(tasks.get(kind, ())) for kind in ("chief", "worker")) > 1
 
 
 def count_non_binary(x: tf.Tensor) -> tf.Tensor:

@@ -1,6 +1,6 @@
 """The deep latent Gaussian model, trained by variational inference."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -294,12 +294,18 @@ class DLGM(LatentVariableModel):
         """
         n = as_positive_integer("n", n)
         self.require_built()
-        batches = []
-        for first in range(0, n, BATCH_SIZE):
-            z = self._prior_sample(min(BATCH_SIZE, n - first), first, seed)
-            key = _pixel_key("sample", seed, first) if draws else None
-            batches.append(self._images(self.decode(z), key))
-        return tf.concat(batches, axis=0)
+        rows = [
+            self._prior_noise(min(BATCH_SIZE, n - first), first, seed)
+            for first in range(0, n, BATCH_SIZE)
+        ]
+        decoded = self._passes(
+            lambda standard_normal, _: self.decode(
+                self._prior_latents(standard_normal)
+            ),
+            tf.concat(rows, axis=0),
+            "sample",
+        )
+        return self._all_images(decoded, "sample", seed if draws else None)
 
     def reconstruct(
         self, x: Any, seed: int = 0, draws: bool = False
@@ -318,32 +324,35 @@ class DLGM(LatentVariableModel):
           ValueError: the model is not built, or cannot take the images.
         """
 
-        def reconstructed(x: tf.Tensor, first: int) -> tf.Tensor:
+        def decoded(x: tf.Tensor, first: Any) -> tf.Tensor:
             standard_normal = self.posterior.noise(
-                len(x),
+                x.shape[0],
                 1,
                 first_row=first,
                 seed=seed,
                 step=0,
                 purpose="reconstruction",
             )
-            z = self._latents(x, standard_normal)[0]
-            key = _pixel_key("reconstruction", seed, first) if draws else None
-            return self._images(self.decode(z), key)
+            return self.decode(self._latents(x, standard_normal)[0])
 
-        return self._in_batches(reconstructed, x)
+        passes = self._passes(
+            decoded, self._checked_images(x), "reconstruction", seed
+        )
+        return self._all_images(
+            passes, "reconstruction", seed if draws else None
+        )
 
-    def _prior_sample(self, rows: int, first: int, seed: int) -> tf.Tensor:
-        """Latents of the prior, `[rows, D]`."""
+    def _prior_noise(self, rows: int, first: int, seed: int) -> tf.Tensor:
+        """What `_prior_latents` makes latents of, `[rows, noise_size]`."""
         prior = self.prior
-        if isinstance(prior, FlowDistribution):
-            size = prior.noise_size
-        elif prior is None:
+        if prior is None:
             size = self.posterior.latent_size
-        else:
+        elif isinstance(prior, FlowDistribution):
+            size = prior.noise_size
+        else:  # that says nothing of its noise
             key = noise.key(seed=seed, step=first, purpose="prior")
             return prior.distribution().sample(rows, seed=noise.tfp_seed(key))
-        standard_normal = noise.normal_rows(
+        return noise.normal_rows(
             rows,
             (size,),
             first_row=first,
@@ -352,9 +361,29 @@ class DLGM(LatentVariableModel):
             purpose="prior",
             dtype=self.posterior.variable_dtype,
         )
-        if prior is None:
+
+    def _prior_latents(self, standard_normal: tf.Tensor) -> tf.Tensor:
+        """Latents of the prior, `[rows, D]`."""
+        prior = self.prior
+        if not isinstance(prior, FlowDistribution):
             return standard_normal
         return prior.push_forward(standard_normal, prior.parameters())[0]
+
+    def _all_images(
+        self,
+        passes: Iterator[tuple[int, tf.Tensor]],
+        purpose: str,
+        seed: int | None,
+    ) -> tf.Tensor:
+        """Means of p(x | z) of decoded passes, or draws of a seed."""
+        images = [
+            self._images(
+                outputs,
+                None if seed is None else _pixel_key(purpose, seed, first),
+            )
+            for first, outputs in passes
+        ]
+        return tf.concat(images, axis=0)
 
     def _images(
         self, outputs: tf.Tensor, key: tf.Tensor | None = None

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from tfp_flows import losses, replicas
 from tfp_flows._arguments import as_positive_integer
-from tfp_flows.math import noise
+from tfp_flows.math import noise, tracing
+from tfp_flows.models.row_passes import padded
 from tfp_flows.posteriors.posterior import Parameters, Posterior
 
 __all__ = ["LogMarginalLikelihood", "SampledModel", "bounds", "estimate"]
@@ -223,11 +224,10 @@ def _sums(
     batch_size += -batch_size % strategy.num_replicas_in_sync
     seed = model.seed if seed is None else seed
     noise.check_seed(seed)
-    with strategy.scope():
-        is_distributed = tf.distribute.has_strategy()
+    is_distributed = replicas.is_distributed(strategy)
     if jit_compile == "auto":
         jit_compile = not is_distributed and (
-            model.jit_compile if model.compiled else True
+            model.jit_compile if model.compiled else tracing.has_xla()
         )
     elif jit_compile and is_distributed:
         raise ValueError(
@@ -245,7 +245,7 @@ def _sums(
     )
     batches = []
     for first in range(0, len(x), batch_size):
-        batch, rows = _padded(x[first : first + batch_size], batch_size)
+        batch, rows = padded(x[first : first + batch_size], batch_size)
         share, sums = begin(batch, tf.constant(first, tf.int64))
         for chunk in range(0, num_chunks, _CHUNKS_PER_CALL):
             last = min(chunk + _CHUNKS_PER_CALL, num_chunks)
@@ -257,15 +257,6 @@ def _sums(
             progress.update(first + math.floor(rows * last / num_chunks))
         batches.append([total.numpy()[:rows] for total in gather(sums)])
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-
-
-def _padded(x: Any, size: int) -> tuple[tf.Tensor, int]:
-    """Repeats the last image, so that all batches have one shape."""
-    x = tf.convert_to_tensor(x)
-    rows = len(x)
-    if rows == size:
-        return x, rows
-    return tf.concat([x, tf.repeat(x[-1:], size - rows, axis=0)], 0), rows
 
 
 def _compiled(
@@ -331,9 +322,7 @@ def _compiled(
 
     @tf.function(autograph=False)
     def gather(sums: State) -> State:
-        if strategy.num_replicas_in_sync == 1:
-            return sums
-        return tuple(strategy.gather(total, axis=0) for total in sums)
+        return tuple(replicas.gathered(strategy, total) for total in sums)
 
     cache[key] = compiled(begin), compiled(accumulate), gather
     return cache[key]

@@ -1,7 +1,7 @@
 """Training and evaluation of a latent variable model by its bound."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -17,6 +17,7 @@ from tfp_flows.models import (
     defaults,
     dlgm_parts,
     importance_sampling,
+    row_passes,
 )
 from tfp_flows.models.annealed_model import AnnealedModel
 from tfp_flows.models.annealing_plan import AnnealingPlan
@@ -326,9 +327,12 @@ class LatentVariableModel(AnnealedModel):
         Raises:
           ValueError: the model is not built, or cannot take the images.
         """
-        return self._in_batches(
-            lambda x, _: self._latents(x, self._no_noise(x))[0], x
+        passes = self._passes(
+            lambda x, _: self._latents(x, self._no_noise(x))[0],
+            self._checked_images(x),
+            "posterior mean",
         )
+        return tf.concat([means for _, means in passes], axis=0)
 
     def bounds(
         self, x: Any, num_samples: int, **kwargs: Any
@@ -381,16 +385,21 @@ class LatentVariableModel(AnnealedModel):
             self, self._checked_images(x), num_importance_samples, **kwargs
         )
 
-    def _in_batches(
-        self, function: Callable[[tf.Tensor, int], tf.Tensor], x: Any
-    ) -> tf.Tensor:
-        """A function of images and of the first one's index, of all images."""
-        x = self._checked_images(x)
-        batches = [
-            function(tf.convert_to_tensor(x[first : first + BATCH_SIZE]), first)
-            for first in range(0, len(x), BATCH_SIZE)
-        ]
-        return tf.concat(batches, axis=0)
+    def _passes(
+        self,
+        function: Callable[[tf.Tensor, Any], tf.Tensor],
+        rows: Any,
+        *key: Hashable,
+    ) -> Iterator[tuple[int, tf.Tensor]]:
+        """See `row_passes.passes`; the function is the same for equal keys."""
+        return row_passes.passes(
+            function,
+            rows,
+            at_once=BATCH_SIZE,
+            strategy=self.distribute_strategy,
+            cache=self.compiled_functions,
+            key=("passes", *key),
+        )
 
     def _no_noise(self, x: tf.Tensor) -> tf.Tensor:
         """The middle of the noise of one sample, `[1, B, noise_size]`."""

@@ -353,9 +353,9 @@ class LogJointModel(LatentVariableModel):
         num_samples = as_positive_integer("num_samples", num_samples)
         noise.check_seed(seed)
 
-        def draws(x: tf.Tensor, first: int) -> tf.Tensor:
+        def draws(x: tf.Tensor, first: Any) -> tf.Tensor:
             standard_normal = self.posterior.noise(
-                len(x),
+                x.shape[0],
                 num_samples,
                 first_row=first,
                 seed=seed,
@@ -364,7 +364,12 @@ class LogJointModel(LatentVariableModel):
             )
             return tf.transpose(self._latents(x, standard_normal), [1, 0, 2])
 
-        return tf.transpose(self._in_batches(draws, x), [1, 0, 2])
+        passes = self._passes(
+            draws, self._checked_images(x), "posterior draws", num_samples, seed
+        )
+        return tf.concat(
+            [tf.transpose(z, [1, 0, 2]) for _, z in passes], axis=1
+        )
 
     def _latents(
         self, x: tf.Tensor, standard_normal: tf.Tensor, training: bool = False

@@ -55,6 +55,15 @@ class OnceWarnings:
             "tanh."
         )
 
+    def rounded_products(self) -> None:
+        """Says once what a TPU makes of float32 unless it is told not to."""
+        self._warn(
+            "A TPU rounds the matrices that it multiplies to bfloat16, in "
+            "flows too, whose log-dets then are those of other maps. For "
+            "float32, before the model is compiled: "
+            "`tf.config.experimental.enable_tensor_float_32_execution(False)`."
+        )
+
     def _warn(self, message: str, kind: str | None = None) -> None:
         if (kind or message) in self._said:
             return

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfp_flows import replicas
 from tfp_flows._count_metric import Count
+from tfp_flows.math import tracing
 from tfp_flows.models import compilation
 from tfp_flows.models.checked_model import CheckedModel
 
@@ -59,8 +60,9 @@ class TrainedModel(CheckedModel):
         Args:
           optimizer: as in `keras.Model.compile`.
           jit_compile: whether XLA compiles the steps. Default: "auto", not
-            under a distribution strategy, when run eagerly, or for posteriors
-            that XLA compiles for one size of batch alone, and in `fit`
+            under a distribution strategy, when run eagerly, on the host of a
+            TPU, for which there is none, or for posteriors that XLA
+            compiles for one size of batch alone, and in `fit`
             only if that is long enough to make up for the seconds that
             compiling takes: `epochs * steps_per_epoch * (K + 8) >= 16_000` for
             K flow steps in all, which are 1,000 updates for K = 8, or if it is
@@ -85,6 +87,8 @@ class TrainedModel(CheckedModel):
                     f"loss is its {self.OBJECTIVE} and its metrics are "
                     f"{self.METRICS}; got {kwargs[name]!r}."
                 )
+        if tracing.rounds_products():
+            self._said.rounded_products()
         self._requested_jit_compile = jit_compile
         if jit_compile == "auto":
             distributed = self._distribute_strategy is not None
@@ -92,6 +96,7 @@ class TrainedModel(CheckedModel):
                 not distributed
                 and not kwargs.get("run_eagerly")
                 and self._xla_takes_any_batch
+                and tracing.has_xla()
             )
         self._fit_uses_xla: bool | None = None  # of the last `fit`
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
@@ -222,12 +227,7 @@ class TrainedModel(CheckedModel):
         have (https://github.com/tensorflow/tensorflow/issues/72388).
         """
         result = tracker.result()
-        by_collectives = isinstance(
-            self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy
-        )
-        if self._has_one_worker or not by_collectives:
-            return result
-        return result[tf.newaxis]
+        return result if self._has_one_worker else result[tf.newaxis]
 
 
 def inner_optimizer(optimizer: Any) -> Any:

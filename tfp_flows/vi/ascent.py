@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.math import tracing
+
 __all__ = ["Progress", "climb", "is_worth_xla"]
 
 _MOST_SKIPPED = 0.1  # of the last steps
@@ -119,8 +121,8 @@ def climb(
 
 
 def is_worth_xla(num_steps: int) -> bool:
-    """Whether so many steps make up for the time that XLA compiles."""
-    return num_steps >= _STEPS_WORTH_XLA
+    """Whether XLA is there, and so many steps make up for its compiling."""
+    return num_steps >= _STEPS_WORTH_XLA and tracing.has_xla()
 
 
 def _check_finite(last: np.ndarray, step: int) -> None:

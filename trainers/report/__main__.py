@@ -86,6 +86,7 @@ _TABLES: dict[str, Callable[[Results], str]] = {
     "gradient_estimators": benchmarks.gradient_estimators,
     "hamiltonian": hamiltonian.hamiltonian,
     "marginal_likelihood": benchmarks.marginal_likelihood,
+    "scaling": benchmarks.scaling,
     "training": benchmarks.training,
 }
 

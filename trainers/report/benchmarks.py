@@ -16,6 +16,7 @@ __all__ = [
     "machine",
     "marginal_likelihood",
     "newest",
+    "scaling",
     "training",
 ]
 
@@ -198,6 +199,44 @@ def marginal_likelihood(results: Sequence[dict[str, Any]]) -> str:
 
 def _rate(rate: dict[str, float]) -> str:
     return f"{rate['median']:,.0f} ({rate['q1']:,.0f} to {rate['q3']:,.0f})"
+
+
+def scaling(results: Sequence[dict[str, Any]]) -> str:
+    """The table of `benchmarks/scaling.py`."""
+    run = newest(results, "scaling")
+    if run is None:
+        return NOT_MEASURED
+    header = [
+        *("way", "replicas", "batch", "microseconds per example"),
+        *("to `graph`, same process", "to the fastest without a strategy"),
+        "wanted",
+    ]
+    rows = []
+    for case in run["cases"]:
+        own, ratio = case["microseconds_per_example"], case["ratio_to_graph"]
+        is_strategy = case["way"] not in ("graph", "xla")
+        is_bounded = is_strategy and case["num_replicas"] == 1
+        cells = [
+            f"`{case['way']}`",
+            case["num_replicas"],
+            f"{case['batch_size']:,}",
+            f"{own['median']:.1f} ({own['q1']:.1f} to {own['q3']:.1f})",
+            f"{ratio['median']:.2f}",
+            f"{case['ratio_to_fastest']:.2f}",
+            f"at most {run['wanted']}" if is_bounded else "-",
+        ]
+        rows.append(cells)
+    settings = run["settings"]
+    sizes = settings["sizes"]
+    caption = (
+        f"DLGM {sizes['pixels']}-{sizes['hidden']}-{sizes['hidden']}, D = "
+        f"{sizes['latent']}, planar flow of K = {settings['num_flow_steps']}. "
+        f"Medians and quartiles of {settings['num_rounds']} interleaved rounds "
+        f"of {settings['window_steps']} steps in one compiled call. Replicas "
+        "share the cores of one machine here, so no more than what they cost "
+        f"can show. {machine(run)}"
+    )
+    return "\n".join([*text.table(header, rows, 1), "", caption])
 
 
 def training(results: Sequence[dict[str, Any]]) -> str:

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 import tensorflow as tf
 from absl import logging
 
+from tfp_flows import replicas
+from tfp_flows.math import tracing
 from trainers.runs import errors, workers
 
 __all__ = ["NAMES", "Devices", "make", "watch"]
@@ -53,7 +55,7 @@ class Devices:
     @property
     def num_workers(self) -> int:
         """How many processes they belong to."""
-        return workers.count(self.strategy)
+        return replicas.num_workers(self.strategy)
 
     @property
     def is_chief(self) -> bool:
@@ -72,10 +74,9 @@ class Devices:
     def may_compile(self) -> bool:
         """Whether XLA may be asked to compile a step: for one device alone.
 
-        On a TPU it compiles unasked.
+        On a TPU it compiles unasked, and on its host there is none.
         """
-        with self.strategy.scope():
-            return not tf.distribute.has_strategy()
+        return tracing.has_xla() and not replicas.is_distributed(self.strategy)
 
     def any_worker(self, value: bool) -> bool:
         """Whether it is true in any of the processes; all of them must ask."""
@@ -119,7 +120,9 @@ def watch(strategy: tf.distribute.Strategy) -> Iterator[None]:
     except (tf.errors.OpError, errors.StorageError) as error:
         # Saving is something that all workers do, too.
         cause = error.__cause__ or error
-        if workers.count(strategy) == 1 or not isinstance(cause, _OF_LOSS):
+        if replicas.num_workers(strategy) == 1 or not isinstance(
+            cause, _OF_LOSS
+        ):
             raise
         reason = " ".join(str(cause.message).split())
         raise errors.WorkerLostError(
@@ -212,4 +215,7 @@ def _on_tpu(tpu: str) -> tf.distribute.Strategy:
             "`tpu` must name a TPU that this TensorFlow can reach, which is "
             f"its build {_TPU_BUILD}; got {tpu!r} ({reason[:200]})."
         ) from error
+    # Else the TPU rounds what it multiplies to bfloat16, in flows too, whose
+    # maps and log-dets then no longer fit each other.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     return tf.distribute.TPUStrategy(resolver)

@@ -17,9 +17,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_flows import replicas
 from trainers.runs import errors
 
-__all__ = ["count", "count_configured", "is_chief", "strategy", "sum_over"]
+__all__ = ["count_configured", "is_chief", "strategy", "sum_over"]
 
 _SECONDS_TO_START = 60.0
 _TYPES = ("chief", "worker")
@@ -136,20 +137,9 @@ def _answers(address: str) -> bool:
         return False
 
 
-def count(strategy: tf.distribute.Strategy) -> int:
-    """How many processes a strategy computes in."""
-    resolver = getattr(strategy, "cluster_resolver", None)
-    if resolver is None or not isinstance(
-        strategy, tf.distribute.MultiWorkerMirroredStrategy
-    ):
-        return 1
-    cluster = resolver.cluster_spec().as_dict()
-    return max(1, sum(len(addresses) for addresses in cluster.values()))
-
-
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the first of them."""
-    if count(strategy) == 1:
+    if replicas.num_workers(strategy) == 1:
         return True
     resolver = strategy.cluster_resolver
     has_chief = "chief" in resolver.cluster_spec().as_dict()
@@ -164,7 +154,7 @@ def sum_over(strategy: tf.distribute.Strategy, value: float) -> float:
 
 @functools.cache
 def _summed(strategy: tf.distribute.Strategy) -> Any:
-    num_local = strategy.num_replicas_in_sync // count(strategy)
+    num_local = strategy.num_replicas_in_sync // replicas.num_workers(strategy)
 
     @tf.function
     def summed(value: tf.Tensor) -> tf.Tensor:

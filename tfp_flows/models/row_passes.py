@@ -1,0 +1,83 @@
+"""Functions of rows, in passes of bounded size that replicas share."""
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_flows import replicas
+
+__all__ = ["padded", "passes"]
+
+
+def padded(rows: Any, size: int) -> tuple[tf.Tensor, int]:
+    """Repeats the last of N rows up to a size; the rows, and N."""
+    rows = tf.convert_to_tensor(rows)
+    count = len(rows)
+    if count == size:
+        return rows, count
+    rest = tf.repeat(rows[-1:], size - count, axis=0)
+    return tf.concat([rows, rest], 0), count
+
+
+def passes(
+    function: Callable[[tf.Tensor, Any], tf.Tensor],
+    rows: Any,
+    *,
+    at_once: int,
+    strategy: tf.distribute.Strategy,
+    cache: dict[Any, Any],
+    key: Hashable,
+) -> Iterator[tuple[int, tf.Tensor]]:
+    """Calls a function for so many rows at a time.
+
+    Under a strategy of one process each replica takes its share of them, in
+    one graph. Several workers do it all themselves, each whatever it is asked.
+
+    Args:
+      function: of rows `[B, ...]` and of the index of the first of them, from
+        each row one of its result, `[B, ...]`.
+      rows: `[N, ...]`.
+      at_once: how many.
+      strategy: whose replicas share them.
+      cache: of the graphs.
+      key: one of its keys; the function must be the same at every call.
+
+    Yields:
+      Of every pass the index of its first row, and the result.
+    """
+    at_once = min(at_once, len(rows))
+    is_shared = (
+        tf.executing_eagerly()
+        and replicas.is_distributed(strategy)
+        and replicas.num_workers(strategy) == 1
+    )
+    if is_shared and key not in cache:
+        cache[key] = _shared(function, strategy)
+    size = at_once + -at_once % strategy.num_replicas_in_sync
+    for first in range(0, len(rows), at_once):
+        part = rows[first : first + at_once]
+        if is_shared:
+            whole, count = padded(part, size)
+            result = cache[key](whole, tf.constant(first, tf.int64))[:count]
+        else:
+            result = function(tf.convert_to_tensor(part), first)
+        yield first, result
+
+
+def _shared(
+    function: Callable[[tf.Tensor, Any], tf.Tensor],
+    strategy: tf.distribute.Strategy,
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """The function as a graph in which each replica takes its rows."""
+
+    def of_replica(whole: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+        rows, offset = replicas.own_rows(whole)
+        return function(rows, first + offset)
+
+    @tf.function(autograph=False)
+    def of_all(whole: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+        shares = strategy.run(of_replica, args=(whole, first))
+        return replicas.gathered(strategy, shares)
+
+    return of_all
