@@ -109,8 +109,7 @@ def train_on_two(*args):
 @pytest.mark.parametrize(
     ("setting", "optimizer", "num_examples", "epochs"),
     [
-        # The first two take 51 steps. An epoch costs a strategy a second.
-        ("elbo", "sgd", 65, 3),
+        # 51 steps, as of every flow in test_workers.py, here of 3 epochs.
         ("elbo", "adam", 67, 3),
         ("iwae", "adam", N, 4),
     ],

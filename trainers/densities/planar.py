@@ -8,9 +8,9 @@ from trainers.densities.train import DensityRun
 from trainers.runs import planes
 from trainers.runs import workdir as workdirs
 
-__all__ = ["density_grid", "read_density", "save_density"]
+__all__ = ["FILE", "density_grid", "read_density", "save_density"]
 
-_FILE = "density.npz"
+FILE = "density.npz"  # in a workdir
 
 
 def density_grid(run: DensityRun) -> np.ndarray:
@@ -27,10 +27,11 @@ def density_grid(run: DensityRun) -> np.ndarray:
 
 def save_density(workdir: str, density: np.ndarray) -> None:
     """Keeps what `density_grid` returns for pictures of several runs."""
-    arrays = {"density": density.astype(np.float32)}
-    workdirs.write_arrays(os.path.join(workdir, _FILE), arrays)
+    arrays = {"density": density.astype(np.float16)}  # as pictures need it
+    workdirs.write_arrays(os.path.join(workdir, FILE), arrays)
 
 
 def read_density(workdir: str) -> np.ndarray:
-    """What was kept in the workdir of a run."""
-    return workdirs.read_arrays(os.path.join(workdir, _FILE))["density"]
+    """What was kept in the workdir of a run, or copied from there."""
+    kept = workdirs.read_arrays(os.path.join(workdir, FILE))["density"]
+    return kept.astype(np.float32)

@@ -4,11 +4,11 @@
         --results=results/density_2d
 
 Every run keeps its own workdir and ends with
-`<results>/<data>/<flow>_seed<s>/results.json`. Runs that have theirs are left
-alone, interrupted ones are continued; `--part=1/2` and `--part=2/2` share them
-among two processes. At the end `densities.png` shows the densities, of the run
-whose log-likelihood is the median of its seeds; it is left as it is if runs or
-their workdirs are missing.
+`<results>/<data>/<flow>_seed<s>/results.json`, its density on a grid beside it.
+Runs that have theirs are left alone, interrupted ones are continued;
+`--part=1/2` and `--part=2/2` share them among two processes. At the end
+`densities.png` shows the densities, of the run whose log-likelihood is the
+median of its seeds; it is left as it is if runs are missing.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from trainers.densities import build, figures, planar, planar_data
 from trainers.runs import planes
 from trainers.runs import workdir as workdirs
 from trainers.sweeps import command
-from trainers.sweeps.run_missing import make_config
+from trainers.sweeps.run_missing import keep_files, make_config
 
 __all__ = ["FLOWS_OF_TABLE", "Cell", "cells", "draw_densities", "main"]
 
@@ -62,11 +62,11 @@ def cells(
         yield Cell(name, flow, seed)
 
 
-def _median_run(workdir: str, group: Sequence[Cell]) -> tuple[str, str] | None:
-    """Title and workdir of the run in the middle; None if one is missing."""
+def _median_run(results: str, group: Sequence[Cell]) -> tuple[str, str] | None:
+    """Title and place of the run in the middle; None if one is missing."""
     found = []
     for cell in group:
-        place = os.path.join(workdir, cell.path)
+        place = os.path.join(results, cell.path)
         path = os.path.join(place, "results.json")
         if not tf.io.gfile.exists(path):
             return None
@@ -75,13 +75,13 @@ def _median_run(workdir: str, group: Sequence[Cell]) -> tuple[str, str] | None:
     return f"{group[0].flow.replace('_', ' ')}: -ln p {-value:.3f}", place
 
 
-def draw_densities(path: str, todo: Sequence[Cell], *, workdir: str) -> None:
-    """Draws the densities that runs have kept in their workdirs.
+def draw_densities(path: str, todo: Sequence[Cell], *, results: str) -> None:
+    """Draws the densities that runs have kept.
 
     Args:
       path: where to write the PNG file; left as it is if a run is missing.
       todo: the runs of the sweep.
-      workdir: directory of their workdirs.
+      results: directory of their results.
     """
     rows: dict[str, list[tuple[str, np.ndarray]]] = {}
     groups: dict[tuple[str, str], list[Cell]] = {}
@@ -89,7 +89,7 @@ def draw_densities(path: str, todo: Sequence[Cell], *, workdir: str) -> None:
         groups.setdefault((cell.data, cell.flow), []).append(cell)
     half_width = todo[0].config().evaluation.half_width
     for (data, _), group in groups.items():
-        found = _median_run(workdir, group)
+        found = _median_run(results, group)
         if found is None:
             logging.info("Not all runs are there; %s is not drawn.", path)
             return
@@ -127,11 +127,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parse(argv)
     todo = list(cells(arguments.data, arguments.flows, arguments.seeds))
     with command.one_line_errors():
-        command.run(todo, arguments, check=build.check_config)
+        command.run(
+            todo,
+            arguments,
+            check=build.check_config,
+            keep=keep_files(planar.FILE),
+        )
         draw_densities(
             os.path.join(arguments.results, "densities.png"),
             todo,
-            workdir=arguments.workdir,
+            results=arguments.results,
         )
 
 

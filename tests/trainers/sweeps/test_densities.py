@@ -1,6 +1,7 @@
 """Tests of the sweeps over densities; nothing is trained."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -168,6 +169,7 @@ def test_densities_are_drawn_once_all_are_there(tmp_path, ran):
     planes.main([*arguments, "--part", "1/2"])
     picture = tmp_path / "r" / "densities.png"
     assert not picture.exists()
+    shutil.rmtree(tmp_path / "w")  # as when a session goes on elsewhere
     planes.main([*arguments, "--part", "2/2"])
     assert len(ran) == 8
     assert picture.stat().st_size > 10_000
