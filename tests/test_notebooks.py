@@ -213,3 +213,34 @@ def test_the_build_for_tpus_is_not_overwritten(
     monkeypatch.chdir(ROOT)
     exec(INSTALL, {})
     assert run_pip == [["install", "-q", "--no-deps", f"{ROOT}[train]"]]
+
+
+@pytest.mark.slow
+@pytest.mark.notebook
+def test_keras_vae(tmp_path):
+    notebook = _executed(COLAB / "keras_vae.ipynb", tmp_path)
+    text = _printed(notebook)
+    elbos = dict(
+        re.findall(
+            rf"(no flow|planar|splines) +[\d,]+ weights, test ELBO {NUMBER}",
+            text,
+        )
+    )
+    elbos = {name: float(elbo) for name, elbo in elbos.items()}
+    # Of other seeds the differences were 0.11 to 0.31.
+    assert elbos["planar"] > elbos["no flow"] + 0.05
+    assert elbos["splines"] > elbos["no flow"] + 0.05
+    found = re.search(
+        rf"test ELBO {NUMBER} nats \(without a flow {NUMBER}\),\s+"
+        rf"log p\(x\) {NUMBER} \+- {NUMBER} .* gap is {NUMBER}",
+        text,
+    )
+    elbo, plain, log_p, error, gap = map(float, found.groups())
+    assert elbo > plain + 0.05
+    assert -22.0 < elbo < log_p < -18.0
+    assert error < 0.5
+    assert 0.1 < gap < 0.6
+    for saved, loaded in re.findall(rf"saved {NUMBER}, loaded {NUMBER}", text):
+        assert saved == loaded
+    assert text.count("loaded") == 2
+    assert _pictures(notebook) == 5
