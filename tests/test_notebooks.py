@@ -1,17 +1,20 @@
 """The notebooks of colab/ run as they stand, and find what they say."""
 
+import glob
 import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 
 import nbformat
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = pathlib.Path(__file__).parents[1]
 COLAB = ROOT / "colab"
@@ -26,6 +29,7 @@ def _code(name):
 
 
 INSTALL = next(c for c in _code("bijectors_in_tfp.ipynb") if "SOURCE =" in c)
+TPU_INSTALL = _code("tpu_dlgm.ipynb")[0]
 
 
 def _executed(path, folder, **environment_of_it):
@@ -100,6 +104,8 @@ def test_committed_notebooks_show_their_results():
 def test_notebooks_install_by_the_same_cell():
     for path in sorted(COLAB.glob("*.ipynb")):
         cells = _code(path.name)
+        if path.name == "tpu_dlgm.ipynb":  # TensorFlow's build comes first
+            assert cells.pop(0) == TPU_INSTALL
         assert cells[0] == INSTALL, path
 
 
@@ -215,6 +221,90 @@ def test_the_build_for_tpus_is_not_overwritten(
     assert run_pip == [["install", "-q", "--no-deps", f"{ROOT}[train]"]]
 
 
+@pytest.fixture
+def has_tpu(monkeypatch, tmp_path):
+    vendor = tmp_path / "vendor"
+    vendor.write_text("0x1ae0\n")
+    monkeypatch.setattr(glob, "glob", lambda _: ["/dev/vfio/0"])
+    monkeypatch.setattr(pathlib.Path, "glob", lambda *_: [vendor])
+
+
+BUILD_FOR_TPUS = {
+    "tensorflow_tpu": "2.20.0",
+    "tf_keras": "2.20.1",
+    "tensorflow_probability": "0.25.0",
+}
+
+
+@pytest.mark.parametrize(
+    "installed",
+    [
+        {},
+        {"tensorflow": "2.20.0"},
+        {**BUILD_FOR_TPUS, "tensorflow": "2.20.0"},  # installed over it
+        {**BUILD_FOR_TPUS, "tf_keras": "2.19.0"},
+    ],
+)
+def test_on_a_tpu_its_build_is_installed_alone(
+    monkeypatch, run_pip, has_tpu, installed
+):
+    _pretend_installed(monkeypatch, **installed)
+    exec(TPU_INSTALL, {})
+    uninstall, with_dependencies, without = run_pip
+    assert uninstall == [
+        "uninstall",
+        "-q",
+        "-y",
+        "tensorflow",
+        "tensorflow-tpu",
+    ]
+    assert with_dependencies[:2] == ["install", "-q"]
+    assert "tensorflow-tpu==2.20.0" in with_dependencies
+    assert without[:3] == ["install", "-q", "--no-deps"]
+    assert without[3:] == ["tf-keras==2.20.1", "tensorflow-probability==0.25.0"]
+
+
+def test_on_a_tpu_with_its_build_nothing_is_installed(
+    monkeypatch, run_pip, has_tpu
+):
+    _pretend_installed(monkeypatch, **BUILD_FOR_TPUS)
+    exec(TPU_INSTALL, {})
+    assert run_pip == []
+
+
+def test_without_a_tpu_nothing_is_installed(monkeypatch, run_pip):
+    _pretend_installed(monkeypatch, tensorflow="2.20.0")
+    exec(TPU_INSTALL, {})
+    assert run_pip == []
+
+
+def test_requirements_on_a_tpu_are_those_of_the_package(run_pip):
+    scope = {}
+    exec(TPU_INSTALL, scope)
+    words = [*scope["WITH_DEPENDENCIES"], *scope["WITHOUT_DEPENDENCIES"]]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = readme.partition("<!-- tpu-install -->\n```bash\n")[2]
+    assert set(words) <= set(shlex.split(block.partition("```")[0]))
+
+    found = {r.name: r for r in map(Requirement, words)}
+    assert not found["libtpu"].specifier.contains("0.0.32")
+    spec = importlib.util.spec_from_file_location("setup", ROOT / "setup.py")
+    setup = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(setup)
+    for wanted in map(Requirement, setup._INSTALL):
+        is_build = wanted.name == "tensorflow"
+        given = found["tensorflow-tpu" if is_build else wanted.name].specifier
+        pins = [each.version for each in given if each.operator == "=="]
+        assert given == wanted.specifier or wanted.specifier.contains(pins[0])
+    of_tfp = {
+        canonicalize_name(Requirement(line).name)
+        for line in importlib.metadata.requires("tensorflow-probability")
+        if "extra ==" not in line
+    }
+    of_tensorflow = {"absl-py", "gast", "numpy", "six"}
+    assert of_tfp <= set(found) | of_tensorflow
+
+
 @pytest.mark.slow
 @pytest.mark.notebook
 def test_keras_vae(tmp_path):
@@ -244,3 +334,39 @@ def test_keras_vae(tmp_path):
         assert saved == loaded
     assert text.count("loaded") == 2
     assert _pictures(notebook) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.notebook
+def test_tpu_dlgm_goes_on_after_a_disconnect(tmp_path):
+    """Without a TPU; of MNIST where TFDS finds it, else of digits."""
+    environment = {"TPU_DLGM_FOLDER": str(tmp_path / "folder")}
+    shorter = nbformat.read(COLAB / "tpu_dlgm.ipynb", as_version=4)
+    (cell,) = [c for c in shorter.cells if "\nEPOCHS = " in c.source]
+    cell.source = re.sub("EPOCHS = .*", "EPOCHS = 3", cell.source)
+    nbformat.write(shorter, tmp_path / "shorter.ipynb")
+    text = _printed(
+        _executed(tmp_path / "shorter.ipynb", tmp_path, **environment)
+    )
+    assert "0 of 3 epochs were done before" in text
+    before = float(re.search(f"validation ELBO {NUMBER}", text).group(1))
+
+    notebook = _executed(COLAB / "tpu_dlgm.ipynb", tmp_path, **environment)
+    text = _printed(notebook)
+    name = re.search(r"(mnist|digits): ", text).group(1)
+    least = {"mnist": -130.0, "digits": -30.0}[name]
+    epochs = int(re.search(r"3 of (\d+) epochs were done", text).group(1))
+    elbo = {
+        kind: float(re.search(f"{kind} ELBO {NUMBER}", text).group(1))
+        for kind in ("validation", "test")
+    }
+    assert elbo["validation"] > before + 3.0
+    assert least < elbo["validation"] < 0.0
+    assert least < elbo["test"] < 0.0
+    log_p = re.search(rf"256 images {NUMBER}", text).group(1)
+    assert least < float(log_p) < 0.0
+    # Both runs compiled in their first epoch.
+    found = re.search(r"([\d,]+) training images.* of (\d+) epochs after", text)
+    assert int(found.group(1).replace(",", "")) > 100
+    assert int(found.group(2)) == epochs - 2
+    assert _pictures(notebook) == 3
