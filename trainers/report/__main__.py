@@ -33,6 +33,7 @@ from trainers.report import (
     mog,
     posteriors,
     sbibm,
+    tpu_compile,
 )
 
 __all__ = ["main", "read_results", "replace_tables"]
@@ -87,6 +88,7 @@ _TABLES: dict[str, Callable[[Results], str]] = {
     "hamiltonian": hamiltonian.hamiltonian,
     "marginal_likelihood": benchmarks.marginal_likelihood,
     "training": benchmarks.training,
+    "tpu_compile": tpu_compile.tpu_compile,
 }
 
 
