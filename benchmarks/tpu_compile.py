@@ -127,22 +127,17 @@ def run(
         for case in _tpu_programs.CASES
         if not settings.names or case.name in settings.names
     ]
-    todo = [(case, "small", settings.sizes) for case in chosen] + [
-        (case, "realistic", REALISTIC)
-        for case in chosen
-        if case.name in settings.realistic
+    large = [case for case in chosen if case.name in settings.realistic]
+    todo = [
+        *((case, "small", settings.sizes) for case in chosen),
+        *((case, "realistic", REALISTIC) for case in large),
     ]
     cases = []
     compiled_with: dict[str, Any] = {}
     for i, (case, size, sizes) in enumerate(todo):
-        names = [
-            name
-            for name in PROGRAMS
-            if name in PROGRAMS[:5] or case.name in settings.bfloat16
-        ]
         start = time.perf_counter()
         measured, compiled_with = measure(
-            case, sizes, names, python, settings.topology
+            case, sizes, _names(case, settings), python, settings.topology
         )
         cases.append({**case._asdict(), "size": size, "programs": measured})
         faults = sum(bool(values["faults"]) for values in measured.values())
@@ -163,6 +158,14 @@ def run(
         },
         "cases": cases,
     }
+
+
+def _names(case: Case, settings: Settings) -> list[str]:
+    return [
+        name
+        for name in PROGRAMS
+        if not name.endswith("_bfloat16") or case.name in settings.bfloat16
+    ]
 
 
 def measure(

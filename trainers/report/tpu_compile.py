@@ -68,7 +68,7 @@ def _caption(run: dict[str, Any]) -> str:
             products.update(values.get("products", {}))
     sizes = settings["sizes"]
     asked = " and ".join(
-        f"{count:,} at {precision} precision"
+        f"{count:,} are at {precision} precision"
         for precision, count in sorted(products.items())
     )
     caption = (
@@ -77,11 +77,10 @@ def _caption(run: dict[str, Any]) -> str:
         "its bound; not of annealed posteriors), `remainder` (`evaluate`, of a "
         "batch of unknown size); of "
         + ", ".join(f"`{name}`" for name in settings["bfloat16"])
-        + " also `train` in mixed_bfloat16. None has a float64 outside of the "
-        "importance sums, a call of the host or, but for `remainder`, an "
-        "unknown size; else its row names it. Instructions are those of the "
-        "compiled program; its matrix products were asked for "
-        f"{asked}. DLGM 784-{sizes['hidden']}-{sizes['hidden']}, D = "
+        + " also `train` in mixed_bfloat16. A row names its programs with a "
+        "fault. Instructions are those of the compiled program, temp is the "
+        "memory of what it computes on the way. Of all programs' matrix "
+        f"products {asked}. DLGM 784-{sizes['hidden']}-{sizes['hidden']}, D = "
         f"{sizes['latent']}, K = {sizes['num_flow_steps']}, batch "
         f"{sizes['batch']}, {sizes['num_samples']} samples at once"
     )
