@@ -46,6 +46,13 @@ _POSTERIORS = [
     *_TRAIN,
     "inference_gym>=0.0.5,<0.1",
 ]
+# The compiler for TPUs, for a process without TensorFlow
+# (benchmarks/tpu_compile.py), through parts of JAX that change with its minor
+# versions. They bring no other version of what TensorFlow needs.
+_TPU_CHECK = [
+    "jax>=0.10.2,<0.11",
+    "libtpu>=0.0.52,<0.1",
+]
 _TEST = [
     *_POSTERIORS,
     "arviz-base>=0.6,<2",
@@ -88,6 +95,7 @@ if __name__ == "__main__":
             "arviz": ["arviz-base>=0.6,<2"],
             "posteriors": _POSTERIORS,
             "test": _TEST,
+            "tpu-check": _TPU_CHECK,
             "dev": _DEV,
         },
         classifiers=[

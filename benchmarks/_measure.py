@@ -47,6 +47,8 @@ def run_child(
     *,
     limit_seconds: float | None = None,
     limit_mib: float | None = None,
+    python: str | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> ChildResult:
     """Runs `python -m module TASK RESULT` in a fresh process.
 
@@ -59,6 +61,8 @@ def run_child(
       task: what the child reads.
       limit_seconds: the child is ended after so many seconds.
       limit_mib: the child is ended when its resident set is larger.
+      python: the interpreter. Default: None, this one.
+      environment: variables that the child has besides those of this process.
     """
     with tempfile.TemporaryDirectory() as folder:
         task_file = Path(folder, "task.json")
@@ -68,9 +72,19 @@ def run_child(
         start = time.perf_counter()
         with stderr_file.open("w") as stderr:
             child = subprocess.Popen(
-                [sys.executable, "-m", module, task_file, result_file],
+                [
+                    python or sys.executable,
+                    "-m",
+                    module,
+                    task_file,
+                    result_file,
+                ],
                 cwd=ROOT,
-                env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ},
+                env={
+                    "TF_CPP_MIN_LOG_LEVEL": "3",
+                    **os.environ,
+                    **(environment or {}),
+                },
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
             )

@@ -34,3 +34,10 @@ def test_who_trains_gets_tensorboard():
     names = [requirement.split(">")[0] for requirement in setup._TRAIN]
     assert "tensorboard" in names
     assert set(setup._TRAIN) <= set(setup._TEST)
+
+
+def test_readme_has_the_pins_of_the_tpu_compiler():
+    """For an environment of its own, where TensorFlow is not."""
+    readme = (ROOT / "README.md").read_text()
+    for requirement in _setup()._TPU_CHECK:
+        assert f'"{requirement}"' in readme

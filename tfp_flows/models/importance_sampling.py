@@ -375,10 +375,12 @@ def _add_weights(
     offset = tf.where(tf.math.is_inf(log_max), tf.zeros_like(log_max), log_max)
     shrink = tf.exp(weights.log_max - offset)
     scaled = tf.exp(log_weights - offset)
+    # Not `** 2`: a TPU has no float64, and needs 1,000 operations for a power.
     return _Weights(
         log_max,
         weights.total * shrink + tf.reduce_sum(scaled, axis=0),
-        weights.total_of_squares * shrink**2 + tf.reduce_sum(scaled**2, axis=0),
+        weights.total_of_squares * tf.square(shrink)
+        + tf.reduce_sum(tf.square(scaled), axis=0),
     )
 
 

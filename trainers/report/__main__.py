@@ -33,6 +33,7 @@ from trainers.report import (
     mog,
     posteriors,
     sbibm,
+    tpu_compile,
 )
 
 __all__ = ["main", "read_results", "replace_tables"]
@@ -88,6 +89,7 @@ _TABLES: dict[str, Callable[[Results], str]] = {
     "marginal_likelihood": benchmarks.marginal_likelihood,
     "scaling": benchmarks.scaling,
     "training": benchmarks.training,
+    "tpu_compile": tpu_compile.tpu_compile,
 }
 
 
