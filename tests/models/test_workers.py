@@ -50,6 +50,8 @@ OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(0.01),
 }
 CASES = list(itertools.product(POSTERIORS, OPTIMIZERS))
+# Both reach the optimizer by the same sums, so one flow stands for all.
+OF_WORKERS = [c for c in CASES if c[1] == "adam" or c[0] in ("none", "planar")]
 
 
 def _in_float64(function):
@@ -135,7 +137,7 @@ def main(path):
     """What a worker does; the first writes what it found."""
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     with strategy.scope():
-        found = {case: _use(*case) for case in CASES}
+        found = {case: _use(*case) for case in OF_WORKERS}
     if strategy.cluster_resolver.task_id == 0:
         pathlib.Path(path).write_bytes(pickle.dumps(found))
 
@@ -165,7 +167,7 @@ def test_two_workers_compute_as_one_process(tmp_path):
         for index, log in enumerate(logs)
     ]
     try:
-        for case in CASES:
+        for case in OF_WORKERS:
             _alone(*case)
         for index, process in enumerate(processes):
             error = tmp_path / f"stderr{index}"
@@ -176,6 +178,6 @@ def test_two_workers_compute_as_one_process(tmp_path):
             process.wait()
             log.close()
     found = pickle.loads(path.read_bytes())
-    assert set(found) == set(CASES)
-    for case in CASES:
+    assert set(found) == set(OF_WORKERS)
+    for case in OF_WORKERS:
         _check(found[case], case)
