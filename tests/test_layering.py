@@ -84,7 +84,7 @@ MAY_IMPORT = {
     "trainers.main": RUNS | {"trainers.run"},
     "trainers.launch_local": {"trainers"},
     "trainers.sweeps": RUN | {"trainers.run"},
-    "benchmarks": RIGHTMOST,
+    "benchmarks": RIGHTMOST | {"trainers.launch_local"},
     "colab": RIGHTMOST,
 }
 NO_KERAS = LEFT_OF_LAYERS | {"auxiliary", "likelihoods", "targets", "testing"}

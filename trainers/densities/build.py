@@ -11,6 +11,7 @@ from tfp_flows.posteriors.gaussian_bases import BASES
 from trainers import checks, flows
 from trainers.densities import planar_data, simulators, tables
 from trainers.densities.data import DensityData, SimulatedRows
+from trainers.densities.dropout import Dropout
 from trainers.runs import batches, data_run
 from trainers.sources import images
 
@@ -202,7 +203,7 @@ def _encoder(config: config_dict.ConfigDict) -> keras.Model:
         parts.append(keras.layers.Dense(units, settings.activation))
         if settings.dropout:
             seed = config.training.seed + i
-            parts.append(keras.layers.Dropout(settings.dropout, seed=seed))
+            parts.append(Dropout(settings.dropout, seed=seed))
     return keras.Sequential(parts, name="encoder")
 
 
