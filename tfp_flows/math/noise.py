@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows._tfp import ps
+from tfp_flows.math import tracing
 from tfp_flows.math.philox import philox_words
 from tfp_flows.types import Shape, TensorLike
 
@@ -186,9 +187,7 @@ def _shapes_are_bounds() -> bool:
     So it is on a TPU, which pads the last batch of a data set; elsewhere XLA
     compiles anew for each shape.
     """
-    distribute = tf.distribute
-    on_tpu = (distribute.TPUStrategy, distribute.experimental.TPUStrategy)
-    return isinstance(distribute.get_strategy(), on_tpu)
+    return tracing.on_tpu()
 
 
 def _rows_by_op(

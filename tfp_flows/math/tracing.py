@@ -11,6 +11,7 @@ __all__ = [
     "counts_only",
     "has_xla",
     "in_vectorized_map",
+    "on_tpu",
     "rounds_products",
 ]
 
@@ -64,7 +65,7 @@ def check_transform(dtype: tf.DType) -> None:
     Raises:
       NotImplementedError: under a strategy for TPUs.
     """
-    if dtype == tf.float64 and _on_tpu():
+    if dtype == tf.float64 and on_tpu():
         raise NotImplementedError(
             "`dtype` must be float32 on a TPU for flows that convolve by "
             "Fourier transforms (circular, symmetric, data-adaptive and "
@@ -94,10 +95,10 @@ def rounds_products() -> bool:
     changes `|z|^2 / 2` by 0.03 nats.
     """
     return (
-        _on_tpu() and tf.config.experimental.tensor_float_32_execution_enabled()
+        on_tpu() and tf.config.experimental.tensor_float_32_execution_enabled()
     )
 
 
-def _on_tpu() -> bool:
+def on_tpu() -> bool:
     """Whether operations made now are for one."""
     return isinstance(tf.distribute.get_strategy(), _TPU_STRATEGIES)
