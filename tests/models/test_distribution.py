@@ -100,8 +100,7 @@ def _train(setting, optimizer, num_examples, epochs, **compile_arguments):
 def train_on_two(*args):
     strategy = mirrored_strategy()
     with strategy.scope():
-        # One device takes them one by one.
-        return _train(*args, steps_per_execution=4)
+        return _train(*args)
 
 
 @pytest.mark.slow
