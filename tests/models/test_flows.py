@@ -104,7 +104,7 @@ def test_a_prior_trains_saves_and_loads(prior, tmp_path):
     "arg",
     [
         "flow=none",
-        *(f"flow={flow},K=2" for flow in FLOWS),
+        "flow=planar,K=2",
         "flow=planar,K=2,posterior=cif",
         "flow=none,posterior=hamiltonian",
     ],
@@ -118,11 +118,11 @@ def test_networks_in_bfloat16_change_the_bound_little(arg):
             keras.config.set_dtype_policy(policy)
             model = _model(arg, jit_compile=False)
             assert model.encoder(data[:1]).dtype == policy.split("_")[-1]
-            model.fit(data[:1_000], batch_size=100, epochs=3, verbose=0)
+            model.fit(data[:1_000], batch_size=50, epochs=5, verbose=0)
             found.append(model.evaluate(data[1_000:], verbose=0))
     finally:
         keras.config.set_dtype_policy(before)
     bound = model.metrics_names.index(model.bound_names[0])
     full, low = (values[bound] for values in found)
-    assert full > -45  # it has learned something
+    assert full > -35  # it has learned something
     assert abs(low - full) < 0.01 * abs(full)
