@@ -193,9 +193,12 @@ def share_on_two():
     with mirrored_strategy().scope():
         model, seen = _built(), []
         encode = model.encode
-        model.encode = lambda x, **k: (seen.append(x.shape[0]), encode(x, **k))[
-            1
-        ]
+
+        def recorded(x, **settings):
+            seen.append(x.shape[0])
+            return encode(x, **settings)
+
+        model.encode = recorded
         model.log_marginal_likelihood(_images(), 2, batch_size=3, verbose=0)
         model.reconstruct(_images(5))
         with pytest.raises(ValueError, match="a strategy, .*got Mirr"):

@@ -232,10 +232,14 @@ def scaling(results: Sequence[dict[str, Any]]) -> str:
         f"DLGM {sizes['pixels']}-{sizes['hidden']}-{sizes['hidden']}, D = "
         f"{sizes['latent']}, planar flow of K = {settings['num_flow_steps']}. "
         f"Medians and quartiles of {settings['num_rounds']} interleaved rounds "
-        f"of {settings['window_steps']} steps in one compiled call. Replicas "
-        "share the cores of one machine here, so no more than what they cost "
-        f"can show. {machine(run)}"
+        f"of {settings['window_steps']} steps in one compiled call. "
     )
+    if run["devices"][0].startswith("CPU"):
+        caption += (
+            "Replicas of one machine share its cores, so that only what they "
+            "cost can show. "
+        )
+    caption += machine(run)
     return "\n".join([*text.table(header, rows, 1), "", caption])
 
 

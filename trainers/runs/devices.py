@@ -76,7 +76,7 @@ class Devices:
 
         On a TPU it compiles unasked, and on its host there is none.
         """
-        return tracing.has_xla() and not replicas.is_distributed(self.strategy)
+        return not replicas.is_distributed(self.strategy) and tracing.has_xla()
 
     def any_worker(self, value: bool) -> bool:
         """Whether it is true in any of the processes; all of them must ask."""
@@ -120,9 +120,8 @@ def watch(strategy: tf.distribute.Strategy) -> Iterator[None]:
     except (tf.errors.OpError, errors.StorageError) as error:
         # Saving is something that all workers do, too.
         cause = error.__cause__ or error
-        if replicas.num_workers(strategy) == 1 or not isinstance(
-            cause, _OF_LOSS
-        ):
+        is_loss = isinstance(cause, _OF_LOSS)
+        if not is_loss or replicas.num_workers(strategy) == 1:
             raise
         reason = " ".join(str(cause.message).split())
         raise errors.WorkerLostError(
