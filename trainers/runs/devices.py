@@ -120,8 +120,9 @@ def watch(strategy: tf.distribute.Strategy) -> Iterator[None]:
     except (tf.errors.OpError, errors.StorageError) as error:
         # Saving is something that all workers do, too.
         cause = error.__cause__ or error
-        is_loss = isinstance(cause, _OF_LOSS)
-        if not is_loss or replicas.num_workers(strategy) == 1:
+        if not isinstance(cause, _OF_LOSS):
+            raise
+        if replicas.num_workers(strategy) == 1:
             raise
         reason = " ".join(str(cause.message).split())
         raise errors.WorkerLostError(
