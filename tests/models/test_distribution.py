@@ -97,27 +97,30 @@ def _train(setting, optimizer, num_examples, epochs, **compile_arguments):
     }
 
 
-def train_on_two(*args):
+def train_on_two(*args, **compile_arguments):
     strategy = mirrored_strategy()
     with strategy.scope():
-        return _train(*args)
+        return _train(*args, **compile_arguments)
 
 
 @pytest.mark.slow
 @pytest.mark.distributed
 @pytest.mark.parametrize(
-    ("setting", "optimizer", "num_examples", "epochs"),
+    ("setting", "optimizer", "num_examples", "epochs", "per_execution"),
     [
         # 51 steps, as of every flow in test_workers.py, here of 3 epochs.
-        ("elbo", "adam", 67, 3),
-        ("iwae", "adam", N, 4),
+        ("elbo", "adam", 67, 3, 1),
+        # Executions of two batches, of two, and of one; of one validation's.
+        ("iwae", "adam", N, 4, 2),
     ],
 )
 def test_two_replicas_train_like_one_device(
-    setting, optimizer, num_examples, epochs
+    setting, optimizer, num_examples, epochs, per_execution
 ):
     arguments = (setting, optimizer, num_examples, epochs)
-    two = on_two_cpus(train_on_two, *arguments)
+    two = on_two_cpus(
+        train_on_two, *arguments, steps_per_execution=per_execution
+    )
     one = _train(*arguments, jit_compile=False)
     steps = epochs * math.ceil(num_examples / BATCH_SIZE)
     assert one["steps"] == two["steps"] == steps

@@ -1,4 +1,4 @@
-"""Supports in saved models: dtypes, and files of before."""
+"""What supports contain; supports in saved models."""
 
 import numpy as np
 import pytest
@@ -48,3 +48,28 @@ def test_what_is_no_number_is_refused():
     given = tfb.Inline(forward_fn=tf.exp, forward_min_event_ndims=0)
     with pytest.raises(ValueError, match="`support` must have numbers"):
         supports.serialize(given)
+
+
+@pytest.mark.parametrize(
+    ("support", "inside", "outside"),
+    [
+        (tfb.Sigmoid(-10.0, 10.0), (-10.0, 10.0), 10.001),
+        (tfb.Sigmoid(5.0, 1005.0), (5.0, 1005.0), 4.99),
+        (tfb.Chain([tfb.Shift(-1000.0), tfb.Exp()]), (-1000.0, 9.0), -1001.0),
+        ("positive", (0.0, 1e6), -1e-6),
+        ("unit_interval", (0.0, 1.0), 1.0 + 1e-6),
+    ],
+    ids=["20", "1000", "shifted", "positive", "unit_interval"],
+)
+def test_rounding_leads_out_of_no_support(support, inside, outside):
+    """Numbers of float32 all over it, and beside 0."""
+    low, high = inside
+    rng = np.random.default_rng(0)
+    x = rng.uniform(low, high, [20_000, 1]).astype(np.float32)
+    tiny = np.geomspace(1e-30, 1.0, 1000, dtype=np.float32)[:, None]
+    x = np.concatenate([x, tiny, -tiny])
+    x = x[(x > low) & (x < high)][:, None]
+    contains = supports.region(support, "float32").contains
+    refused = x[~contains(tf.constant(x)).numpy()]
+    assert not refused.size, refused
+    assert not contains(tf.constant([[outside]], tf.float32)).numpy().any()

@@ -62,7 +62,10 @@ def region(support: Any, dtype: str) -> Region | None:
         bijector = get(support, x.shape[-1]).bijector
         y = bijector.inverse(x)
         back = bijector.forward(tf.identity(y))  # not from the cache
-        near = tf.abs(back - x) <= 1e-3 * (1e-3 + tf.abs(x))
+        # What rounding may do: an interval of 20 ends beside 0 by 1e-6, too.
+        moved = bijector.forward(y + 1e-3 * (1.0 + tf.abs(y)))
+        rounding = 1e-3 * (1e-3 + tf.abs(x)) + tf.abs(moved - back)
+        near = tf.abs(back - x) <= rounding
         inside = tf.reduce_all(tf.math.is_finite(y), axis=-1)
         return inside & tf.reduce_all(near, axis=-1)
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfp_flows import replicas
 from tfp_flows._count_metric import Count
 from tfp_flows.math import tracing
-from tfp_flows.models import compilation
+from tfp_flows.models import compilation, step_loops
 from tfp_flows.models.checked_model import CheckedModel
 
 __all__ = ["TrainedModel", "inner_optimizer"]
@@ -25,6 +25,7 @@ class TrainedModel(CheckedModel):
 
     jit_compile: bool  # Keras's, of what is compiled next
     train_function: Any
+    test_function: Any
     _requested_jit_compile: bool | str = False
     # What the loss and the metrics are, for the message on others.
     OBJECTIVE = "loss"
@@ -126,6 +127,33 @@ class TrainedModel(CheckedModel):
             yield
         finally:
             self.jit_compile = True
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Keras's; under a strategy, several steps by a loop of our own."""
+        if self.train_function is None or force:
+            super().make_train_function(force)
+            self.train_function = self._looped(
+                self.train_step, self.train_function
+            )
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Keras's; under a strategy, several steps by a loop of our own."""
+        if self.test_function is None or force:
+            super().make_test_function(force)
+            self.test_function = self._looped(
+                self.test_step, self.test_function
+            )
+        return self.test_function
+
+    def _looped(self, step: Any, of_keras: Any) -> Any:
+        if (
+            self._distribute_strategy is None
+            or self.steps_per_execution == 1
+            or self.run_eagerly
+        ):
+            return of_keras
+        return step_loops.make_step_loop(self, step, of_keras)
 
     def get_compile_config(self) -> dict[str, Any]:
         """As `compile` was called, so that "auto" is resolved anew."""
