@@ -207,16 +207,22 @@ def _importance(model: models.DLGM, sizes: Sizes) -> Program:
     # Private, but it is what `log_marginal_likelihood` calls, with loops of
     # Python around it.
     begin, accumulate, _ = importance_sampling._compiled(
-        model, importance_sampling._WEIGHTS, sizes.num_samples, 0, True
+        model, importance_sampling._WEIGHTS, sizes.num_samples, True
     )
 
     def add_samples(
-        x: tf.Tensor, first_row: tf.Tensor, last: tf.Tensor, num: tf.Tensor
+        x: tf.Tensor,
+        first_row: tf.Tensor,
+        last: tf.Tensor,
+        num: tf.Tensor,
+        seed: tf.Tensor,
     ) -> Any:
         share, sums = begin(x, first_row)
-        return accumulate(share, sums, tf.zeros_like(last), last, num)
+        return accumulate(share, sums, tf.zeros_like(last), last, num, seed)
 
-    numbers = (tf.constant(n, tf.int64) for n in (0, 2, 2 * sizes.num_samples))
+    numbers = (
+        tf.constant(n, tf.int64) for n in (0, 2, 2 * sizes.num_samples, 1)
+    )
     # The sums, and the weights that are added to them.
     batch = f"{sizes.batch}"
     float64_shapes = ("", batch, f"{sizes.num_samples},{batch}")

@@ -25,14 +25,14 @@ def dlgm():
     return built
 
 
-def _log_weights(dlgm, x, num_samples, samples_per_chunk):
+def _log_weights(dlgm, x, num_samples, samples_per_chunk, seed=0):
     """`[S, N]`, of the same noise, all at once."""
     chunks = []
     for chunk in range(-(-num_samples // samples_per_chunk)):
         rows = noise.normal_rows(
             len(x),
             (samples_per_chunk, 3),
-            seed=0,
+            seed=seed,
             step=chunk,
             purpose="log marginal likelihood",
         )
@@ -74,6 +74,23 @@ def test_estimate_and_standard_error(dlgm, num_samples, batch_size):
         weights.std(axis=0, ddof=1) / np.sqrt(num_samples),
         rtol=1e-3,
     )
+
+
+def test_all_seeds_share_what_was_compiled(dlgm):
+    x = images(4)
+    for seed in (3, 2**31 - 1):
+        found = dlgm.log_marginal_likelihood(
+            x, 7, samples_per_chunk=7, seed=seed, verbose=0
+        ).estimates
+        log_weights = _log_weights(dlgm, tf.constant(x), 7, 7, seed)
+        expected = scipy.special.logsumexp(log_weights, axis=0) - math.log(7)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    (of_sevens,) = (
+        functions
+        for key, functions in dlgm.compiled_functions.items()
+        if 7 in key
+    )
+    assert [f.experimental_get_tracing_count() for f in of_sevens] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("batch_size", [4, 100])

@@ -11,20 +11,22 @@ ROWS = np.arange(14.0).reshape(7, 2)
 
 
 def _passed(strategy, at_once=3):
-    """Every row's sum beside its index; how many rows each call had."""
+    """Every row's sum, index and seed; how many rows each call had."""
     seen, cache = [], {}
 
-    def sums(rows, first):
+    def sums(rows, first, seed):
         seen.append(rows.shape[0])
         index = tf.range(rows.shape[0], dtype=tf.int64) + first
         total = tf.reduce_sum(rows, axis=-1)
-        return tf.stack([total, tf.cast(index, rows.dtype)], axis=-1)
+        seeds = tf.fill([rows.shape[0]], tf.cast(seed, rows.dtype))
+        return tf.stack([total, tf.cast(index, rows.dtype), seeds], axis=-1)
 
-    for _ in range(2):  # the second time from the cache
+    for seed in (2, 5):  # the second time from the cache
         found = list(
             passes(
                 sums,
                 ROWS,
+                seed=seed,
                 at_once=at_once,
                 strategy=strategy,
                 cache=cache,
@@ -44,6 +46,7 @@ def _check(firsts, values):
     assert firsts == (0, 3, 6)
     np.testing.assert_array_equal(values[:, 0], ROWS.sum(axis=1))
     np.testing.assert_array_equal(values[:, 1], np.arange(len(ROWS)))
+    np.testing.assert_array_equal(values[:, 2], 5.0)
 
 
 def test_one_device():

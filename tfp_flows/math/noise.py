@@ -46,20 +46,24 @@ def check_seed(seed: Any) -> None:
         )
 
 
-def key(*, seed: int, step: TensorLike, purpose: str) -> tf.Tensor:
+def key(*, seed: int | tf.Tensor, step: TensorLike, purpose: str) -> tf.Tensor:
     """The stateless seed (int64, shape [2]) of one draw.
 
     Args:
-      seed: the run's seed, a Python int in [0, 2**31).
+      seed: the run's seed, an int in [0, 2**31); a tensor in a graph is not
+        checked again.
       step: the training step or the example's index; may be a tensor.
       purpose: what the noise is for; other purposes give independent noise.
 
     Raises:
       ValueError: `seed` is no integer in its range.
     """
-    check_seed(seed)
     low = zlib.crc32(purpose.encode())
-    high = tf.constant((int(seed) << 32) | low, tf.int64)
+    if tf.is_symbolic_tensor(seed):
+        high = tf.cast(seed, tf.int64) * 2**32 + low
+    else:
+        check_seed(seed)
+        high = tf.constant((int(seed) << 32) | low, tf.int64)
     return tf.stack([high, tf.cast(step, tf.int64)])
 
 
@@ -76,7 +80,7 @@ def tfp_seed(key: TensorLike) -> tf.Tensor:
 def normal(
     shape: Shape,
     *,
-    seed: int,
+    seed: int | tf.Tensor,
     step: TensorLike,
     purpose: str,
     dtype: tf.DType = tf.float32,
@@ -103,7 +107,7 @@ def normal_rows(
     num_rows: int | tf.Tensor,
     event_shape: Sequence[int],
     *,
-    seed: int,
+    seed: int | tf.Tensor,
     step: TensorLike,
     purpose: str,
     first_row: TensorLike = 0,
@@ -119,7 +123,7 @@ def normal_rows(
     Args:
       num_rows: how many rows; may be a tensor.
       event_shape: the shape of one row, of Python ints.
-      seed: the run's seed, a Python int in [0, 2**31).
+      seed: the run's seed, as of `key`.
       step: the training step; may be a tensor.
       purpose: what the noise is for; other purposes give independent noise.
       first_row: the index of the first row, at least 0; may be a tensor.
@@ -162,7 +166,7 @@ def normal_rows(
 def uniform(
     shape: Shape,
     *,
-    seed: int,
+    seed: int | tf.Tensor,
     step: TensorLike,
     purpose: str,
     dtype: tf.DType = tf.float32,
@@ -175,7 +179,7 @@ def uniform(
 
 
 def words(
-    shape: Shape, *, seed: int, step: TensorLike, purpose: str
+    shape: Shape, *, seed: int | tf.Tensor, step: TensorLike, purpose: str
 ) -> tf.Tensor:
     """Random 32-bit words, uint32, of `shape` for (seed, step, purpose)."""
     return _bits(shape, seed, step, purpose, tf.float32)[0]
@@ -244,7 +248,7 @@ def _words(dtype: tf.DType) -> tuple[int, tf.DType, tf.DType]:
 
 def _bits(
     shape: Shape,
-    seed: int,
+    seed: int | tf.Tensor,
     step: TensorLike,
     purpose: str,
     dtype: tf.DType,

@@ -299,7 +299,7 @@ class DLGM(LatentVariableModel):
             for first in range(0, n, BATCH_SIZE)
         ]
         decoded = self._passes(
-            lambda standard_normal, _: self.decode(
+            lambda standard_normal, *_: self.decode(
                 self._prior_latents(standard_normal)
             ),
             tf.concat(rows, axis=0),
@@ -324,7 +324,7 @@ class DLGM(LatentVariableModel):
           ValueError: the model is not built, or cannot take the images.
         """
 
-        def decoded(x: tf.Tensor, first: Any) -> tf.Tensor:
+        def decoded(x: tf.Tensor, first: Any, seed: Any) -> tf.Tensor:
             standard_normal = self.posterior.noise(
                 x.shape[0],
                 1,
@@ -336,7 +336,7 @@ class DLGM(LatentVariableModel):
             return self.decode(self._latents(x, standard_normal)[0])
 
         passes = self._passes(
-            decoded, self._checked_images(x), "reconstruction", seed
+            decoded, self._checked_images(x), "reconstruction", seed=seed
         )
         return self._all_images(
             passes, "reconstruction", seed if draws else None

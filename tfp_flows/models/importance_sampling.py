@@ -235,7 +235,7 @@ def _sums(
             f"replicas XLA cannot compile; got {type(strategy).__name__}."
         )
     begin, accumulate, gather = _compiled(
-        model, quantity, samples_per_chunk, seed, bool(jit_compile)
+        model, quantity, samples_per_chunk, bool(jit_compile)
     )
     num_chunks = -(-num_samples // samples_per_chunk)
     progress = keras.utils.Progbar(
@@ -249,10 +249,9 @@ def _sums(
         share, sums = begin(batch, tf.constant(first, tf.int64))
         for chunk in range(0, num_chunks, _CHUNKS_PER_CALL):
             last = min(chunk + _CHUNKS_PER_CALL, num_chunks)
+            numbers = (chunk, last, num_samples, seed)
             sums = accumulate(
-                share,
-                sums,
-                *(tf.constant(n, tf.int64) for n in (chunk, last, num_samples)),
+                share, sums, *(tf.constant(n, tf.int64) for n in numbers)
             )
             progress.update(first + math.floor(rows * last / num_chunks))
         batches.append([total.numpy()[:rows] for total in gather(sums)])
@@ -263,7 +262,6 @@ def _compiled(
     model: SampledModel,
     quantity: _Quantity,
     samples_per_chunk: int,
-    seed: int,
     jit_compile: bool,
 ) -> tuple[Callable[..., Any], Callable[..., State], Callable[..., State]]:
     """The compiled functions, made once per model and setting.
@@ -273,7 +271,7 @@ def _compiled(
     those of the whole batch.
     """
     cache, strategy = model.compiled_functions, model.distribute_strategy
-    key = (quantity.purpose, samples_per_chunk, seed, jit_compile, strategy)
+    key = (quantity.purpose, samples_per_chunk, jit_compile, strategy)
     if key in cache:
         return cache[key]
 
@@ -288,6 +286,7 @@ def _compiled(
         first_chunk: tf.Tensor,
         last_chunk: tf.Tensor,
         num_samples: tf.Tensor,
+        seed: tf.Tensor,
     ) -> State:
         def add_chunk(chunk: tf.Tensor, sums: State) -> tuple[tf.Tensor, State]:
             standard_normal = model.posterior.noise(

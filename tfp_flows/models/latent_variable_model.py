@@ -1,7 +1,7 @@
 """Training and evaluation of a latent variable model by its bound."""
 
 import abc
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -328,7 +328,7 @@ class LatentVariableModel(AnnealedModel):
           ValueError: the model is not built, or cannot take the images.
         """
         passes = self._passes(
-            lambda x, _: self._latents(x, self._no_noise(x))[0],
+            lambda x, *_: self._latents(x, self._no_noise(x))[0],
             self._checked_images(x),
             "posterior mean",
         )
@@ -387,14 +387,16 @@ class LatentVariableModel(AnnealedModel):
 
     def _passes(
         self,
-        function: Callable[[tf.Tensor, Any], tf.Tensor],
+        function: row_passes.RowFunction,
         rows: Any,
         *key: Hashable,
+        seed: int = 0,
     ) -> Iterator[tuple[int, tf.Tensor]]:
         """See `row_passes.passes`; the function is the same for equal keys."""
         return row_passes.passes(
             function,
             rows,
+            seed=seed,
             at_once=BATCH_SIZE,
             strategy=self.distribute_strategy,
             cache=self.compiled_functions,

@@ -11,7 +11,6 @@ import tensorflow_probability as tfp
 
 from tfp_flows import schedules
 from tfp_flows._arguments import as_positive_integer, check_precision
-from tfp_flows.math import noise
 from tfp_flows.models import supports
 from tfp_flows.models.annealing_plan import AnnealingPlan
 from tfp_flows.models.event_shapes import resolve_event_shape
@@ -351,9 +350,8 @@ class LogJointModel(LatentVariableModel):
           ValueError: the model is not built, or cannot take the examples.
         """
         num_samples = as_positive_integer("num_samples", num_samples)
-        noise.check_seed(seed)
 
-        def draws(x: tf.Tensor, first: Any) -> tf.Tensor:
+        def draws(x: tf.Tensor, first: Any, seed: Any) -> tf.Tensor:
             standard_normal = self.posterior.noise(
                 x.shape[0],
                 num_samples,
@@ -365,7 +363,11 @@ class LogJointModel(LatentVariableModel):
             return tf.transpose(self._latents(x, standard_normal), [1, 0, 2])
 
         passes = self._passes(
-            draws, self._checked_images(x), "posterior draws", num_samples, seed
+            draws,
+            self._checked_images(x),
+            "posterior draws",
+            num_samples,
+            seed=seed,
         )
         return tf.concat(
             [tf.transpose(z, [1, 0, 2]) for _, z in passes], axis=1

@@ -6,8 +6,12 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows import replicas
+from tfp_flows.math import noise
 
-__all__ = ["padded", "passes"]
+__all__ = ["RowFunction", "padded", "passes"]
+
+# Of rows, the index of the first one, and a seed.
+RowFunction = Callable[[tf.Tensor, Any, Any], tf.Tensor]
 
 
 def padded(rows: Any, size: int) -> tuple[tf.Tensor, int]:
@@ -21,9 +25,10 @@ def padded(rows: Any, size: int) -> tuple[tf.Tensor, int]:
 
 
 def passes(
-    function: Callable[[tf.Tensor, Any], tf.Tensor],
+    function: RowFunction,
     rows: Any,
     *,
+    seed: int,
     at_once: int,
     strategy: tf.distribute.Strategy,
     cache: dict[Any, Any],
@@ -35,9 +40,10 @@ def passes(
     one graph. Several workers do it all themselves, each whatever it is asked.
 
     Args:
-      function: of rows `[B, ...]` and of the index of the first of them, from
-        each row one of its result, `[B, ...]`.
+      function: of rows `[B, ...]`, of the index of the first of them and of
+        the seed, from each row one of its result, `[B, ...]`.
       rows: `[N, ...]`.
+      seed: of the noise; graphs are the same for all.
       at_once: how many.
       strategy: whose replicas share them.
       cache: of the graphs.
@@ -45,7 +51,11 @@ def passes(
 
     Yields:
       Of every pass the index of its first row, and the result.
+
+    Raises:
+      ValueError: `seed` is out of range.
     """
+    noise.check_seed(seed)
     at_once = min(at_once, len(rows))
     is_shared = (
         tf.executing_eagerly()
@@ -59,25 +69,29 @@ def passes(
         part = rows[first : first + at_once]
         if is_shared:
             whole, count = padded(part, size)
-            result = cache[key](whole, tf.constant(first, tf.int64))[:count]
+            numbers = (tf.constant(n, tf.int64) for n in (first, seed))
+            result = cache[key](whole, *numbers)[:count]
         else:
-            result = function(tf.convert_to_tensor(part), first)
+            result = function(tf.convert_to_tensor(part), first, seed)
         yield first, result
 
 
 def _shared(
-    function: Callable[[tf.Tensor, Any], tf.Tensor],
-    strategy: tf.distribute.Strategy,
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    function: RowFunction, strategy: tf.distribute.Strategy
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
     """The function as a graph in which each replica takes its rows."""
 
-    def of_replica(whole: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+    def of_replica(
+        whole: tf.Tensor, first: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
         rows, offset = replicas.own_rows(whole)
-        return function(rows, first + offset)
+        return function(rows, first + offset, seed)
 
     @tf.function(autograph=False)
-    def of_all(whole: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
-        shares = strategy.run(of_replica, args=(whole, first))
+    def of_all(
+        whole: tf.Tensor, first: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        shares = strategy.run(of_replica, args=(whole, first, seed))
         return replicas.gathered(strategy, shares)
 
     return of_all

@@ -176,7 +176,7 @@ class Posterior(keras.layers.Layer, abc.ABC):
         num_rows: int | tf.Tensor,
         num_samples: int,
         *,
-        seed: int,
+        seed: int | tf.Tensor,
         step: TensorLike,
         purpose: str,
         first_row: TensorLike = 0,
@@ -186,7 +186,7 @@ class Posterior(keras.layers.Layer, abc.ABC):
         Args:
           num_rows: B.
           num_samples: S.
-          seed: of the run.
+          seed: of the run; a tensor in the graphs that serve all seeds.
           step: of the training, or number of the chunk.
           purpose: what it is for; other purposes give independent noise.
           first_row: of the examples among all that share the key.
