@@ -85,6 +85,7 @@ _TABLES: dict[str, Callable[[Results], str]] = {
     "long_flow": benchmarks.long_flow,
     "flow_costs": flows.flow_costs,
     "gradient_estimators": benchmarks.gradient_estimators,
+    "mixed_precision": benchmarks.mixed_precision,
     "hamiltonian": hamiltonian.hamiltonian,
     "marginal_likelihood": benchmarks.marginal_likelihood,
     "scaling": benchmarks.scaling,

@@ -15,6 +15,7 @@ __all__ = [
     "long_flow",
     "machine",
     "marginal_likelihood",
+    "mixed_precision",
     "newest",
     "scaling",
     "training",
@@ -321,6 +322,40 @@ def gradient_estimators(results: Sequence[dict[str, Any]]) -> str:
         f"samples. {machine(run)}"
     )
     return "\n".join([*lines, "", caption])
+
+
+def mixed_precision(results: Sequence[dict[str, Any]]) -> str:
+    """The table of `benchmarks/mixed_precision.py`."""
+    run = newest(results, "mixed_precision")
+    if run is None:
+        return NOT_MEASURED
+    rows = []
+    for case in run["cases"]:
+        full, low = case["float32"], case["mixed_bfloat16"]
+        change = (low["elbo"] - full["elbo"]) / abs(full["elbo"])
+        rows.append(
+            [
+                f"`{case['posterior']}`",
+                *(f"{part['elbo']:.3f}" for part in (full, low)),
+                f"{100 * change:+.2f} %",
+                *(f"{part['log_p']:.3f}" for part in (full, low)),
+            ]
+        )
+    header = [
+        *("posterior", "ELBO, float32", "ELBO, mixed_bfloat16", "difference"),
+        *("log p(x), float32", "log p(x), mixed_bfloat16"),
+    ]
+    settings = run["settings"]
+    caption = (
+        "Nats per image of scikit-learn's digits that were not trained on, "
+        "higher is better: one training of "
+        f"{settings['num_updates']:,} updates of {settings['batch']} images "
+        "each, from equal weights on equal noise; "
+        f"K = {settings['flow_steps']}; log p(x) by "
+        f"{settings['num_importance_samples']} importance samples. "
+        f"{machine(run)}"
+    )
+    return "\n".join([*text.table(header, rows, 1), "", caption])
 
 
 def hamiltonian(results: Sequence[dict[str, Any]]) -> str:
