@@ -33,6 +33,7 @@ REGISTERED = {
         "PlanarFlow",
         "RadialFlow",
         "RealNVPFlow",
+        "ResidualMLP",
         "SplineAutoregressiveFlow",
         "SplineCouplingFlow",
         "Standardization",

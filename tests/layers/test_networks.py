@@ -10,6 +10,7 @@ from tfp_flows.layers import (
     ConvolutionalDecoder,
     ConvolutionalEncoder,
     Maxout,
+    ResidualMLP,
     StochasticLayer,
 )
 
@@ -74,6 +75,36 @@ LAYERS = {
         ),
         [(5,)],
         (7, 5, 6),
+    ),
+    "encoder, gated": (
+        lambda **kw: ConvolutionalEncoder(
+            (7, 5), (3, 4), strides=(1, 2), gated=True, units=6, **kw
+        ),
+        [(7, 5)],
+        (6,),
+    ),
+    "decoder, gated": (
+        lambda **kw: ConvolutionalDecoder(
+            (7, 5),
+            (4, 3, 2),
+            strides=(2, 1, 2),
+            gated=True,
+            num_parameters=2,
+            activation="tanh",
+            **kw,
+        ),
+        [(5,)],
+        (7, 5, 2),
+    ),
+    "residual": (
+        lambda **kw: ResidualMLP(6, 2, activation="tanh", **kw),
+        [(2, 3)],
+        (6,),
+    ),
+    "residual, output shape": (
+        lambda **kw: ResidualMLP(6, 1, (3, 2), activation="gelu", **kw),
+        [(5,)],
+        (3, 2),
     ),
     "stochastic, top": (lambda **kw: StochasticLayer(4, **kw), [(4,)], (4,)),
     "stochastic, diagonal": (
@@ -308,6 +339,18 @@ def test_initial_weights_follow_the_global_seed(name):
             "`num_parameters` must be an integer >= 1; got 0",
         ),
         (
+            lambda: ConvolutionalEncoder((8, 8), (3, 4), strides=(2,)),
+            r"`strides` must be .* each of the 2 `filters`; got \(2,\)",
+        ),
+        (
+            lambda: ConvolutionalDecoder((8, 8), strides=0),
+            "`strides` must be a sequence of integers >= 1; got 0",
+        ),
+        (
+            lambda: ResidualMLP(num_blocks=0),
+            "`num_blocks` must be an integer >= 1; got 0",
+        ),
+        (
             lambda: ConvolutionalDecoder((8, 8), units=1.5),
             "`units` must be an integer >= 1; got 1.5",
         ),
@@ -347,3 +390,29 @@ def test_bad_argument_is_refused_at_once(make, message):
 def test_inputs_of_another_shape_are_refused(make, shape, message):
     with pytest.raises(ValueError, match=message):
         make().build(shape)
+
+
+def test_gates_multiply():
+    """A gate that is shut lets nothing through, one that is open everything."""
+    layer = ConvolutionalEncoder(
+        (2, 2), (1,), 1, units=None, strides=1, gated=True, activation="linear"
+    )
+    x = np.arange(4.0, dtype=np.float32).reshape(1, 2, 2)
+    layer(x)
+    (convolution,) = layer.convolutions
+    for bias, passed in ((-50.0, 0.0), (50.0, 1.0), (0.0, 0.5)):
+        convolution.set_weights(
+            [np.array([[[[3.0, 0.0]]]]), np.array([0.0, bias])]
+        )
+        expected = 3 * passed * x.reshape(1, 4)
+        np.testing.assert_allclose(layer(x), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_residual_block_adds_to_what_it_is_given():
+    layer = ResidualMLP(3, 1, activation="linear")
+    x = np.random.default_rng(0).normal(size=[4, 2]).astype(np.float32)
+    layer(x)
+    w, b, w_1, b_1, v, c = layer.get_weights()
+    h = x @ w + b
+    expected = h + (h @ w_1 + b_1) @ v + c
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-6)

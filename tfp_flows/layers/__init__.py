@@ -34,6 +34,7 @@ from tfp_flows.layers.nice_flow import NICEFlow  # noqa: E402
 from tfp_flows.layers.planar_flow import PlanarFlow  # noqa: E402
 from tfp_flows.layers.radial_flow import RadialFlow  # noqa: E402
 from tfp_flows.layers.real_nvp_flow import RealNVPFlow  # noqa: E402
+from tfp_flows.layers.residual_mlp import ResidualMLP  # noqa: E402
 from tfp_flows.layers.spline_autoregressive_flow import (  # noqa: E402
     SplineAutoregressiveFlow,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "PlanarFlow",
     "RadialFlow",
     "RealNVPFlow",
+    "ResidualMLP",
     "SplineAutoregressiveFlow",
     "SplineCouplingFlow",
     "Standardization",

@@ -12,6 +12,11 @@ from tfp_flows._arguments import (
     check_positive_integers,
     full_image_shape,
 )
+from tfp_flows.layers._convolutions import (
+    activate,
+    check_strides,
+    make_convolution,
+)
 from tfp_flows.layers._empty_batch import apply_to_rows
 
 __all__ = ["ConvolutionalDecoder"]
@@ -19,11 +24,12 @@ __all__ = ["ConvolutionalDecoder"]
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class ConvolutionalDecoder(keras.layers.Layer):
-    """Dense layers, then transposed convolutions that double the image each.
+    """Dense layers, then transposed convolutions.
 
-    Shapes: `[B, D]` to `[B, H, W, C * num_parameters]`. The last convolution
-    is linear. What exceeds `[H, W]`, unless both are multiples of
-    `2 ** len(filters)`, is cropped.
+    By default they double the image each. Shapes: `[B, D]` to
+    `[B, H, W, C * num_parameters]`. The last convolution is linear; the others
+    may be gated, as those of a `ConvolutionalEncoder`. What exceeds `[H, W]`,
+    unless both are multiples of the product of the strides, is cropped.
     """
 
     def __init__(
@@ -34,6 +40,8 @@ class ConvolutionalDecoder(keras.layers.Layer):
         units: int | None = 256,
         num_parameters: int = 1,
         activation: str | Callable[[tf.Tensor], tf.Tensor] = "relu",
+        strides: int | Sequence[int] = 2,
+        gated: bool = False,
         **kwargs: Any,
     ) -> None:
         """Constructs the layer.
@@ -48,11 +56,13 @@ class ConvolutionalDecoder(keras.layers.Layer):
             `num_parameters` of the likelihood.
           activation: of all layers but the last, what `keras.activations.get`
             takes.
+          strides: of all convolutions, or of each.
+          gated: whether the convolutions but the last are.
           **kwargs: those of `keras.layers.Layer`.
 
         Raises:
-          ValueError: a size is not a positive integer, or there are no
-            `filters`.
+          ValueError: a size is not a positive integer, there are no
+            `filters`, or not as many `strides`.
         """
         image_shape = full_image_shape(image_shape)
         filters = check_positive_integers("filters", filters)
@@ -62,6 +72,7 @@ class ConvolutionalDecoder(keras.layers.Layer):
         if units is not None:
             units = as_positive_integer("units", units)
         num_parameters = as_positive_integer("num_parameters", num_parameters)
+        strides = check_strides(strides, filters)
         super().__init__(**kwargs)
         self.image_shape = image_shape
         self.filters = filters
@@ -69,6 +80,8 @@ class ConvolutionalDecoder(keras.layers.Layer):
         self.units = units
         self.num_parameters = num_parameters
         self.activation = keras.activations.get(activation)
+        self.strides = strides
+        self.gated = gated
         first_size = math.prod(self._first_shape)
         self.dense_layers = [
             keras.layers.Dense(
@@ -88,7 +101,7 @@ class ConvolutionalDecoder(keras.layers.Layer):
     def _first_shape(self) -> tuple[int, int, int]:
         """The shape of the smallest image."""
         height, width, _ = self.image_shape
-        factor = 2 ** len(self.filters)
+        factor = math.prod(self.strides)
         return (
             math.ceil(height / factor),
             math.ceil(width / factor),
@@ -102,13 +115,13 @@ class ConvolutionalDecoder(keras.layers.Layer):
 
     def _convolution(self, i: int) -> keras.layers.Layer:
         is_last = i == len(self.filters) - 1
-        return keras.layers.Conv2DTranspose(
+        return make_convolution(
+            keras.layers.Conv2DTranspose,
             self._output_shape[-1] if is_last else self.filters[i + 1],
-            self.kernel_size,
-            strides=2,
-            padding="same",
+            kernel_size=self.kernel_size,
+            strides=self.strides[i],
             activation=None if is_last else self.activation,
-            data_format="channels_last",
+            gated=self.gated,
             name=f"convolution_{i}",
             dtype=self.dtype_policy,
         )
@@ -129,9 +142,10 @@ class ConvolutionalDecoder(keras.layers.Layer):
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
         shape = (None, *self._first_shape)
-        for layer in self.convolutions:
+        channels = (*self.filters[1:], self._output_shape[-1])
+        for layer, num in zip(self.convolutions, channels, strict=True):
             layer.build(shape)
-            shape = layer.compute_output_shape(shape)
+            shape = (*layer.compute_output_shape(shape)[:-1], num)
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -142,8 +156,10 @@ class ConvolutionalDecoder(keras.layers.Layer):
         for layer in self.dense_layers:
             x = layer(x)
         x = keras.ops.reshape(x, (-1, *self._first_shape))
-        for layer in self.convolutions:
-            x = layer(x)
+        *hidden, last = self.convolutions
+        for layer in hidden:
+            x = activate(layer(x), self.activation, self.gated)
+        x = last(x)
         height, width, _ = self.image_shape
         return x[:, :height, :width]
 
@@ -163,4 +179,6 @@ class ConvolutionalDecoder(keras.layers.Layer):
             "units": self.units,
             "num_parameters": self.num_parameters,
             "activation": keras.activations.serialize(self.activation),
+            "strides": self.strides,
+            "gated": self.gated,
         }

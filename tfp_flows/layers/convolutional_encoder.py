@@ -12,6 +12,11 @@ from tfp_flows._arguments import (
     check_positive_integers,
     full_image_shape,
 )
+from tfp_flows.layers._convolutions import (
+    activate,
+    check_strides,
+    make_convolution,
+)
 from tfp_flows.layers._empty_batch import apply_to_rows
 
 __all__ = ["ConvolutionalEncoder"]
@@ -19,7 +24,10 @@ __all__ = ["ConvolutionalEncoder"]
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
 class ConvolutionalEncoder(keras.layers.Layer):
-    """Convolutions that halve the image each, then one dense layer.
+    """Convolutions, which by default halve the image each, and a dense layer.
+
+    Gated ones, as in the networks of van den Berg et al. (2018), are
+    `activation(a) * sigmoid(b)` of two convolutions a and b.
 
     Shapes: `[B, H, W, C]`, `[B, H * W * C]` or, for one channel, `[B, H, W]`,
     to features `[B, units]`.
@@ -32,44 +40,54 @@ class ConvolutionalEncoder(keras.layers.Layer):
         kernel_size: int = 3,
         units: int | None = 256,
         activation: str | Callable[[tf.Tensor], tf.Tensor] = "relu",
+        strides: int | Sequence[int] = 2,
+        gated: bool = False,
         **kwargs: Any,
     ) -> None:
         """Constructs the layer.
 
         Args:
           image_shape: `(H, W)` or `(H, W, C)`.
-          filters: the channels of each convolution, of stride 2.
+          filters: the channels of each convolution.
           kernel_size: of all convolutions.
           units: of the dense layer; None for no such layer.
           activation: of all layers, what `keras.activations.get` takes.
+          strides: of all convolutions, or of each.
+          gated: whether the convolutions are.
           **kwargs: those of `keras.layers.Layer`.
 
         Raises:
-          ValueError: a size is not a positive integer.
+          ValueError: a size is not a positive integer, or there are not as
+            many `strides` as `filters`.
         """
         image_shape = full_image_shape(image_shape)
         filters = check_positive_integers("filters", filters)
         kernel_size = as_positive_integer("kernel_size", kernel_size)
         if units is not None:
             units = as_positive_integer("units", units)
+        strides = check_strides(strides, filters)
         super().__init__(**kwargs)
         self.image_shape = image_shape
         self.filters = filters
         self.kernel_size = kernel_size
         self.units = units
         self.activation = keras.activations.get(activation)
+        self.strides = strides
+        self.gated = gated
         self.convolutions = [
-            keras.layers.Conv2D(
+            make_convolution(
+                keras.layers.Conv2D,
                 channels,
-                kernel_size,
-                strides=2,
-                padding="same",
+                kernel_size=kernel_size,
+                strides=stride,
                 activation=self.activation,
-                data_format="channels_last",
+                gated=gated,
                 name=f"convolution_{i}",
                 dtype=self.dtype_policy,
             )
-            for i, channels in enumerate(self.filters)
+            for i, (channels, stride) in enumerate(
+                zip(filters, strides, strict=True)
+            )
         ]
         self.dense = None
         if units is not None:
@@ -101,9 +119,11 @@ class ConvolutionalEncoder(keras.layers.Layer):
         """
         self._check_shape(input_shape)
         shape: tuple[int | None, ...] = (None, *self.image_shape)
-        for layer in self.convolutions:
+        for layer, channels in zip(
+            self.convolutions, self.filters, strict=True
+        ):
             layer.build(shape)
-            shape = layer.compute_output_shape(shape)
+            shape = (*layer.compute_output_shape(shape)[:-1], channels)
         if self.dense is not None:
             self.dense.build((None, self._num_features()))
         self.built = True
@@ -116,15 +136,15 @@ class ConvolutionalEncoder(keras.layers.Layer):
 
     def _features(self, x: tf.Tensor) -> tf.Tensor:
         for layer in self.convolutions:
-            x = layer(x)
+            x = activate(layer(x), self.activation, self.gated)
         x = keras.ops.reshape(x, (-1, self._num_features()))
         return x if self.dense is None else self.dense(x)
 
     def _num_features(self) -> int:
         """The number of outputs of the convolutions."""
         height, width, channels = self.image_shape
-        for num_filters in self.filters:
-            height, width = math.ceil(height / 2), math.ceil(width / 2)
+        for num_filters, stride in zip(self.filters, self.strides, strict=True):
+            height, width = (math.ceil(n / stride) for n in (height, width))
             channels = num_filters
         return height * width * channels
 
@@ -144,4 +164,6 @@ class ConvolutionalEncoder(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "units": self.units,
             "activation": keras.activations.serialize(self.activation),
+            "strides": self.strides,
+            "gated": self.gated,
         }

@@ -11,6 +11,7 @@ from tfp_flows._arguments import (
     as_positive_integer,
     check_positive_integers,
 )
+from tfp_flows.layers._dense_shapes import check_output_size, flat_size
 from tfp_flows.layers.maxout import Maxout
 
 __all__ = ["MLP"]
@@ -60,7 +61,7 @@ class MLP(keras.layers.Layer):
             not divide one of `hidden_units`.
         """
         hidden_units = check_positive_integers("hidden_units", hidden_units)
-        output_size = _output_size(output_size)
+        output_size = check_output_size(output_size)
         maxout_window = as_positive_integer("maxout_window", maxout_window)
         if activation == "maxout":
             _check_window(maxout_window, hidden_units)
@@ -125,7 +126,7 @@ class MLP(keras.layers.Layer):
         Raises:
           ValueError: a size behind the batch axis is not known.
         """
-        shape: tuple[int | None, ...] = (None, _flat_size(input_shape))
+        shape: tuple[int | None, ...] = (None, flat_size(input_shape))
         for layer in self._layers_in_order:
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
@@ -133,7 +134,7 @@ class MLP(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """`[B, ...]` to `[B, C]` or `[B, *output_size]`."""
-        x = keras.ops.reshape(inputs, (-1, _flat_size(inputs.shape)))
+        x = keras.ops.reshape(inputs, (-1, flat_size(inputs.shape)))
         for layer in self._layers_in_order:
             x = layer(x)
         if self._event_shape is None:
@@ -146,7 +147,7 @@ class MLP(keras.layers.Layer):
         """`[B, C]` or `[B, *output_size]`."""
         if self._event_shape is not None:
             return (input_shape[0], *self._event_shape)
-        shape = (input_shape[0], _flat_size(input_shape))
+        shape = (input_shape[0], flat_size(input_shape))
         for layer in self.hidden_layers:
             shape = layer.compute_output_shape(shape)
         return shape
@@ -189,14 +190,6 @@ def _independent(initializer: Any) -> Any:
     return type(initializer).from_config(config)
 
 
-def _output_size(value: Any) -> int | tuple[int, ...] | None:
-    if value is None:
-        return None
-    if isinstance(value, Sequence):
-        return check_positive_integers("output_size", value)
-    return as_positive_integer("output_size", value)
-
-
 def _check_window(window: int, hidden_units: tuple[int, ...]) -> None:
     for units in hidden_units:
         if units % window:
@@ -204,14 +197,3 @@ def _check_window(window: int, hidden_units: tuple[int, ...]) -> None:
                 "`maxout_window` must divide all `hidden_units`; got "
                 f"{window} and {hidden_units}."
             )
-
-
-def _flat_size(input_shape: Sequence[int | None]) -> int:
-    """The number of elements behind the batch axis."""
-    sizes = tuple(input_shape)[1:]
-    if not sizes or None in sizes:
-        raise ValueError(
-            "`inputs` must have shape [B, ...], with known sizes behind the "
-            f"batch axis; got {tuple(input_shape)}."
-        )
-    return math.prod(size for size in sizes if size is not None)
