@@ -27,11 +27,13 @@ def get_config(arg: str | None = None) -> config_dict.ConfigDict:
     """Returns the configuration, with the variant that `arg` names."""
     if "model=made" in (arg or "").split(","):
         return _made(arg)
-    config = image_defaults.get_config(
-        NAME, arg, {"data.num_validation": 10_000}
+    # The images are binary as they are.
+    return image_defaults.get_config(
+        NAME,
+        arg,
+        {"data.num_validation": 10_000},
+        {"data.binarization": "static"},
     )
-    config.data.binarization = "static"  # the images are binary as they are
-    return config
 
 
 def _made(arg: str | None) -> config_dict.ConfigDict:

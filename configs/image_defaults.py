@@ -10,6 +10,11 @@ The argument behind the colon of `--config=configs/mnist.py:...`:
     prior=none|planar|...     p(z): standard normal, or one of `FLOWS`
     prior_K=<flow steps>      its length, 4 if not given
     L=<stochastic layers>     each with `model.latent_size` latents
+    latents=<number>          of each of these
+    likelihood=bernoulli|discretized_logistic|gaussian|logit_normal
+                              of a pixel; the first is that of binary images
+    network=mlp|residual|conv|gated_conv
+                              encoder and decoder
     recipe=modern|paper|cif   optimizer, networks and schedule
     runlocal                  a few hundred steps, to see that all works
 
@@ -28,23 +33,28 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from configs import flows, posteriors, variants
+from configs import flows, image_recipes, posteriors, variants
 
 FLOWS = ("none", *flows.FLOWS)
 RECIPES = ("modern", "paper", "cif")
+LIKELIHOODS = ("bernoulli", "discretized_logistic", "gaussian", "logit_normal")
+NETWORKS = ("mlp", "residual", "conv", "gated_conv")
 
 
 def get_config(
-    dataset: str,
+    dataset: str | None,
     arg: str | None,
     modern: Mapping[str, Any] | None = None,
+    every: Mapping[str, Any] | None = None,
 ) -> config_dict.ConfigDict:
     """Returns the configuration of one data set.
 
     Args:
-      dataset: one of those that `trainers/sources/images.py` knows.
+      dataset: one of those that `trainers/sources/images.py` knows; None: the
+        argument names it.
       arg: the argument behind the colon.
       modern: what the data set changes in `recipe=modern`, by dotted key.
+      every: what it changes in every recipe.
 
     Raises:
       ValueError: if `arg` names something unknown.
@@ -55,11 +65,19 @@ def get_config(
             "flow": FLOWS,
             "prior": FLOWS,
             "posterior": posteriors.POSTERIORS,
+            "likelihood": LIKELIHOODS,
+            "network": NETWORKS,
             "recipe": RECIPES,
         },
-        positive_ints=("K", "prior_K", "L", "bridges"),
+        positive_ints=("K", "prior_K", "L", "latents", "bridges"),
+        words=() if dataset else ("dataset",),
         switches=("runlocal",),
     )
+    if dataset is None and "dataset" not in variant:
+        raise ValueError(
+            "`dataset` must be given in the config's argument, as in "
+            "configs/images.py:dataset=npz; got none."
+        )
     for flow, length in (("flow", "K"), ("prior", "prior_K")):
         variants.check_length(variant, flow, length)
     if "prior_K" in variant and "prior" not in variant:
@@ -67,15 +85,21 @@ def get_config(
             "`prior` must be given with prior_K; got prior_K="
             f"{variant['prior_K']} alone."
         )
-    config = _modern(dataset)
+    config = _modern(dataset or str(variant["dataset"]))
     config.posterior.name = variant.get("posterior", "flow")
     recipe = variant.get("recipe")
     if recipe == "paper":
-        _change_to_paper(config)
+        image_recipes.change_to_paper(config)
     elif recipe == "cif":
-        _change_to_cif(config)
+        image_recipes.change_to_cif(config)
     else:
         config.update_from_flattened_dict(dict(modern or {}))
+    config.update_from_flattened_dict(dict(every or {}))
+    if "likelihood" in variant:
+        _set_likelihood(config, str(variant["likelihood"]))
+    config.model.network = variant.get("network", config.model.network)
+    if "latents" in variant:
+        config.model.latent_size = variant["latents"]
     if "bridges" in variant:
         config.posterior.num_bridges = variant["bridges"]
     config.posterior.flow = variant.get("flow", config.posterior.flow)
@@ -95,8 +119,17 @@ def get_config(
             group.conditioner_hidden_units = (256, 256)
     config.model.num_stochastic_layers = variant.get("L", 1)
     if variant.get("runlocal"):
-        _shrink(config)
+        image_recipes.shrink(config)
     return config
+
+
+def _set_likelihood(config: config_dict.ConfigDict, likelihood: str) -> None:
+    """Sets it, and what it asks of the pixels."""
+    config.model.likelihood = likelihood
+    is_binary = likelihood == "bernoulli"
+    config.data.binarization = "dynamic" if is_binary else "none"
+    is_density = likelihood in ("gaussian", "logit_normal")
+    config.data.dequantization = "uniform" if is_density else "none"
 
 
 def _modern(dataset: str) -> config_dict.ConfigDict:
@@ -104,24 +137,39 @@ def _modern(dataset: str) -> config_dict.ConfigDict:
 
     config.data = config_dict.ConfigDict()
     config.data.dataset = dataset
-    # dynamic: training images are drawn anew at every step; static: once.
-    # Those of validation and test are always drawn once.
+    config.data.name = ""  # for reports; empty: that of the set or of the file
+    config.data.path = ""  # of npz and folder: what --data_path says
+    config.data.train_mask = ""  # of npz: see trainers/sources/image_files.py
+    config.data.num_test = 0  # where no split is for testing; 0: a tenth
+    config.data.split_seed = 0  # of the order of images of npz and folder
+    # Pixels under the likelihood bernoulli. dynamic: training images are drawn
+    # anew at every step; static: once. Those of validation and test are always
+    # drawn once. none: under the other likelihoods.
     config.data.binarization = "dynamic"
-    config.data.binarization_seed = 0  # of the images that are drawn once
-    config.data.num_validation = 1_000  # last of the training split
+    config.data.binarization_seed = 0  # of all that is drawn once
+    # Pixels that are whole numbers under the likelihoods of a density. uniform:
+    # (pixel + U(0, 1)) / 256, drawn as above; none: pixel / 255.
+    config.data.dequantization = "none"
+    # Last of the training split. None: a tenth of it, at most 1,000, where
+    # there is no split for validation.
+    config.data.num_validation = config_dict.placeholder(int)
+    config.data.num_validation = 1_000
 
     config.model = config_dict.ConfigDict()
     config.model.name = "dlgm"  # which experiment trainers/run.py starts
-    config.model.likelihood = "bernoulli"  # the one for binary images
+    config.model.likelihood = "bernoulli"  # see LIKELIHOODS
     config.model.latent_size = 40  # per stochastic layer; the paper's
     config.model.num_stochastic_layers = 1  # L
     config.model.stochastic_hidden_units = (400,)  # between layers, if L > 1
-    # mlp, of `hidden_units`; or convolutional, of stride 2 and `filters`
-    # channels each, with no further layer.
-    config.model.networks = "mlp"
-    config.model.hidden_units = (400, 400)  # encoder and decoder, if mlp
-    config.model.filters = (8,)  # of the encoder; the decoder's are reversed
+    # mlp, of `hidden_units`; residual, of as many blocks, of that width; conv
+    # or gated_conv, of `filters`, `strides` and `kernel_size`, and a dense
+    # layer of `dense_units`.
+    config.model.network = "mlp"
+    config.model.hidden_units = (400, 400)  # encoder and decoder, if dense
+    config.model.filters = (32, 64)  # of the encoder; the decoder's reversed
+    config.model.strides = (2, 2)  # of each convolution
     config.model.kernel_size = 4  # of each convolution
+    config.model.dense_units = 256  # 0: no such layer
     # Costs what relu does, and learns faster: after 3,000 steps on MNIST
     # without a flow, the validation ELBO was 1.6 nats higher.
     config.model.activation = "gelu"
@@ -192,85 +240,3 @@ def _modern(dataset: str) -> config_dict.ConfigDict:
     config.evaluation.num_images = 2_000  # first test images, for iwae_S
     config.evaluation.batch_size = 100  # images at once: bounds the memory
     return config
-
-
-def _change_to_paper(config: config_dict.ConfigDict) -> None:
-    # The paper trains on all 60,000 images, so there are none left to
-    # validate with, and the weights of the last step are the result.
-    config.data.num_validation = 0
-    config.model.hidden_units = (400,)  # linear units: 100 maxout outputs
-    config.model.stochastic_hidden_units = (400,)
-    config.model.activation = "maxout"
-    config.model.maxout_window = 4
-    config.posterior.context_scale = 1.0
-    config.training.recipe = "paper"
-    config.training.gradient_estimator = "reparameterized"
-    config.training.num_steps = 500_000
-    config.training.annealing = "joint"  # min(1, 0.01 + t / 10000)
-    config.training.annealing_steps = 10_000
-    config.training.log_steps = 1_000
-    config.training.validation_steps = 0
-    config.training.checkpoint_steps = 5_000
-    config.optimizer.name = "rmsprop"
-    config.optimizer.learning_rate = 1e-5
-    config.optimizer.weight_decay = 0.0
-    config.optimizer.momentum = 0.9
-    config.optimizer.warmup_steps = 0  # the learning rate is constant
-    config.optimizer.final_fraction = 1.0
-    config.evaluation.num_importance_samples = 200
-    config.evaluation.num_images = 10_000  # all test images of MNIST
-
-
-def _change_to_cif(config: config_dict.ConfigDict) -> None:
-    if config.data.dataset in ("mnist", "fashion_mnist"):
-        config.data.num_validation = 6_000  # of 60,000
-    config.model.latent_size = 20
-    config.model.networks = "convolutional"
-    config.model.activation = "tanh"
-    config.posterior.flow = "spline_autoregressive"
-    config.posterior.num_flow_steps = 10
-    config.posterior.amortized_flow = False
-    # The paper's are of two residual blocks of 44 units, of a CIF 32; five
-    # plain layers have as many weights. Those of u have (10, 10) there, and r a
-    # convolution of its own on the image, for which it has the encoder's here.
-    is_cif = config.posterior.name == "cif"
-    units = 31 if is_cif else 44
-    config.posterior.conditioner_hidden_units = (units,) * 5
-    config.posterior.conditioner_activation = "relu"
-    config.posterior.auxiliary_size = 2
-    config.posterior.auxiliary_hidden_units = (6, 6)
-    config.training.recipe = "cif"
-    config.training.num_steps = 54_000  # 100 epochs of at most 1,000
-    config.training.gradient_estimator = "reparameterized"
-    config.training.annealing = "none"
-    config.training.steps_per_execution = 108
-    config.training.log_steps = 540  # an epoch
-    config.training.validation_steps = 540
-    config.training.checkpoint_steps = 2_700
-    config.training.early_stopping_patience = 50
-    config.optimizer.learning_rate = 1e-3
-    config.optimizer.warmup_steps = 0  # the learning rate is constant
-    config.optimizer.final_fraction = 1.0
-    config.optimizer.weight_decay = 0.0
-    config.evaluation.num_elbo_samples = 100
-    config.evaluation.num_importance_samples = 1_000
-    config.evaluation.fewer_importance_samples = 100
-    config.evaluation.num_images = 10_000  # all test images
-
-
-def _shrink(config: config_dict.ConfigDict) -> None:
-    config.training.num_steps = 200
-    config.training.steps_per_execution = 50
-    config.training.early_stopping_patience = 0
-    config.training.log_steps = 50
-    config.training.checkpoint_steps = 100
-    if config.training.annealing_steps:
-        config.training.annealing_steps = 50
-    if config.training.validation_steps:
-        config.training.validation_steps = 100
-    config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, 20)
-    config.evaluation.num_elbo_samples = 2
-    config.evaluation.num_importance_samples = 20
-    if config.evaluation.fewer_importance_samples:
-        config.evaluation.fewer_importance_samples = 10
-    config.evaluation.num_images = 100

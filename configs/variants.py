@@ -1,14 +1,23 @@
 """Reads the part of `--config=module.py:variant` behind the colon."""
 
+import difflib
 from collections.abc import Iterable, Mapping
 
 __all__ = ["check_length", "parse_variant"]
 
 
+def _close(word: str, known: Iterable[str]) -> str:
+    """Ends a message that lists what is known: with what was meant."""
+    close = difflib.get_close_matches(word, list(known), n=2)
+    return f": did you mean {' or '.join(close)}?" if close else "."
+
+
 def _one_of(key: str, value: str, known: Iterable[str]) -> str:
+    known = tuple(known)
     if value not in known:
         raise ValueError(
-            f"`{key}` must be one of {', '.join(known)}; got {value!r}."
+            f"`{key}` must be one of {', '.join(known)}; got {value!r}"
+            f"{_close(value, known)}"
         )
     return value
 
@@ -24,6 +33,7 @@ def parse_variant(
     *,
     choices: Mapping[str, Iterable[str]],
     positive_ints: Iterable[str] = (),
+    words: Iterable[str] = (),
     switches: Iterable[str] = (),
 ) -> dict[str, str | int | bool]:
     """Parses `key=value,key=value,switch` into a dictionary.
@@ -32,6 +42,7 @@ def parse_variant(
       variant: the text; `None` and the empty text give an empty dictionary.
       choices: keys whose value must be one of the given words.
       positive_ints: keys whose value is a positive integer.
+      words: keys whose value may be any word.
       switches: words that stand alone and mean `True`.
 
     Returns:
@@ -41,10 +52,12 @@ def parse_variant(
       ValueError: for an unknown or repeated key and for a value that its key
         does not allow; the message lists what is known.
     """
-    positive_ints, switches = tuple(positive_ints), tuple(switches)
+    positive_ints, words = tuple(positive_ints), tuple(words)
+    switches = tuple(switches)
     known = [
         *(f"{key}={'|'.join(values)}" for key, values in choices.items()),
         *(f"{key}=<positive integer>" for key in positive_ints),
+        *(f"{key}=<name>" for key in words),
         *switches,
     ]
     settings: dict[str, str | int | bool] = {}
@@ -56,12 +69,15 @@ def parse_variant(
             settings[key] = _one_of(key, value, choices[key])
         elif key in positive_ints and has_value:
             settings[key] = _positive_int(key, value)
+        elif key in words and value:
+            settings[key] = value
         elif key in switches and not has_value:
             settings[key] = True
         else:
             raise ValueError(
                 f"Each part of the config's argument must be one of "
-                f"{', '.join(known)}; got {item!r}."
+                f"{', '.join(known)}; got {item!r}"
+                f"{_close(key, [*choices, *positive_ints, *words, *switches])}"
             )
     return settings
 

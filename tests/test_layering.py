@@ -49,9 +49,11 @@ RUN = ROOM | ROOMS
 RIGHTMOST = RUN | {"testing", "trainers.report", "trainers.run"}
 
 MAY_IMPORT = {
-    "tfp_flows": {"_keras_objects", "_tpu_build"},  # `__init__`, which is lazy
+    # `__init__`, which is lazy
+    "tfp_flows": {"_keras_objects", "_runs", "_tpu_build"},
     "_backend": set(),
     "_keras_objects": set(),
+    "_runs": {"_backend"},
     "_tpu_build": set(),
     "_arguments": FOUNDATION,
     "_count_metric": set(),

@@ -8,8 +8,7 @@ that `keras.saving.load_model` needs.
 """
 
 import importlib
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfp_flows._keras_objects import register_with_keras
 from tfp_flows._tpu_build import warn_if_overwritten
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         types,
         vi,
     )
+    from tfp_flows._runs import load_run
 
 __version__ = "0.1.0"
 
@@ -39,6 +39,7 @@ __all__ = [
     "bijectors",
     "layers",
     "likelihoods",
+    "load_run",
     "losses",
     "math",
     "models",
@@ -52,9 +53,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "load_run":
+        return importlib.import_module(f"{__name__}._runs").load_run
     return importlib.import_module(f"{__name__}.{name}")
 
 

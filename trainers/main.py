@@ -4,8 +4,9 @@
     python -m trainers.main --workdir=runs/planar40 --data_dir=data \
         --config=configs/mnist.py:flow=planar,K=40
 
-A key of the config is changed by `--config.optimizer.learning_rate=1e-3`. The
-same command on the same workdir resumes an interrupted run.
+A key of the config is changed by `--config.optimizer.learning_rate=1e-3`;
+`--print_config` shows all keys, and runs nothing. The same command on the same
+workdir resumes an interrupted run.
 
 Exit codes: 0, done; 2, bad input, a full disk, or a loss that is not finite,
 with one line that says which; 75, another worker stopped answering: the same
@@ -30,6 +31,15 @@ _WORKDIR = flags.DEFINE_string(
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder of TFDS data. Default: $TFDS_DATA_DIR, or TFDS's."
 )
+_DATA_PATH = flags.DEFINE_string(
+    "data_path",
+    None,
+    "Images of your own: an .npz file or a folder, for configs of images with "
+    "dataset=npz or dataset=folder. Becomes --config.data.path.",
+)
+_PRINT_CONFIG = flags.DEFINE_bool(
+    "print_config", False, "Print the resolved config, and run nothing."
+)
 _MODE = flags.DEFINE_enum(
     "mode",
     "train_and_eval",
@@ -51,12 +61,17 @@ _TPU = flags.DEFINE_string(
 
 def main(_: Sequence[str]) -> None:
     """Hands the flags over."""
+    config = _CONFIG.value
+    command_line.set_data_path(config, _DATA_PATH.value)
+    if _PRINT_CONFIG.value:
+        command_line.print_config(config)
+        return
     # Imported here: a mistyped flag is answered before TensorFlow is loaded.
     logging.info("Loading TensorFlow.")
     from trainers import run
 
     run.train_and_evaluate(
-        _CONFIG.value,
+        config,
         _WORKDIR.value,
         _STRATEGY.value,
         mode=_MODE.value,

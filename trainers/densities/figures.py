@@ -188,7 +188,8 @@ def _save_images(path: str, run: DensityRun, title: str) -> None:
     figures.save_tiles(
         path,
         shown.reshape(_ROWS, _COLUMNS, *shown.shape[1:]),
-        f"{title}: samples, test images below",
+        title,
+        row_labels=["samples"] * (_ROWS // 2) + ["test"] * (_ROWS // 2),
     )
 
 

@@ -1,14 +1,21 @@
 """From a config to the model."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import keras
 from absl import logging
 from ml_collections import config_dict
 
-from tfp_flows import layers, losses, models, posteriors, schedules
+from tfp_flows import layers as flow_layers
+from tfp_flows import (
+    likelihoods,
+    losses,
+    models,
+    posteriors,
+    schedules,
+)
 from trainers import checks, flows, posterior_layers
+from trainers.images import networks
 from trainers.sources.images import IMAGE_SETS
 
 __all__ = [
@@ -22,14 +29,8 @@ _ANNEALINGS: dict[str, Callable[[int | None], schedules.Annealing]] = {
     "joint": schedules.JointAnnealing,
     "kl": schedules.KLAnnealing,
 }
-_ACTIVATIONS = ("relu", "gelu", "silu", "softplus", "tanh", "maxout")
-
 _CHOICES = {
-    "data.dataset": tuple(IMAGE_SETS),
-    # Training, validation and test images are all made binary.
-    "model.likelihood": ("bernoulli",),
-    "model.activation": _ACTIVATIONS,
-    "model.networks": ("mlp", "convolutional"),
+    "model.likelihood": likelihoods.names(),
     "training.gradient_estimator": ("auto", *losses.GRADIENT_ESTIMATORS),
     "training.annealing": ("auto", *_ANNEALINGS),
     "optimizer.name": ("adam", "rmsprop"),
@@ -37,8 +38,6 @@ _CHOICES = {
 _POSITIVE_INTEGERS = (
     "model.latent_size",
     "model.num_stochastic_layers",
-    "model.maxout_window",
-    "model.kernel_size",
     "training.num_steps",
     "training.batch_size",
     "training.num_importance_samples",
@@ -92,32 +91,7 @@ def check_config(config: config_dict.ConfigDict) -> None:
     latent_size = config.model.latent_size * config.model.num_stochastic_layers
     checks.check_posterior(config, latent_size)
     checks.check_flow(config, "prior", latent_size)
-    checks.require(
-        config,
-        ["model.filters"],
-        lambda filters: filters and all(n >= 1 for n in filters),
-        "hold integers that are at least 1",
-    )
-    if (
-        config.model.networks == "convolutional"
-        and config.model.activation == "maxout"
-    ):
-        checks.refuse(
-            config, "model.activation", "not be maxout for convolutions"
-        )
-    window = config.model.maxout_window
-    for key in ("model.hidden_units", "model.stochastic_hidden_units"):
-        units = checks.get(config, key)
-        if not units or any(n < 1 for n in units):
-            checks.refuse(config, key, "hold integers that are at least 1")
-        if config.model.activation == "maxout" and any(
-            n % window for n in units
-        ):
-            checks.refuse(
-                config,
-                key,
-                f"hold multiples of `model.maxout_window`, {window}",
-            )
+    networks.check_config(config)
     if (
         config.training.gradient_estimator == "sticking_the_landing"
         and config.training.num_importance_samples > 1
@@ -134,7 +108,9 @@ def _is_open(config: config_dict.ConfigDict, key: str) -> bool:
     return key in _MAY_BE_NONE and checks.get(config, key) is None
 
 
-def build_model(config: config_dict.ConfigDict) -> models.DLGM:
+def build_model(
+    config: config_dict.ConfigDict, image_shape: Sequence[int] | None = None
+) -> models.DLGM:
     """The model with its initial weights, which the config's seed decides.
 
     To that end the global random generators of Python, NumPy and TensorFlow
@@ -142,17 +118,25 @@ def build_model(config: config_dict.ConfigDict) -> models.DLGM:
 
     Args:
       config: as made by `configs/image_defaults.py`.
+      image_shape: `(H, W)` or `(H, W, C)`. Default: None, that of the data set,
+        if it is one of `IMAGE_SETS`.
 
     Raises:
-      InputError: see `check_config`.
+      InputError: see `check_config`; or the networks do not fit the images.
     """
     check_config(config)
-    image_shape = IMAGE_SETS[config.data.dataset].image_shape
+    if image_shape is None:
+        image_shape = IMAGE_SETS[config.data.dataset].image_shape
     seed = config.training.seed
     keras.utils.set_random_seed(seed)
     latent_size = config.model.latent_size
     num_layers = config.model.num_stochastic_layers
-    encoder, decoder = _networks(config, image_shape)
+    likelihood = likelihoods.get(config.model.likelihood)
+    if likelihood.num_parameters != 1 and len(image_shape) == 2:
+        image_shape = (*image_shape, 1)  # whose parameters are its channels
+    encoder, decoder = networks.make(
+        config, image_shape, likelihood.num_parameters or 1
+    )
     model = models.DLGM(
         encoder=encoder,
         posterior=posterior_layers.make_posterior(
@@ -161,7 +145,7 @@ def build_model(config: config_dict.ConfigDict) -> models.DLGM:
             context_scale=config.posterior.context_scale,
         ),
         decoder=decoder,
-        likelihood=config.model.likelihood,
+        likelihood=likelihood.name,
         prior=_prior(config),
         stochastic_layers=_stochastic_layers(config),
         annealing=build_annealing(config),
@@ -197,48 +181,6 @@ def build_annealing(
     return annealing
 
 
-def _networks(
-    config: config_dict.ConfigDict, image_shape: tuple[int, int]
-) -> tuple[keras.layers.Layer, keras.layers.Layer]:
-    """The encoder and the decoder, which returns one logit a pixel."""
-    settings = config.model
-    if settings.networks == "mlp":
-        units, size = settings.hidden_units, math.prod(image_shape)
-        return (
-            _mlp(config, units, name="encoder"),
-            _mlp(config, units, size, name="decoder"),
-        )
-    filters = tuple(settings.filters)
-    shared = {
-        "kernel_size": settings.kernel_size,
-        "units": None,
-        "activation": settings.activation,
-    }
-    return (
-        layers.ConvolutionalEncoder(
-            image_shape, filters, name="encoder", **shared
-        ),
-        layers.ConvolutionalDecoder(
-            image_shape, filters[::-1], name="decoder", **shared
-        ),
-    )
-
-
-def _mlp(
-    config: config_dict.ConfigDict,
-    hidden_units: Sequence[int],
-    output_size: int | None = None,
-    name: str | None = None,
-) -> layers.MLP:
-    return layers.MLP(
-        tuple(hidden_units),
-        output_size=output_size,
-        activation=config.model.activation,
-        maxout_window=config.model.maxout_window,
-        name=name,
-    )
-
-
 def _prior(
     config: config_dict.ConfigDict,
 ) -> posteriors.FlowPosterior | None:
@@ -255,7 +197,7 @@ def _prior(
 
 def _stochastic_layers(
     config: config_dict.ConfigDict,
-) -> list[layers.StochasticLayer] | None:
+) -> list[flow_layers.StochasticLayer] | None:
     """From the top down; None for one layer, whose h is its latents."""
     num_layers = config.model.num_stochastic_layers
     size = config.model.latent_size
@@ -263,9 +205,11 @@ def _stochastic_layers(
         return None
     hidden_units = config.model.stochastic_hidden_units
     return [
-        layers.StochasticLayer(
+        flow_layers.StochasticLayer(
             size,
-            transform=_mlp(config, hidden_units, size) if i > 0 else None,
+            transform=networks.make_mlp(config, hidden_units, size)
+            if i > 0
+            else None,
             name=f"stochastic_{num_layers - i}",
         )
         for i in range(num_layers)

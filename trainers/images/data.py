@@ -1,17 +1,22 @@
 """From images in memory to the batch of each training step, and test sets."""
 
+import os
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from ml_collections import config_dict
 
-from tfp_flows.math import noise
+from trainers.images import pixels
 from trainers.runs import batches, errors
-from trainers.sources.images import IMAGE_SETS, ImageSplits, load_images
+from trainers.sources.images import (
+    IMAGE_SETS,
+    OWN,
+    ImageSplits,
+    load_images,
+)
 
 __all__ = [
-    "BINARIZATIONS",
     "ImageSplits",
     "check_config",
     "evaluation_images",
@@ -20,8 +25,6 @@ __all__ = [
     "protocol",
     "training_dataset",
 ]
-
-BINARIZATIONS = ("dynamic", "static")
 
 
 def check_config(config: config_dict.ConfigDict, num_replicas: int = 1) -> None:
@@ -35,25 +38,31 @@ def check_config(config: config_dict.ConfigDict, num_replicas: int = 1) -> None:
       InputError: naming the first key whose value breaks its rule.
     """
     settings = config.data
-    if settings.dataset not in IMAGE_SETS:
+    if not settings.dataset:
         raise errors.InputError(
-            f"`data.dataset` must be one of {', '.join(IMAGE_SETS)}; "
-            f"got {settings.dataset!r}."
+            f"`data.dataset` must be one of {', '.join(IMAGE_SETS)}, "
+            f"{', '.join(OWN)}, or the name of a data set of TFDS; got "
+            f"{settings.dataset!r}."
         )
-    if settings.binarization not in BINARIZATIONS:
+    if bool(settings.path) != (settings.dataset in OWN):
+        rule = (
+            "name an .npz file or a folder"
+            if settings.dataset in OWN
+            else f"not be given with data.dataset={settings.dataset}, but with "
+            f"{' or '.join(OWN)}"
+        )
         raise errors.InputError(
-            f"`data.binarization` must be one of {', '.join(BINARIZATIONS)}; "
-            f"got {settings.binarization!r}."
+            f"`--data_path` must {rule}; got {settings.path!r}."
         )
-    if (
-        IMAGE_SETS[settings.dataset].max_value == 1
-        and settings.binarization != "static"
-    ):
+    pixels.check_config(config)
+    known = IMAGE_SETS.get(settings.dataset)
+    is_binary = known is not None and known.max_value == 1
+    if is_binary and settings.binarization == "dynamic":
         raise errors.InputError(
             f"`data.binarization` must be static for {settings.dataset}, whose "
             f"images are binary already; got {settings.binarization!r}."
         )
-    for key in ("data.binarization_seed", "training.seed"):
+    for key in ("data.binarization_seed", "data.split_seed", "training.seed"):
         group, name = key.split(".")
         value = config[group][name]
         if not 0 <= value < 2**31:
@@ -76,9 +85,18 @@ def load_splits(
       InputError: if `load_images` does, and if the training images do not
         fill one batch.
     """
+    settings = config.data
     splits = load_images(
-        config.data.dataset, data_dir, config.data.num_validation
+        settings.dataset,
+        data_dir,
+        settings.num_validation,
+        path=settings.path,
+        num_test=settings.num_test,
+        split_seed=settings.split_seed,
+        train_mask=settings.train_mask,
     )
+    of_path = os.path.splitext(os.path.basename(settings.path.rstrip("/")))[0]
+    splits = splits._replace(name=settings.name or of_path or splits.name)
     batch_size = config.training.batch_size
     if batch_size > len(splits.train):
         raise errors.InputError(
@@ -101,48 +119,54 @@ def training_dataset(
       first_step: number of steps that were taken before.
 
     Returns:
-      Batches of binary images, float32 `[B, H, W]`.
+      Batches of images as the model takes them, float32 `[B, H, W]` or
+      `[B, H, W, C]`.
     """
-    is_dynamic = config.data.binarization == "dynamic"
+    how = pixels.Pixels(splits, config)
+    is_static = config.data.binarization == "static"
     with tf.device("CPU:0"):  # an accelerator's memory has better uses
         images = tf.constant(
-            splits.train
-            if is_dynamic
-            else _binarize_once(splits, config, "train")
+            evaluation_images(splits, config, "train", dtype=np.uint8)
+            if is_static
+            else splits.train
         )
 
     def batch_of_step(step: tf.Tensor) -> tf.Tensor:
         rows = batches.rows_of_step(step, len(splits.train), config)
         batch = tf.gather(images, rows)
-        if is_dynamic:
-            batch = _binarize(
-                batch,
-                splits.max_value,
-                seed=config.training.seed,
-                step=step,
-                purpose="binarisation",
-            )
-        batch = tf.cast(batch, tf.float32)
-        shape = [config.training.batch_size, *splits.train.shape[1:]]
+        batch = (
+            tf.cast(batch, tf.float32)
+            if is_static
+            else how.of(batch, config.training.seed, step)
+        )
+        shape = [config.training.batch_size, *splits.image_shape]
         return tf.ensure_shape(batch, shape)
 
     return batches.of_steps(batch_of_step, config, first_step)
 
 
 def evaluation_images(
-    splits: ImageSplits, config: config_dict.ConfigDict, split: str
+    splits: ImageSplits,
+    config: config_dict.ConfigDict,
+    split: str,
+    dtype: Any = np.float32,
 ) -> np.ndarray:
-    """The binary images of a split, always the same ones.
+    """The images of a split as the model takes them, always the same ones.
 
     Args:
       splits: images, as `load_splits` returns them.
       config: as made by `configs/image_defaults.py`.
       split: "train", "validation" or "test".
+      dtype: of what is returned.
 
     Returns:
-      float32 `[N, H, W]`; image i is drawn by (seed, split, i) alone.
+      `[N, H, W]` or `[N, H, W, C]`; what is random in image i is decided by
+      (seed, split, i) alone.
     """
-    return _binarize_once(splits, config, split).astype(np.float32)
+    how = pixels.Pixels(splits, config)
+    images = getattr(splits, split)
+    once = how.once(images, split, config.data.binarization_seed)
+    return once.astype(dtype, copy=False)
 
 
 def protocol(
@@ -154,54 +178,11 @@ def protocol(
       splits: images, as `load_splits` returns them.
       config: as made by `configs/image_defaults.py`.
     """
-    if splits.max_value == 1:
-        training = evaluation = "that of the data set"
-    else:
-        evaluation = (
-            "drawn once, P(1) = intensity, seed "
-            f"{config.data.binarization_seed}"
-        )
-        training = (
-            "drawn anew at every step, P(1) = intensity"
-            if config.data.binarization == "dynamic"
-            else evaluation
-        )
     return {
         "dataset": splits.name,
-        "image_shape": list(splits.train.shape[1:]),
+        "image_shape": list(splits.image_shape),
         "num_train": len(splits.train),
         "num_validation": len(splits.validation),
         "num_test": len(splits.test),
-        "training_binarization": training,
-        "evaluation_binarization": evaluation,
+        **pixels.protocol(splits, config),
     }
-
-
-def _binarize(images: tf.Tensor, max_value: int, **key: Any) -> tf.Tensor:
-    """1 with probability `image / max_value` (to 4e-9), as bools.
-
-    Compares random words with multiples of an integer: half the passes over
-    the images that fractions would take.
-    """
-    words = noise.words(tf.shape(images), **key)
-    unit = tf.constant((2**32 - 1) // max_value, tf.uint32)
-    return words < tf.cast(images, tf.uint32) * unit
-
-
-def _binarize_once(
-    splits: ImageSplits, config: config_dict.ConfigDict, split: str
-) -> np.ndarray:
-    images = getattr(splits, split)
-    if splits.max_value == 1 or not len(images):
-        return images
-    dataset = tf.data.Dataset.range(len(images)).map(
-        lambda index: _binarize(
-            tf.gather(images, index),
-            splits.max_value,
-            seed=config.data.binarization_seed,
-            step=index,
-            purpose=f"binarisation of {split}",
-        )
-    )
-    binary = np.concatenate(list(dataset.batch(1_000).as_numpy_iterator()))
-    return binary.astype(np.uint8)

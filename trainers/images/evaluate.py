@@ -10,9 +10,9 @@ from ml_collections import config_dict
 
 from tfp_flows import models, posteriors
 from trainers import posterior_layers
-from trainers.images import data
+from trainers.images import data, pixels
 from trainers.images.train import ImageRun
-from trainers.runs import errors, estimates, provenance
+from trainers.runs import errors, estimates, provenance, saved_model
 from trainers.runs import workdir as workdirs
 
 __all__ = ["check_config", "evaluate"]
@@ -92,14 +92,14 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
 
     Args:
       run: restored or trained; its weights become the evaluated ones.
-      workdir: its directory; gets per_image.npz.
+      workdir: its directory; gets best/model.keras and per_image.npz.
 
     Returns:
       What results.json holds. Bounds are means over test images, in nats.
 
     Raises:
       InputError: the best weights cannot be read.
-      StorageError: per_image.npz could not be written.
+      StorageError: a file could not be written.
     """
     config, settings = run.config, run.config.evaluation
     num_steps, is_finished = run.step, run.is_finished
@@ -109,6 +109,7 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
         weights = "best validation ELBO"
         if bound != "elbo":
             weights += ", or rather the bound on it"
+    saved_model.save_model(run, workdir)
     x = data.evaluation_images(run.splits, config, "test")
     logging.info(
         "Evaluating the %s weights, of step %s, on %s test images.",
@@ -127,7 +128,7 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
     is_cut = run.last_step < config.training.num_steps
     results = {
         "experiment": config.model.name,
-        "dataset": config.data.dataset,
+        "dataset": run.splits.name,
         "posterior": config.posterior.name,
         "posterior_in_words": posterior_layers.in_words(config.posterior),
         "bound": bound,
@@ -143,6 +144,10 @@ def evaluate(run: ImageRun, workdir: str) -> dict[str, Any]:
     for name, values in (bounds | sampled).items():
         if not name.endswith("_standard_error"):
             results |= estimates.mean_and_error(name, values)
+    if config.model.likelihood != "bernoulli":
+        results["bits_per_dimension"] = pixels.bits_per_dimension(
+            run.splits, config, results[bound]
+        )
     return {
         **results,
         "num_elbo_samples": settings.num_elbo_samples,

@@ -1,5 +1,7 @@
 """What is trained on images, and on which: a run, before its first step."""
 
+import functools
+
 import tensorflow as tf
 from ml_collections import config_dict
 
@@ -41,7 +43,13 @@ class ImageRun(data_run.DataRun):
           splits: the images that it names.
           strategy: where to compute.
         """
-        super().__init__(config, strategy, build.build_model)
+        super().__init__(
+            config,
+            strategy,
+            functools.partial(
+                build.build_model, image_shape=splits.image_shape
+            ),
+        )
         self.splits = splits
         self._validation_images = data.evaluation_images(
             splits, config, "validation"
@@ -57,7 +65,7 @@ class ImageRun(data_run.DataRun):
         """What is trained on what, for the log."""
         posterior, prior = self.config.posterior, self.config.prior
         return (
-            f"{self.config.data.dataset}: posterior with "
+            f"{self.splits.name}: posterior with "
             f"{posterior_layers.in_words(posterior)}, "
             f"prior with {flows.in_words(prior.flow, prior.num_flow_steps)}"
         )

@@ -2,13 +2,20 @@
 
 import logging as std_logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from absl import app, flags, logging
 
 from trainers.runs import errors, start
 
-__all__ = ["parse_flags", "run", "set_up_log"]
+__all__ = [
+    "parse_flags",
+    "print_config",
+    "run",
+    "set_data_path",
+    "set_up_log",
+]
 
 
 def _fail(message: str) -> None:
@@ -66,6 +73,8 @@ def parse_flags(
     values = flags.FLAGS
     try:
         rest = values(list(argv))
+        if "print_config" in values and values["print_config"].value:
+            required = ("config",)
         for name in required:
             if not values[name].value:
                 _fail(f"`--{name}` must be given; got {values[name].value!r}.")
@@ -86,6 +95,29 @@ def parse_flags(
     if len(rest) > 1:
         _fail(f"Every argument must be a --flag; got {rest[1]!r}.")
     return rest
+
+
+def set_data_path(config: Any, path: str | None) -> None:
+    """Notes in a config where a user's own images are.
+
+    Raises:
+      InputError: there is a path, and the config is not one of images.
+    """
+    if path is None:
+        return
+    if "path" not in config.get("data", {}):
+        raise errors.InputError(
+            f"`--data_path` must be given with a config of images alone; got "
+            f"{path!r}."
+        )
+    config.data.path = path
+
+
+def print_config(config: Mapping[str, Any]) -> None:
+    """Prints every key of a config and its value, as a flag that sets it."""
+    for group, settings in config.items():
+        for key, value in settings.items():
+            sys.stdout.write(f"--config.{group}.{key}={value!r}\n")
 
 
 def set_up_log() -> None:

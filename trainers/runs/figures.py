@@ -9,8 +9,15 @@ import tensorflow as tf
 from matplotlib import axes as mpl_axes
 from matplotlib import figure
 
-__all__ = ["draw_density", "draw_learning_curve", "save", "save_tiles"]
+__all__ = [
+    "draw_density",
+    "draw_learning_curve",
+    "draw_tiles",
+    "save",
+    "save_tiles",
+]
 
+_GUTTER_COLOUR = 0.85  # a light grey
 _TRAINING, _VALIDATION = "#7b2382", "#e0702a"
 
 
@@ -29,31 +36,73 @@ def save(fig: figure.Figure, path: str, dpi: int) -> None:
         file.write(buffer.getvalue())
 
 
+def _gutter(images: np.ndarray) -> int:
+    """How many pixels lie between two images."""
+    return max(1, images.shape[2] // 14)
+
+
 def _tiles(images: np.ndarray) -> np.ndarray:
-    """`[R, C, H, W]` to one picture, with a line between its tiles."""
-    padded = np.pad(images, [(0, 0), (0, 0), (0, 1), (0, 1)])
-    rows, columns, height, width = padded.shape
-    return padded.transpose(0, 2, 1, 3).reshape(rows * height, columns * width)
+    """`[R, C, H, W]` or `[R, C, H, W, channels]` to one colour picture."""
+    images = images[..., np.newaxis] if images.ndim == 4 else images
+    if images.shape[-1] != 3:  # grey, or channels that are no colours
+        images = np.repeat(images.mean(-1, keepdims=True), 3, axis=-1)
+    rows, columns, height, width, _ = images.shape
+    gutter = _gutter(images)
+    images = np.pad(
+        images,
+        [(0, 0)] * 2 + [(0, gutter)] * 2 + [(0, 0)],
+        constant_values=_GUTTER_COLOUR,
+    )
+    return images.transpose(0, 2, 1, 3, 4).reshape(
+        rows * (height + gutter), columns * (width + gutter), 3
+    )[:-gutter, :-gutter]
 
 
-def save_tiles(path: str, images: np.ndarray, title: str) -> None:
+def draw_tiles(
+    axes: mpl_axes.Axes,
+    images: np.ndarray,
+    title: str,
+    row_labels: Sequence[str] = (),
+    column_labels: Sequence[str] = (),
+) -> None:
+    """Draws images side by side, with gutters between them.
+
+    Args:
+      axes: where to.
+      images: `[R, C, H, W]` or `[R, C, H, W, channels]`; what lies outside of
+        [0, 1] is black or white.
+      title: above them.
+      row_labels: R words; none by default.
+      column_labels: C words.
+    """
+    height, width = (n + _gutter(images) for n in images.shape[2:4])
+    axes.imshow(np.clip(_tiles(images), 0.0, 1.0), interpolation="nearest")
+    axes.set_xticks(
+        (np.arange(len(column_labels)) + 0.5) * width - 1, column_labels
+    )
+    axes.set_yticks((np.arange(len(row_labels)) + 0.5) * height - 1, row_labels)
+    axes.tick_params(length=0, labelsize=7, pad=2)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, fontsize=9)
+
+
+def save_tiles(
+    path: str, images: np.ndarray, title: str, **labels: Sequence[str]
+) -> None:
     """Writes images as one picture.
 
     Args:
       path: where to write the PNG file.
-      images: `[R, C, H, W]`, in [0, 1].
+      images: as in `draw_tiles`.
       title: above them.
+      **labels: `row_labels` and `column_labels`, as in `draw_tiles`.
     """
-    rows, columns = images.shape[:2]
+    rows, columns, height, width = images.shape[:4]
     fig = figure.Figure(
-        figsize=(0.6 * columns, 0.6 * rows + 0.3), layout="constrained"
+        figsize=(0.6 * columns + 0.5, 0.6 * rows * height / width + 0.5),
+        layout="constrained",
     )
-    axes = fig.subplots()
-    axes.imshow(
-        _tiles(images), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest"
-    )
-    axes.set_axis_off()
-    axes.set_title(title, fontsize=9)
+    draw_tiles(fig.subplots(), images, title, **labels)
     save(fig, path, dpi=130)
 
 
@@ -88,7 +137,7 @@ def draw_density(
 def draw_learning_curve(
     axes: mpl_axes.Axes, metrics: Sequence[Mapping[str, Any]], name: str
 ) -> None:
-    """Draws a metric by steps, of training and of validation.
+    """Draws a metric by steps, of training and of validation, and its last.
 
     Args:
       axes: where to; without titles.
@@ -108,7 +157,7 @@ def draw_learning_curve(
                 [line["step"] for line in lines],
                 [line[key] for line in lines],
                 color=colour,
-                label=label,
+                label=f"{label}, {lines[-1][key]:.2f} at the end",
                 linewidth=1.2,
             )
     axes.set_xscale("log")

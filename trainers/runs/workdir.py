@@ -3,7 +3,8 @@
     config.json      the resolved configuration, the identity of the run
     run.json         one record for every start: versions, commit, devices
     checkpoints/     what a resumed run needs
-    best/            weights of the best validation (images)
+    best/            weights of the best validation; model.keras, the model that
+                     was evaluated, for `tfp_flows.load_run` (images)
     tensorboard/     scalars of training, and of validation
     metrics.jsonl    one JSON object for every log point
     results.json     the final evaluation

@@ -1,28 +1,15 @@
-"""Reads image data sets into memory: scikit-learn's digits, and TFDS."""
+"""Reads images into memory: embedded ones, those of TFDS, a user's own."""
 
-import os
-import re
-import urllib.error
-import urllib.request
 from typing import NamedTuple
 
 import numpy as np
-from absl import logging
 
 from trainers.runs import errors
+from trainers.sources import image_files, tfds_images
 
-__all__ = ["IMAGE_SETS", "ImageSet", "ImageSplits", "load_images"]
+__all__ = ["IMAGE_SETS", "OWN", "ImageSet", "ImageSplits", "load_images"]
 
 _NUM_DIGITS_TEST = 300
-_TIMEOUT = 20.0  # seconds
-# Where TFDS downloads from.
-_HOSTS = {
-    "mnist": "https://storage.googleapis.com",
-    "fashion_mnist": (
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
-    ),
-    "binarized_mnist": "http://www.cs.toronto.edu",
-}
 
 
 class ImageSet(NamedTuple):
@@ -45,11 +32,14 @@ IMAGE_SETS = {
     "fashion_mnist": ImageSet((28, 28), 255, 1_000),
     "binarized_mnist": ImageSet((28, 28), 1, 10_000),
 }
+# Images of `path`: arrays of a file, files of a folder.
+OWN = ("npz", "folder")
 
 
 class ImageSplits(NamedTuple):
-    """The images of one data set, uint8 `[N, H, W]` in 0 .. `max_value`.
+    """The images of one data set, `[N, H, W]`, or `[N, H, W, C]` for C > 1.
 
+    They are uint8 in 0 .. `max_value`; or float32, of which it is None.
     `validation` may hold no images.
     """
 
@@ -57,39 +47,82 @@ class ImageSplits(NamedTuple):
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-    max_value: int
+    max_value: int | None
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """`(H, W)` or `(H, W, C)`."""
+        return self.train.shape[1:]
 
 
 def load_images(
-    name: str, data_dir: str | None = None, num_validation: int | None = None
+    name: str,
+    data_dir: str | None = None,
+    num_validation: int | None = None,
+    *,
+    path: str = "",
+    num_test: int = 0,
+    split_seed: int = 0,
+    train_mask: str = "",
 ) -> ImageSplits:
     """Reads all images of a data set.
 
-    Validation images are the last ones of what is not for testing. For
-    binarized_mnist, the default of 10,000 of them makes the published splits.
+    Validation images are the last ones of what is not for testing; of a user's
+    own, in an order that a seed decides. For binarized_mnist, the default of
+    10,000 of them makes the published splits.
 
     Args:
-      name: one of `IMAGE_SETS`.
+      name: one of `IMAGE_SETS`; "npz" or "folder"; or any data set of TFDS
+        that has images of one size.
       data_dir: folder of TFDS data. Default: the environment's TFDS_DATA_DIR;
         without one TFDS's own folder, into which it downloads what is missing.
-      num_validation: size of the validation split, may be 0. Default: that of
-        `IMAGE_SETS`.
+      num_validation: size of the validation split, may be 0. Default: None,
+        that of `IMAGE_SETS`; of others the split that there is, or a tenth of
+        the images that are not for testing, at most 1,000.
+      path: of a user's own images.
+      num_test: how many images are for testing where no split is; 0: a tenth.
+      split_seed: of the order of a user's own images.
+      train_mask: see `image_files.read_npz`.
 
     Raises:
       InputError: for an unknown name, for data that are not there or cannot
         be read, and if no training images are left.
     """
-    if name not in IMAGE_SETS:
-        raise errors.InputError(
-            f"`data.dataset` must be one of {', '.join(IMAGE_SETS)}; "
-            f"got {name!r}."
-        )
+    max_value: int | None = 255
     if name == "digits":
         images, test = _load_digits()
+        found = {"train": images, "test": test}
+    elif name in OWN:
+        found = (
+            image_files.read_folder(path)
+            if name == "folder"
+            else image_files.read_npz(path, train_mask)
+        )
+        found, max_value = image_files.as_pixels(found, path)
     else:
-        images, test = _load_tfds(name, data_dir)
+        known = IMAGE_SETS.get(name)
+        shape = known.image_shape if known else None
+        found = tfds_images.read_tfds(name, data_dir, shape)
+    if name in IMAGE_SETS:
+        max_value = IMAGE_SETS[name].max_value
+        if num_validation is None:
+            num_validation = IMAGE_SETS[name].num_validation
+    if "test" not in found:
+        found = _with_test(found, num_test, split_seed)
+    elif name in OWN and "validation" not in found:
+        found["train"] = _shuffled(found["train"], split_seed)
+    train, validation = _with_validation(name, found, num_validation)
+    return ImageSplits(name, train, validation, found["test"], max_value)
+
+
+def _with_validation(
+    name: str, found: dict[str, np.ndarray], num_validation: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Those for training and for validation: the last of both."""
+    given = found.get("validation", found["train"][:0])
+    images = np.concatenate([found["train"], given])
     if num_validation is None:
-        num_validation = IMAGE_SETS[name].num_validation
+        num_validation = len(given) or min(1_000, len(images) // 10)
     num_train = len(images) - num_validation
     if not 0 < num_train <= len(images):
         raise errors.InputError(
@@ -97,13 +130,31 @@ def load_images(
             f"{len(images)}, the number of images of {name} that are not for "
             f"testing; got {num_validation}."
         )
-    return ImageSplits(
-        name,
-        images[:num_train],
-        images[num_train:],
-        test,
-        IMAGE_SETS[name].max_value,
+    return images[:num_train], images[num_train:]
+
+
+def _with_test(
+    found: dict[str, np.ndarray], num_test: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Splits that have some for testing: of all images, in a random order."""
+    images = _shuffled(
+        np.concatenate([i for s, i in found.items() if s != "validation"]),
+        seed,
     )
+    num_test = num_test or len(images) // 10
+    if not 0 < num_test < len(images):
+        raise errors.InputError(
+            "`data.num_test` must leave images to train on and to test on, of "
+            f"{len(images)}; got {num_test}."
+        )
+    rest, test = np.split(images, [len(images) - num_test])
+    validation = {s: i for s, i in found.items() if s == "validation"}
+    return {"train": rest, **validation, "test": test}
+
+
+def _shuffled(images: np.ndarray, seed: int) -> np.ndarray:
+    # The raw stream, unlike `permutation`, is the same in every NumPy.
+    return images[np.argsort(np.random.PCG64(seed).random_raw(len(images)))]
 
 
 def _load_digits() -> tuple[np.ndarray, np.ndarray]:
@@ -111,77 +162,5 @@ def _load_digits() -> tuple[np.ndarray, np.ndarray]:
 
     images = sklearn.datasets.load_digits().images.astype(np.uint8)
     # In the file's order, other people wrote the last images than the first.
-    # The raw stream, unlike `permutation`, is the same in every NumPy.
-    order = np.argsort(np.random.PCG64(0).random_raw(len(images)))
-    images = images[order]
+    images = _shuffled(images, 0)
     return images[:-_NUM_DIGITS_TEST], images[-_NUM_DIGITS_TEST:]
-
-
-def _load_tfds(
-    name: str, data_dir: str | None
-) -> tuple[np.ndarray, np.ndarray]:
-    data_dir = data_dir or os.environ.get("TFDS_DATA_DIR") or None
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)  # TFDS warns of what is raised below
-    try:
-        return _read_tfds(name, data_dir)
-    except Exception as error:  # TFDS raises errors of all kinds
-        where = repr(data_dir) if data_dir else "none, and the download failed"
-        raise errors.InputError(
-            f"`--data_dir` must name a folder from which TFDS can load {name} "
-            "(configs/digits.py needs none, as its images are embedded); "
-            f"got {where}: {_reason(error)}."
-        ) from error
-    finally:
-        logging.set_verbosity(verbosity)
-
-
-def _reason(error: Exception) -> str:
-    """The first sentence of a message, without the names of TF's nodes."""
-    text = " ".join(str(error).split())
-    text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", text)
-    return text.partition(". ")[0].strip(" .'\"<>") or type(error).__name__
-
-
-def _read_tfds(
-    name: str, data_dir: str | None
-) -> tuple[np.ndarray, np.ndarray]:
-    import tensorflow_datasets as tfds
-
-    must_download = False
-    if data_dir is None:
-        must_download = not tfds.builder(name).is_prepared()
-        if must_download:
-            _check_host(_HOSTS[name])
-    splits = ["train", "test"]
-    if name == "binarized_mnist":
-        splits.insert(1, "validation")
-    datasets, info = tfds.load(
-        name,
-        split=splits,
-        data_dir=data_dir,
-        download=must_download,
-        with_info=True,
-        read_config=tfds.ReadConfig(try_autocache=False),
-    )
-    arrays = []
-    for split, dataset in zip(splits, datasets, strict=True):
-        batches = dataset.map(lambda example: example["image"]).batch(10_000)
-        images = np.concatenate(list(tfds.as_numpy(batches)))
-        shape = (info.splits[split].num_examples, 28, 28, 1)
-        if images.shape != shape or images.dtype != np.uint8:
-            raise ValueError(
-                f"the split {split} has {images.dtype} images of shape "
-                f"{images.shape} instead of uint8 and {shape}"
-            )
-        arrays.append(images[..., 0])
-    *not_for_testing, test = arrays
-    return np.concatenate(not_for_testing), test
-
-
-def _check_host(url: str) -> None:
-    """Raises at once where TFDS would try for minutes to reach a host."""
-    try:
-        urllib.request.urlopen(url, timeout=_TIMEOUT).close()
-    except urllib.error.HTTPError:
-        pass  # an answer, even if there is nothing at the root

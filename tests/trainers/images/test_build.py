@@ -233,10 +233,11 @@ def test_annealing_that_outlasts_training_is_named(
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("data.dataset", "cifar", "one of digits, mnist, .*; got 'cifar'"),
-        ("model.likelihood", "gaussian", "one of bernoulli; got 'gaussian'"),
+        ("model.likelihood", "poisson", "one of bernoulli, .*; got 'poisson'"),
         ("model.activation", "sin", "one of relu, .*, maxout; got 'sin'"),
-        ("model.networks", "lstm", "one of mlp, convolutional; got 'lstm'"),
+        ("model.network", "lstm", "one of mlp, residual, .*; got 'lstm'"),
+        ("model.strides", (2,), r"each of the 2 `model.filters`; got \(2,\)"),
+        ("model.dense_units", -1, "at least 0; got -1"),
         ("model.filters", (8, 0), r"integers .*; got \(8, 0\)"),
         ("model.kernel_size", 0, "at least 1; got 0"),
         ("posterior.name", "vae", "one of flow, cif, .*; got 'vae'"),

@@ -170,8 +170,10 @@ def test_no_validation_images_are_none():
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("data.dataset", "cifar", "one of digits, mnist, .*; got 'cifar'"),
-        ("data.binarization", "none", "dynamic, static; got 'none'"),
+        ("data.dataset", "", "one of digits, .*, npz, folder, .*; got ''"),
+        ("data.binarization", "none", "dynamic or static under .*; got 'none'"),
+        ("data.dequantization", "uniform", "none under .*; got 'uniform'"),
+        ("data.split_seed", -1, r"in \[0, 2\*\*31\); got -1"),
         ("data.binarization_seed", -1, r"in \[0, 2\*\*31\); got -1"),
         ("training.seed", 2**31, r"in \[0, 2\*\*31\); got 2147483648"),
         ("training.batch_size", 0, "multiple of .* replicas, 2; got 0"),

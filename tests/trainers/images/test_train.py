@@ -39,6 +39,7 @@ def test_run_leaves_the_files_of_a_run(finished_images):
         "reconstructions",
         "latent_traversals",
         "learning_curve",
+        "contact_sheet",
     }
     assert min(figures.values()) > 5_000
 
@@ -340,7 +341,8 @@ def test_full_disk_leaves_the_last_complete_checkpoint(tmp_path, monkeypatch):
         ("training.validation_steps", 25, "a multiple of .*, 10; got 25"),
         ("training.stop_after_steps", -5, "must be at least 0; got -5"),
         ("evaluation.num_images", 0, "`evaluation.num_images` must be at"),
-        ("data.dataset", "emnist", "`data.dataset` must be one of digits"),
+        ("data.dataset", "mnits", "`data.dataset` must be .* mean mnist"),
+        ("data.path", "a.npz", "not be given with data.dataset=digits, but"),
         ("training.batch_size", 5_000, "at most the number of training"),
         ("model.name", "vae", "`model.name` must be one of energy, .*; got"),
     ],

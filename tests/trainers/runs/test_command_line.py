@@ -78,6 +78,18 @@ def assert_one_line(done, *words):
         ),
         ([CONFIG, UNUSED, "stray"], ["'stray'"]),
         (
+            [CONFIG, UNUSED, "--data_path=images.npz"],
+            ["`--data_path`", "images alone", "'images.npz'"],
+        ),
+        (
+            [IMAGES + ":flow=plannar", UNUSED],
+            ["`flow`", "'plannar'", "did you mean planar?"],
+        ),
+        (
+            ["--config=configs/images.py", UNUSED],
+            ["`dataset`", "configs/images.py:dataset=npz"],
+        ),
+        (
             ["--config=trainers/runs/errors.py", UNUSED],
             ["`--config`", "get_config"],
         ),
@@ -87,6 +99,20 @@ def test_bad_flag_costs_one_line(arguments, words):
     done = run_main(*arguments)
     assert_one_line(done, *words)
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_config_is_printed_as_flags_that_make_it():
+    arguments = (IMAGES + ":K=3", "--config.model.latent_size=7")
+    done = run_main(*arguments, "--print_config")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert "--config.model.latent_size=7" in lines
+    assert "--config.posterior.num_flow_steps=3" in lines
+    # None stands for what the library chooses, and cannot be given.
+    flags = [line.replace("'", "") for line in lines if "None" not in line]
+    again = run_main(IMAGES, *flags, "--print_config")
+    assert again.stdout == done.stdout
 
 
 def test_unwritable_workdir_costs_one_line(tmp_path):
@@ -105,8 +131,8 @@ def test_unwritable_workdir_costs_one_line(tmp_path):
     ("arguments", "words"),
     [
         (
-            [IMAGES, "--config.data.dataset=emnist"],
-            ["`data.dataset`", "digits, mnist", "'emnist'"],
+            [IMAGES, "--config.data.dataset=mnits"],
+            ["`data.dataset`", "npz, folder, digits", "'mnits'", "mnist"],
         ),
         (
             [IMAGES, "--config.training.batch_size=1298"],
@@ -132,5 +158,5 @@ def test_flags_are_those_of_the_choices_they_name():
 
 def test_main_is_short_and_without_logic():
     text = (ROOT / "trainers" / "main.py").read_text()
-    assert len(text.splitlines()) < 80
-    assert "if " not in text.replace("if __name__", "")
+    assert len(text.splitlines()) < 90
+    assert text.count("if ") == 2  # of _PRINT_CONFIG, and of __name__
