@@ -86,6 +86,7 @@ MAY_IMPORT = {
     "trainers.main": RUNS | {"trainers.run"},
     "trainers.launch_local": {"trainers"},
     "trainers.sweeps": RUN | {"trainers.run"},
+    "trainers.reproduce": RUN | {"trainers.report", "trainers.run"},
     "benchmarks": RIGHTMOST | {"trainers.launch_local"},
     "colab": RIGHTMOST,
 }

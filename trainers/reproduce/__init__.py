@@ -1,0 +1,1 @@
+"""The papers' tables: their runs, planned and resumed, beside what they say."""
