@@ -12,7 +12,10 @@ __all__ = ["save_model"]
 
 
 def save_model(run: TrainingRun, workdir: str) -> None:
-    """Writes best/model.keras, whole or not at all; in the chief alone.
+    """Writes best/model.keras, whole or not at all.
+
+    All workers have to save, as they add up some of what they save; the chief
+    alone writes to the workdir.
 
     Args:
       run: with the weights that were evaluated.
@@ -21,12 +24,12 @@ def save_model(run: TrainingRun, workdir: str) -> None:
     Raises:
       StorageError: it could not be written.
     """
-    if not run.devices.is_chief:
-        return
     path = os.path.join(workdir, "best", "model.keras")
     with workdirs.writing(path), tempfile.TemporaryDirectory() as folder:
         local = os.path.join(folder, "model.keras")
         run.model.save(local)
+        if not run.devices.is_chief:
+            return
         tf.io.gfile.makedirs(os.path.dirname(path))
         tf.io.gfile.copy(local, f"{path}.partial", overwrite=True)
         tf.io.gfile.rename(f"{path}.partial", path, overwrite=True)
