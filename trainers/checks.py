@@ -1,5 +1,6 @@
 """Rules for what configs say of posteriors, and the errors of those broken."""
 
+import difflib
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
@@ -58,9 +59,16 @@ def require(
 def one_of(
     config: config_dict.ConfigDict, key: str, known: Iterable[str]
 ) -> None:
-    """Refuses a value that is not among the known; see `require`."""
+    """Refuses a value that is not among the known; see `require`.
+
+    The message names the closest ones.
+    """
     known = tuple(known)
-    require(config, [key], known.__contains__, f"be one of {', '.join(known)}")
+    close = difflib.get_close_matches(str(get(config, key)), known, n=2)
+    hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+    require(
+        config, [key], known.__contains__, f"be one of {', '.join(known)}{hint}"
+    )
 
 
 def at_least(config: config_dict.ConfigDict, least: float, *keys: str) -> None:
