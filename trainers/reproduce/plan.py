@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from ml_collections import config_dict
 
@@ -56,6 +57,11 @@ class Job:
         """What results.json holds, if it is there."""
         path = os.path.join(self.workdir, "results.json")
         return workdirs.read_json(path) if tf.io.gfile.exists(path) else None
+
+    def per_image(self) -> dict[str, np.ndarray]:
+        """What the results are means of, by name; of images alone."""
+        path = os.path.join(self.workdir, "per_image.npz")
+        return workdirs.read_arrays(path) if tf.io.gfile.exists(path) else {}
 
     def steps_done(self) -> int:
         """The last step in the log; 0 before the first."""

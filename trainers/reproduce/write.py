@@ -30,7 +30,7 @@ def summarize(table: Table, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     found = []
     for row in table.rows:
         runs = [
-            results
+            {**results, "per_image": job.per_image()}
             for job in jobs
             if job.row is row and (results := job.results()) is not None
         ]
