@@ -63,8 +63,9 @@ def one_of(
 
     The message names the closest ones.
     """
-    known = tuple(known)
-    close = difflib.get_close_matches(str(get(config, key)), known, n=2)
+    known, (group, name) = tuple(known), key.split(".")
+    given = str(config[group].get(name, ""))
+    close = difflib.get_close_matches(given, known, n=2)
     hint = f" (did you mean {' or '.join(close)}?)" if close else ""
     require(
         config, [key], known.__contains__, f"be one of {', '.join(known)}{hint}"

@@ -24,6 +24,7 @@ NETWORKS = {
     "made": (layers.MADE, {"num_outputs": 2, "hidden_units": (6,)}, (D,)),
     "maxout": (layers.Maxout, {"units": 3}, (D,)),
     "mlp": (layers.MLP, {"hidden_units": (6,), "output_size": 3}, (D,)),
+    "residual_mlp": (layers.ResidualMLP, {"units": 6}, (D,)),
     "standardization": (layers.Standardization, {}, (D,)),
     "stochastic": (layers.StochasticLayer, {"units": D, "scale": "full"}, (D,)),
 }

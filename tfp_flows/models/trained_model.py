@@ -130,8 +130,9 @@ class TrainedModel(CheckedModel):
 
     def make_train_function(self, force: bool = False) -> Any:
         """Keras's; under a strategy, several steps by a loop of our own."""
-        if self.train_function is None or force:
-            super().make_train_function(force)
+        before = self.train_function
+        super().make_train_function(force)
+        if self.train_function is not before:
             self.train_function = self._looped(
                 self.train_step, self.train_function
             )
@@ -139,8 +140,9 @@ class TrainedModel(CheckedModel):
 
     def make_test_function(self, force: bool = False) -> Any:
         """Keras's; under a strategy, several steps by a loop of our own."""
-        if self.test_function is None or force:
-            super().make_test_function(force)
+        before = self.test_function
+        super().make_test_function(force)
+        if self.test_function is not before:
             self.test_function = self._looped(
                 self.test_step, self.test_function
             )
