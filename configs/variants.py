@@ -3,11 +3,11 @@
 import difflib
 from collections.abc import Iterable, Mapping
 
-__all__ = ["check_length", "parse_variant"]
+__all__ = ["check_length", "parse_variant", "suggestion"]
 
 
-def _close(word: str, known: Iterable[str]) -> str:
-    """Ends a message that lists what is known: with what was meant."""
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The end of a message on an unknown word: a question, or a full stop."""
     close = difflib.get_close_matches(word, list(known), n=2)
     return f": did you mean {' or '.join(close)}?" if close else "."
 
@@ -17,7 +17,7 @@ def _one_of(key: str, value: str, known: Iterable[str]) -> str:
     if value not in known:
         raise ValueError(
             f"`{key}` must be one of {', '.join(known)}; got {value!r}"
-            f"{_close(value, known)}"
+            f"{suggestion(value, known)}"
         )
     return value
 
@@ -74,10 +74,10 @@ def parse_variant(
         elif key in switches and not has_value:
             settings[key] = True
         else:
+            keys = [*choices, *positive_ints, *words, *switches]
             raise ValueError(
                 f"Each part of the config's argument must be one of "
-                f"{', '.join(known)}; got {item!r}"
-                f"{_close(key, [*choices, *positive_ints, *words, *switches])}"
+                f"{', '.join(known)}; got {item!r}{suggestion(key, keys)}"
             )
     return settings
 

@@ -75,7 +75,7 @@ MAY_IMPORT = {
     "configs": set(),
     "trainers": RUNS,
     "trainers.runs": RUNS | {"math", "replicas"},
-    "trainers.sources": RUNS | {"math"},
+    "trainers.sources": RUNS | {"configs", "math"},
     "trainers.checks": MODELS | RUNS | {"configs", "tfp_flows"},
     "trainers.flows": MODELS | {"configs", "tfp_flows", "trainers"},
     "trainers.posterior_layers": MODELS

@@ -1,6 +1,5 @@
 """Rules for what configs say of posteriors, and the errors of those broken."""
 
-import difflib
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
@@ -9,6 +8,7 @@ from ml_collections import config_dict
 
 from configs.flows import AUTOREGRESSIVE, COUPLINGS, FLOWS
 from configs.posteriors import POSTERIORS
+from configs.variants import suggestion
 from tfp_flows.math.networks import ACTIVATIONS
 from tfp_flows.posteriors.gaussian_bases import BASES
 from trainers.runs import errors
@@ -59,17 +59,21 @@ def require(
 def one_of(
     config: config_dict.ConfigDict, key: str, known: Iterable[str]
 ) -> None:
-    """Refuses a value that is not among the known; see `require`.
+    """Refuses a value that is not among the known, and names close ones.
 
-    The message names the closest ones.
+    A key that a config does not have is passed over.
+
+    Raises:
+      InputError: naming the key.
     """
-    known, (group, name) = tuple(known), key.split(".")
-    given = str(config[group].get(name, ""))
-    close = difflib.get_close_matches(given, known, n=2)
-    hint = f" (did you mean {' or '.join(close)}?)" if close else ""
-    require(
-        config, [key], known.__contains__, f"be one of {', '.join(known)}{hint}"
-    )
+    group, name = key.split(".")
+    known = tuple(known)
+    if name in config[group] and config[group][name] not in known:
+        value = config[group][name]
+        raise errors.InputError(
+            f"`{key}` must be one of {', '.join(known)}; got {value!r}"
+            f"{suggestion(str(value), known)}"
+        )
 
 
 def at_least(config: config_dict.ConfigDict, least: float, *keys: str) -> None:

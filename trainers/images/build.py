@@ -6,8 +6,8 @@ import keras
 from absl import logging
 from ml_collections import config_dict
 
-from tfp_flows import layers as flow_layers
 from tfp_flows import (
+    layers,
     likelihoods,
     losses,
     models,
@@ -197,7 +197,7 @@ def _prior(
 
 def _stochastic_layers(
     config: config_dict.ConfigDict,
-) -> list[flow_layers.StochasticLayer] | None:
+) -> list[layers.StochasticLayer] | None:
     """From the top down; None for one layer, whose h is its latents."""
     num_layers = config.model.num_stochastic_layers
     size = config.model.latent_size
@@ -205,7 +205,7 @@ def _stochastic_layers(
         return None
     hidden_units = config.model.stochastic_hidden_units
     return [
-        flow_layers.StochasticLayer(
+        layers.StochasticLayer(
             size,
             transform=networks.make_mlp(config, hidden_units, size)
             if i > 0

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -26,6 +26,25 @@ _NUM_DRAWS = 500  # of each density, to find where it is
 Draw = Callable[[mpl_axes.Axes], None]
 
 
+class _Tiles(NamedTuple):
+    """What `figures.draw_tiles` takes."""
+
+    images: np.ndarray
+    title: str
+    row_labels: list[str]
+    column_labels: Sequence[str] = ()
+
+    def draw(self, axes: mpl_axes.Axes) -> None:
+        """Draws them."""
+        figures.draw_tiles(axes, *self)
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Of a picture of them alone, in inches."""
+        rows, columns, height, width = self.images.shape[:4]
+        return 0.6 * columns + 0.5, 0.6 * rows * height / width + 0.6
+
+
 def _decode(model: models.DLGM, z: np.ndarray) -> np.ndarray:
     """Mean images of latents `[..., D]`, `[..., H, W]`."""
     outputs = model.decode(tf.constant(z.reshape(-1, z.shape[-1])))
@@ -35,7 +54,7 @@ def _decode(model: models.DLGM, z: np.ndarray) -> np.ndarray:
     return means.reshape(*z.shape[:-1], *model.image_shape)
 
 
-def _samples(axes: mpl_axes.Axes, model: models.DLGM, seed: int) -> None:
+def _samples(model: models.DLGM, seed: int) -> _Tiles:
     """Means of p(x | z), z from the prior; and draws at some of the same z."""
     means, draws = (
         model.sample(_ROWS * _COLUMNS, seed=seed, draws=draws).numpy()
@@ -47,8 +66,7 @@ def _samples(axes: mpl_axes.Axes, model: models.DLGM, seed: int) -> None:
             for images, rows in ((means, _NUM_MEANS), (draws, None))
         ]
     )[:_ROWS]
-    figures.draw_tiles(
-        axes,
+    return _Tiles(
         tiles,
         "samples: z from the prior; means of p(x | z), and below draws of it "
         "at the first of the same z",
@@ -56,32 +74,28 @@ def _samples(axes: mpl_axes.Axes, model: models.DLGM, seed: int) -> None:
     )
 
 
-def _reconstructions(
-    axes: mpl_axes.Axes, model: models.DLGM, images: np.ndarray
-) -> None:
+def _reconstructions(model: models.DLGM, images: np.ndarray) -> _Tiles:
     """Two bands: images in a row, what is made of them in the row below."""
     half = max(min(len(images), 2 * _COLUMNS) // 2, 1)
     shown = images[np.arange(2 * half) % len(images)]
     made = model.reconstruct(shown).numpy()
     pairs = np.stack([shown.reshape(made.shape), made])
     bands = pairs.reshape(2, 2, half, *made.shape[1:])
-    figures.draw_tiles(
-        axes,
+    return _Tiles(
         np.concatenate([bands[:, 0], bands[:, 1]]),
         "test images, and means of p(x | z), z from q(z | x)",
         row_labels=["test", "model"] * 2,
     )
 
 
-def _traversals(axes: mpl_axes.Axes, model: models.DLGM, x: np.ndarray) -> None:
+def _traversals(model: models.DLGM, x: np.ndarray) -> _Tiles:
     """Images along the latents that the posterior uses most, one per row."""
     z = model.posterior_mean(x).numpy()
     used = np.argsort(-z.var(axis=0), kind="stable")[:_ROWS]
     latents = np.zeros([len(used), len(_TRAVERSED), z.shape[1]], z.dtype)
     for row, index in enumerate(used):
         latents[row, :, index] = _TRAVERSED
-    figures.draw_tiles(
-        axes,
+    return _Tiles(
         _decode(model, latents),
         "means of p(x | z) along the latents that q(z | x) uses most, the "
         "others at 0",
@@ -185,21 +199,13 @@ def save_all(
       results: as in results.json.
       metrics: the lines of metrics.jsonl.
     """
-    shape = images.shape[1:3]
-    tall = shape[0] / shape[1]  # of an image, in its widths
+    tiles = {
+        "samples": _samples(model, results["seed"]),
+        "reconstructions": _reconstructions(model, images),
+        "latent_traversals": _traversals(model, images[:500]),
+    }
     pictures: dict[str, tuple[Draw, tuple[float, float]]] = {
-        "samples": (
-            lambda axes: _samples(axes, model, results["seed"]),
-            (0.6 * _COLUMNS + 0.5, 0.6 * _ROWS * tall + 0.6),
-        ),
-        "reconstructions": (
-            lambda axes: _reconstructions(axes, model, images),
-            (0.6 * _COLUMNS + 0.5, 0.6 * 4 * tall + 0.6),
-        ),
-        "latent_traversals": (
-            lambda axes: _traversals(axes, model, images[:500]),
-            (0.6 * len(_TRAVERSED) + 0.5, 0.6 * _ROWS * tall + 0.6),
-        ),
+        **{stem: (shown.draw, shown.size) for stem, shown in tiles.items()},
         "learning_curve": (
             lambda axes: _learning_curve(axes, metrics, results),
             (5.5, 3.7),

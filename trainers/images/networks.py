@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import keras
 from ml_collections import config_dict
 
+from configs.image_defaults import NETWORKS
 from tfp_flows import layers
 from trainers import checks
 from trainers.runs import errors
 
-__all__ = ["NETWORKS", "check_config", "make", "make_mlp"]
+__all__ = ["check_config", "make", "make_mlp"]
 
-NETWORKS = ("mlp", "residual", "conv", "gated_conv")
 _CONVOLUTIONAL = ("conv", "gated_conv")
 _ACTIVATIONS = ("relu", "gelu", "silu", "softplus", "tanh", "maxout")
 

@@ -27,7 +27,8 @@ from absl import logging
 
 from trainers import run
 from trainers.reproduce import plan, write
-from trainers.reproduce.tables import BUDGETS, TABLES, Table
+from trainers.reproduce.table import BUDGETS, Table
+from trainers.reproduce.tables import TABLES
 from trainers.runs import command_line, errors, start
 
 __all__ = ["main"]

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import config_dict
 
-from trainers.reproduce.tables import BUDGETS, Row, Table
+from trainers.reproduce.table import BUDGETS, Row, Table
 from trainers.runs import workdir as workdirs
 
 __all__ = ["Job", "jobs_of", "lines"]

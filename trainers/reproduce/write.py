@@ -11,7 +11,7 @@ from matplotlib import figure
 
 from trainers.report import text
 from trainers.reproduce.plan import Job
-from trainers.reproduce.tables import Measure, Table
+from trainers.reproduce.table import Measure, Table
 from trainers.runs import figures
 from trainers.runs import workdir as workdirs
 

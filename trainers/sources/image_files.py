@@ -51,6 +51,8 @@ def read_npz(path: str, train_mask: str = "") -> dict[str, np.ndarray]:
                 for name, split in _chosen(arrays, path).items()
             }
             mask = arrays[train_mask] if train_mask in arrays else None
+    except errors.InputError:  # which is a ValueError
+        raise
     except (
         OSError,
         ValueError,
@@ -93,8 +95,14 @@ def _chosen(arrays: Mapping[str, Any], path: str) -> dict[str, str]:
     """The names of the arrays that are images, or raises."""
     names = list(arrays)
     splits = [name for name in names if name in _SPLITS]
-    if {"train", "test"} <= {_SPLITS[name] for name in splits}:
-        return {name: _SPLITS[name] for name in splits}
+    found = {name: _SPLITS[name] for name in splits}
+    if {"train", "test"} <= set(found.values()):
+        if len(set(found.values())) == len(found):
+            return found
+        raise errors.InputError(
+            "`--data_path` must name an .npz file with one array for each "
+            f"split; got {path!r} with {', '.join(splits)}."
+        )
     if "images" in names:
         return {"images": "images"}
     if len(names) == 1:
@@ -235,7 +243,7 @@ def _check_array(name: str, images: np.ndarray, path: str) -> None:
     if wrong.any():
         index = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise errors.InputError(
-            f"{rule} must be {limits}; got {images[index]} in image {index[0]} "
-            f"(counted from 0) at {index[1:]}, the first of {wrong.sum():,} "
-            "such values."
+            f"{rule} of values that are {limits}; got {images[index]} in "
+            f"image {index[0]} (counted from 0) at {index[1:]}, the first of "
+            f"{wrong.sum():,} such values."
         )

@@ -1,6 +1,5 @@
 """Reads the images of TensorFlow Datasets, of whatever set has some."""
 
-import difflib
 import os
 import re
 import urllib.error
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from configs import variants
 from trainers.runs import errors
 
 __all__ = ["read_tfds"]
@@ -23,7 +23,7 @@ _HOSTS = {
     ),
     "binarized_mnist": "http://www.cs.toronto.edu",
 }
-_NAMES = {"train": "train", "validation": "validation", "test": "test"}
+_SPLITS = ("train", "validation", "test")
 
 
 class _NotFoundError(ValueError):
@@ -114,7 +114,7 @@ def _read(
             )
         found[split] = images[..., 0] if shape[-1] == 1 else images
     if "train" in found:
-        return {split: found[split] for split in _NAMES if split in found}
+        return {split: found[split] for split in _SPLITS if split in found}
     return {"images": np.concatenate(list(found.values()))}
 
 
@@ -126,12 +126,10 @@ def _builder(name: str, data_dir: str | None) -> Any:
         return tfds.builder(name, data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError as error:
         known = ["npz", "folder", "digits", *tfds.list_builders()]
-        close = difflib.get_close_matches(name, known, n=3)
-        hint = f": did you mean {' or '.join(close)}?" if close else "."
         raise _NotFoundError(
             "`data.dataset` must be npz, folder, digits or a data set of TFDS "
             "that it knows or that lies in `--data_dir`; got "
-            f"{name!r}{hint}"
+            f"{name!r}{variants.suggestion(name, known)}"
         ) from error
 
 
@@ -157,7 +155,7 @@ def _described(name: str, data_dir: str | None) -> tuple[list[str], str]:
             f"{name}, whose shape is {info.features[feature].shape}."
         )
     splits = list(info.splits)
-    return [s for s in splits if s in _NAMES] or splits, feature
+    return [s for s in splits if s in _SPLITS] or splits, feature
 
 
 def _check_host(url: str) -> None:

@@ -236,7 +236,7 @@ def test_annealing_that_outlasts_training_is_named(
         ("model.likelihood", "poisson", "one of bernoulli, .*; got 'poisson'"),
         ("model.activation", "sin", "one of relu, .*, maxout; got 'sin'"),
         ("model.network", "lstm", "one of mlp, residual, .*; got 'lstm'"),
-        ("model.network", "con", r"\(did you mean conv\?\); got 'con'"),
+        ("model.network", "con", r"one of .*; got 'con': did you mean conv\?"),
         ("model.strides", (2,), r"each of the 2 `model.filters`; got \(2,\)"),
         ("model.dense_units", -1, "at least 0; got -1"),
         ("model.filters", (8, 0), r"integers .*; got \(8, 0\)"),

@@ -11,6 +11,7 @@ from trainers.energies import check as check_energies
 from trainers.images import build
 from trainers.reproduce import __main__ as reproduce
 from trainers.reproduce import plan, tables, write
+from trainers.reproduce.table import BUDGETS
 from trainers.runs import errors
 
 TABLES = tables.TABLES
@@ -37,7 +38,7 @@ def flags(directory, *more, table="energies", budget="smoke"):
 
 
 @pytest.mark.parametrize("name", TABLES)
-@pytest.mark.parametrize("budget", tables.BUDGETS)
+@pytest.mark.parametrize("budget", BUDGETS)
 def test_every_row_can_be_trained(name, budget, tmp_path):
     steps = set()
     paths = set()
