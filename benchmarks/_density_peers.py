@@ -6,19 +6,19 @@ a process of its own, as TensorFlow and PyTorch do not bear each other:
 
     python -m benchmarks._density_peers LIBRARY FLOW SIZE SETTINGS
 
-makes the pair and calls both once; then, for each line "update" or "samples"
-that it reads, it does that and writes how many seconds it took.
+serves the pair, see `_peer_process`.
 """
 
 import importlib.util
 import json
 import sys
-import time
 import types
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from benchmarks._peer_process import Calls, serve
 
 __all__ = ["PACKAGES", "installed", "main"]
 
@@ -298,18 +298,12 @@ def main(library: str, flow: str, size: str, settings: str) -> None:
     """See the module's docstring."""
     given = types.SimpleNamespace(**json.loads(settings))
     x = np.random.default_rng(given.seed).normal(size=[given.batch, int(size)])
-    out, sys.stdout = sys.stdout, sys.stderr  # what a library prints
-    update, samples = _MAKERS[library][2](flow, x.astype(np.float32), given)
-    calls = {"update": update, "samples": samples}
 
-    def seconds(call: Callable[[], Any]) -> float:
-        start = time.perf_counter()
-        call()
-        return time.perf_counter() - start
+    def make() -> Calls:
+        pair = _MAKERS[library][2](flow, x.astype(np.float32), given)
+        return dict(zip(("update", "samples"), pair, strict=True))
 
-    print(sum(map(seconds, calls.values())), file=out, flush=True)
-    for line in sys.stdin:
-        print(seconds(calls[line.strip()]), file=out, flush=True)
+    serve(make)
 
 
 if __name__ == "__main__":

@@ -12,21 +12,18 @@ and JAX; PyTorch eager). Each has a process, and they take turns.
     python -m benchmarks.density --quick --out /tmp/quick.json
 """
 
-import contextlib
 import importlib.metadata
 import importlib.util
 import json
-import random
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import _command, _density_peers, _measure
 from benchmarks._long_flow_child import versions
-from trainers.report import benchmarks as report_benchmarks
+from benchmarks._peer_process import measure
+from trainers.report import libraries as report_libraries
 
 __all__ = ["QUICK", "Settings", "main", "run"]
 
@@ -52,64 +49,6 @@ QUICK = Settings(
 )
 
 
-class _Peer:
-    """A library's process; see `_density_peers`."""
-
-    def __init__(
-        self, library: str, flow: str, size: int, settings: Settings
-    ) -> None:
-        self._stderr = tempfile.TemporaryFile("w+", errors="replace")
-        self._process = subprocess.Popen(
-            _peer_command(library, flow, size, settings),
-            cwd=Path(__file__).resolve().parents[1],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            text=True,
-        )
-        self.library = library
-        self._name = f"{library} ({flow}, D = {size})"
-        try:
-            self.first_seconds = self._read()
-        except RuntimeError:
-            self.__exit__()
-            raise
-
-    def __enter__(self) -> "_Peer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        with contextlib.suppress(BrokenPipeError):
-            self._process.communicate()
-        self._stderr.close()
-
-    def seconds(self, what: str) -> float:
-        """Of an "update" or of "samples".
-
-        Raises:
-          RuntimeError: the process has failed; with what it last said.
-        """
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(f"{what}\n")
-            self._process.stdin.flush()
-        return self._read()
-
-    def _read(self) -> float:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if line:
-            return float(line)
-        code = self._process.wait()
-        self._stderr.seek(0)
-        said = [s.strip() for s in self._stderr if s.strip()]
-        raise RuntimeError(
-            f"The process of {self._name} has ended with code {code}: "
-            f"{' | '.join(said[-3:]) or 'it said nothing.'}"
-        )
-
-
 def _peer_command(
     library: str, flow: str, size: int, settings: Settings
 ) -> list[str]:
@@ -119,29 +58,25 @@ def _peer_command(
 
 def _measured(flow: str, size: int, settings: Settings) -> list[dict[str, Any]]:
     """The cases of all libraries."""
-    with contextlib.ExitStack() as stack:
-        peers = [
-            stack.enter_context(_Peer(library, flow, size, settings))
+    first_seconds, times = measure(
+        {
+            library: _peer_command(library, flow, size, settings)
             for library in _density_peers.installed(flow)
-        ]
-        times: dict[tuple[str, str], list[float]] = {}
-        generator = random.Random(settings.seed)
-        for _ in range(settings.num_rounds):
-            for peer in generator.sample(peers, len(peers)):
-                for what in WHAT:
-                    times.setdefault((peer.library, what), []).append(
-                        1e3 * peer.seconds(what)
-                    )
+        },
+        f"{flow}, D = {size}",
+        settings.num_rounds,
+        settings.seed,
+    )
     cases = []
-    for peer in peers:
+    for library, first in first_seconds.items():
         case: dict[str, Any] = {
             "flow": flow,
             "size": size,
-            "library": peer.library,
-            "first_calls_seconds": peer.first_seconds,
+            "library": library,
+            "first_calls_seconds": sum(first.values()),
         }
         for what in WHAT:
-            ours, theirs = times["tfp_flows", what], times[peer.library, what]
+            ours, theirs = times["tfp_flows", what], times[library, what]
             ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
             case[f"{what}_milliseconds"] = _measure.quartiles(theirs)
             case[f"{what}_ratio_to_ours"] = _measure.quartiles(ratios)
@@ -185,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints the table and writes the JSON file."""
     settings, out = _parse(arguments)
     results = run(settings, _command.show)
-    _command.finish(results, out, report_benchmarks.density)
+    _command.finish(results, out, report_libraries.density)
     return 0
 
 

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from benchmarks import density as benchmark
-from trainers.report import benchmarks as report
+from benchmarks._peer_process import PeerProcess
+from trainers.report import libraries as report
 
 
 @pytest.mark.slow
@@ -28,26 +29,31 @@ def test_results_have_the_libraries_and_make_a_table(tmp_path):
     assert report.density([]) == report.NOT_MEASURED
 
 
+def _peer(command, library="zuko"):
+    return PeerProcess(library, f"{library} (maf, D = 2)", command)
+
+
 def test_a_library_that_fails_is_named_with_its_last_words():
+    command = benchmark._peer_command("nothing", "maf", 2, benchmark.QUICK)
     with pytest.raises(
         RuntimeError,
         match=re.escape("The process of nothing (maf, D = 2) has ended with")
         + ".*KeyError: 'nothing'$",
     ):
-        benchmark._Peer("nothing", "maf", 2, benchmark.QUICK)
+        _peer(command, "nothing")
 
 
 @pytest.mark.parametrize(
     ("says", "words"),
     [("'no memory'", "code 1: no memory"), ("3", "code 3: it said nothing")],
 )
-def test_a_library_that_fails_later(says, words, monkeypatch):
-    code = f"import sys; print(1.0, flush=True); input(); sys.exit({says})"
-    monkeypatch.setattr(
-        benchmark, "_peer_command", lambda *_: [sys.executable, "-c", code]
+def test_a_library_that_fails_later(says, words):
+    first = '{"update": 1.0}'
+    code = (
+        f"import sys; print({first!r}, flush=True); input(); sys.exit({says})"
     )
-    with benchmark._Peer("zuko", "maf", 2, benchmark.QUICK) as peer:
-        assert peer.first_seconds == 1.0
+    with _peer([sys.executable, "-c", code]) as peer:
+        assert peer.first_seconds == {"update": 1.0}
         with pytest.raises(RuntimeError, match=f"zuko .*{words}"):
             peer.seconds("update")
         with pytest.raises(RuntimeError, match=f"zuko .*{words}"):
