@@ -11,6 +11,7 @@ import numpy as np
 __all__ = [
     "as_coordinates",
     "as_integer",
+    "as_order",
     "as_positive_integer",
     "as_positive_number",
     "check_positive_integers",
@@ -47,6 +48,19 @@ def as_integer(name: str, value: Any, least: int) -> int:
             f"`{name}` must be an integer >= {least}; got {value!r}."
         )
     return number
+
+
+def as_order(
+    name: str, value: Sequence[int] | None, size: int
+) -> tuple[int, ...]:
+    """The places of `size` coordinates; None is that of their numbers."""
+    order = range(size) if value is None else value
+    if sorted(order) != list(range(size)):
+        raise ValueError(
+            f"`{name}` must hold each of 0, ..., {size - 1} once; got "
+            f"{list(order)}."
+        )
+    return tuple(map(int, order))
 
 
 def as_positive_integer(name: str, value: Any) -> int:

@@ -72,6 +72,9 @@ def test_variants_say_data_models_and_splits():
     config = binarized_mnist.get_config("model=made,hidden=20,layers=2,masks=3")
     assert config.model.hidden_units == (20, 20)
     assert config.model.num_masks == 3
+    assert config.model.order == "random"
+    config = binarized_mnist.get_config("model=made,order=raster")
+    assert config.model.order == "raster"
     assert binarized_mnist.get_config("flow=none").model.name == "dlgm"
 
 
@@ -116,7 +119,7 @@ def test_flows_are_compared_under_equal_settings():
         (uci_density, "split=20", "`split` must be one of 0, 1"),
         (sbibm, "data=lotka", "`data` must be one of two_moons, gaussian_m"),
         (sbibm, "flow=none", "`flow` must be one of planar"),
-        (binarized_mnist, "model=made,K=2", "one of model=made, hidden="),
+        (binarized_mnist, "model=made,K=2", "one of model=made, order="),
         (binarized_mnist, "model=vae", "one of flow=.*; got 'model=vae'"),
     ],
 )

@@ -85,7 +85,6 @@ def test_fits_digits_better_than_independent_pixels(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"hidden_units": (3,)}, "`hidden_units` must hold sizes of at least"),
         ({"order": (0, 1, 2, 3, 3)}, "`order` must hold each of 0, ..., 4"),
         (
             {"hidden_units": (0,)},
@@ -195,8 +194,41 @@ def test_drawn_masks_are_saved(tmp_path):
     np.testing.assert_array_equal(loaded.sample(5), model.sample(5))
 
 
-def test_order_beside_drawn_masks_is_refused():
-    with pytest.raises(ValueError, match="`order` must be None"):
-        BernoulliMADE((8,), order=ORDER, num_masks=2)
+def test_a_given_order_is_that_of_all_sets():
+    model = BernoulliMADE((8,), order=ORDER, event_shape=(D,), num_masks=2)
+    model.build((None, D))
+    for index in range(2):
+        np.testing.assert_array_equal(
+            model.made.sequence(index), np.argsort(ORDER)
+        )
+
+
+def test_orders_are_drawn_by_default():
+    orders = set()
+    for seed in range(4):
+        model = BernoulliMADE((8,), event_shape=(D,), seed=seed)
+        model.build((None, D))
+        orders.add(tuple(model.made.sequence(0).numpy()))
+    assert len(orders) > 1
+
+
+def test_direct_connections_see_all_before_and_start_at_zero():
+    model = BernoulliMADE((1,), order=ORDER, event_shape=(D,), seed=0)
+    model.build((None, D))
+    x = tf.constant(_all_vectors())
+    without = BernoulliMADE(
+        (1,), order=ORDER, event_shape=(D,), seed=0, direct_connections=False
+    )
+    without.build((None, D))
+    np.testing.assert_array_equal(model(x), without(x))
+    assert model.count_params() == without.count_params() + D * D
+    direct = model.trainable_weights[-1]
+    direct.assign_add(np.ones(direct.shape))
+    before = np.less.outer(ORDER, ORDER).T  # [output, input]
+    expected = without(x) + tf.linalg.matvec(before.astype("float32"), x)
+    np.testing.assert_allclose(model(x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_bad_numbers_of_masks():
     with pytest.raises(ValueError, match="`num_masks` must be an integer >= 1"):
         BernoulliMADE((8,), num_masks=0)

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows import math
-from tfp_flows._arguments import as_positive_integer
+from tfp_flows._arguments import as_order, as_positive_integer
 from tfp_flows.bijectors.conditioners import Conditioner, MLPConditioner
 
 __all__ = ["MADEConditioner"]
@@ -63,17 +63,10 @@ class MADEConditioner(Conditioner):
                 f"{self.event_size}, or some coordinates would see too little "
                 f"of those before them; got {tuple(network.hidden_units)}."
             )
-        order = tuple(
-            range(self.event_size) if self.order is None else self.order
-        )
-        if sorted(order) != list(range(self.event_size)):
-            raise ValueError(
-                f"`order` must hold each of 0, ..., {self.event_size - 1} "
-                f"once; got {list(order)}."
-            )
+        order = as_order("order", self.order, self.event_size)
         object.__setattr__(self, "hidden_units", network.hidden_units)
         object.__setattr__(self, "context_size", network.context_size)
-        object.__setattr__(self, "order", tuple(map(int, order)))
+        object.__setattr__(self, "order", order)
 
     @property
     def _network(self) -> MLPConditioner:

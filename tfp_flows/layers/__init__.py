@@ -31,6 +31,7 @@ from tfp_flows.layers.maxout import Maxout  # noqa: E402
 from tfp_flows.layers.mlp import MLP  # noqa: E402
 from tfp_flows.layers.naf_flow import NAFFlow  # noqa: E402
 from tfp_flows.layers.nice_flow import NICEFlow  # noqa: E402
+from tfp_flows.layers.parameter_head import ParameterSpec  # noqa: E402
 from tfp_flows.layers.planar_flow import PlanarFlow  # noqa: E402
 from tfp_flows.layers.radial_flow import RadialFlow  # noqa: E402
 from tfp_flows.layers.real_nvp_flow import RealNVPFlow  # noqa: E402
@@ -64,6 +65,7 @@ __all__ = [
     "Maxout",
     "NAFFlow",
     "NICEFlow",
+    "ParameterSpec",
     "PlanarFlow",
     "RadialFlow",
     "RealNVPFlow",

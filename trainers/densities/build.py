@@ -1,10 +1,14 @@
 """From a config to a model of a density."""
 
+import math
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 from ml_collections import config_dict
 
+from configs import binarized_mnist
 from tfp_flows import models
 from tfp_flows.math.networks import ACTIVATIONS
 from tfp_flows.posteriors.gaussian_bases import BASES
@@ -100,6 +104,7 @@ def check_config(config: config_dict.ConfigDict, num_replicas: int = 1) -> None:
 def _check_made(config: config_dict.ConfigDict) -> None:
     checks.one_of(config, "model.activation", ACTIVATIONS)
     checks.at_least(config, 1, "model.num_masks")
+    checks.one_of(config, "model.order", binarized_mnist.ORDERS)
     _check_units(config)
 
 
@@ -207,13 +212,23 @@ def _encoder(config: config_dict.ConfigDict) -> keras.Model:
     return keras.Sequential(parts, name="encoder")
 
 
+def _order(
+    config: config_dict.ConfigDict, data: DensityData
+) -> Sequence[int] | None:
+    if config.model.order == "random":
+        return None
+    return range(math.prod(data.shapes[1:]))
+
+
 def _made(config: config_dict.ConfigDict, data: DensityData) -> keras.Model:
     model = models.BernoulliMADE(
         tuple(config.model.hidden_units),
         config.model.activation,
+        order=_order(config, data),
         event_shape=data.shapes[1:],
         seed=config.training.seed,
         num_masks=config.model.num_masks,
+        direct_connections=config.model.direct_connections,
     )
     model.build(data.shapes)
     return model

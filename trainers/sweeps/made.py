@@ -4,8 +4,8 @@
         --data_dir=<TFDS folder> --hidden 500 1000 2000 4000 8000 --masks 1 32
 
 Every run keeps its own workdir and ends with
-`<results>/hidden<units>_layers<l>_masks<m>_seed<s>/results.json` and, beside
-it, samples. Runs that have theirs are left alone, interrupted ones are
+`<results>/hidden<units>_layers<l>_masks<m>_<order>_seed<s>/results.json` and,
+beside it, samples. Runs that have theirs are left alone, interrupted ones are
 continued; `--part=1/2` and `--part=2/2` share them among two processes.
 """
 
@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from ml_collections import config_dict
 
 from configs import binarized_mnist
+from configs.binarized_mnist import ORDERS
 from trainers.densities import build
 from trainers.sweeps import command
 from trainers.sweeps.run_missing import keep_files, make_config
@@ -32,6 +33,7 @@ class Cell:
     hidden: int
     layers: int
     masks: int
+    order: str
     seed: int
 
     @property
@@ -39,7 +41,7 @@ class Cell:
         """Its directory, below that of the sweep."""
         return (
             f"hidden{self.hidden}_layers{self.layers}_masks{self.masks}_"
-            f"seed{self.seed}"
+            f"{self.order}_seed{self.seed}"
         )
 
     def config(self, variant: str | None = None) -> config_dict.ConfigDict:
@@ -49,6 +51,7 @@ class Cell:
             "hidden": self.hidden,
             "layers": self.layers,
             "masks": self.masks,
+            "order": self.order,
         }
         return make_config(
             binarized_mnist.get_config, settings, self.seed, variant
@@ -59,13 +62,14 @@ def cells(
     hidden: Sequence[int],
     layers: Sequence[int],
     masks: Sequence[int],
+    orders: Sequence[str],
     seeds: Sequence[int],
 ) -> Iterator[Cell]:
     """All runs, the smaller ones first."""
-    for seed, units, depth, count in itertools.product(
-        seeds, sorted(hidden), sorted(layers), sorted(masks)
+    for seed, units, depth, count, order in itertools.product(
+        seeds, sorted(hidden), sorted(layers), sorted(masks), orders
     ):
-        yield Cell(units, depth, count, seed)
+        yield Cell(units, depth, count, order, seed)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -76,6 +80,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--hidden", nargs="+", type=int, default=(500, 1000, 2000))
     add("--layers", nargs="+", type=int, default=(1,))
     add("--masks", nargs="+", type=int, default=(1, 32))
+    add("--orders", nargs="+", choices=ORDERS, default=("random",))
     command.add_shared(parser, "seeds", default=(0,))
     command.add_shared(parser, "part", "variant")
     return command.parse(parser, argv)
@@ -89,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             arguments.hidden,
             arguments.layers,
             arguments.masks,
+            arguments.orders,
             arguments.seeds,
         )
     )

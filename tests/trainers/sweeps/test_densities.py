@@ -11,7 +11,7 @@ from trainers import run
 from trainers.densities import planar
 from trainers.runs import errors
 from trainers.sweeps import density_2d as planes
-from trainers.sweeps import made
+from trainers.sweeps import flow_pictures, made
 from trainers.sweeps import sbibm as simulators
 from trainers.sweeps import uci_density as sweep
 
@@ -67,7 +67,7 @@ def test_cells_are_of_the_command_line():
     expected = density_2d.get_config("data=pinwheel,flow=maf")
     expected.training.seed = 2
     assert config == expected
-    config = made.Cell(500, 1, 32, 1).config("runlocal")
+    config = made.Cell(500, 1, 32, "random", 1).config("runlocal")
     expected = binarized_mnist.get_config(
         "model=made,hidden=500,layers=1,masks=32,runlocal"
     )
@@ -82,9 +82,12 @@ def test_cells_are_of_the_command_line():
     expected = sbibm.get_config("data=slcp,simulations=100000")
     expected.training.seed = 1
     assert config == expected
-    paths = [cell.path for cell in made.cells((20, 10), (1,), (1, 4), (0,))]
-    assert paths[0] == "hidden10_layers1_masks1_seed0"
-    assert paths[-1] == "hidden20_layers1_masks4_seed0"
+    orders = ("random", "raster")
+    paths = [
+        cell.path for cell in made.cells((20, 10), (1,), (1, 4), orders, (0,))
+    ]
+    assert paths[0] == "hidden10_layers1_masks1_random_seed0"
+    assert paths[-1] == "hidden20_layers1_masks4_raster_seed0"
 
 
 @pytest.mark.parametrize("name", sweep.CANDIDATES)
@@ -175,3 +178,17 @@ def test_densities_are_drawn_once_all_are_there(tmp_path, ran):
     assert picture.stat().st_size > 10_000
     kept = tmp_path / "r" / "pinwheel" / "maf_seed1" / "results.json"
     assert kept.exists()
+
+
+@pytest.mark.slow
+def test_pictures_of_flows_that_are_there_are_left_alone(tmp_path):
+    path = tmp_path / "householder.png"
+    arguments = [
+        *(f"--pictures={tmp_path}", "--num_steps=50"),
+        *("--flows", "householder"),
+    ]
+    flow_pictures.main(arguments)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data.png", path.name]
+    before = path.stat().st_mtime_ns
+    flow_pictures.main(arguments)
+    assert path.stat().st_mtime_ns == before
