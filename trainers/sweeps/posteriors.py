@@ -4,13 +4,15 @@
 
 Tables of UCI are read from `--data_dir`. Every fit ends with
 `<results>/<target>/<family>_seed<s>/results.json`; those that have theirs are
-left alone. A target without true moments is sampled first, see
-`trainers.posteriors.sample`, into `<results>/<target>/reference`. Where the
-surrogate is `--chains_of`, the default of `tfp_flows.vi`, of the first seed,
-NeuTra chains run from it.
+left alone. A fit that ends in values that are not finite is named at the end,
+with exit code 1, and the others go on. A target without true moments is sampled
+first, see `trainers.posteriors.sample`, into `<results>/<target>/reference`.
+Where the surrogate is `--chains_of`, the default of `tfp_flows.vi`, of the
+first seed, NeuTra chains run from it.
 """
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -99,6 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = command.parse(parser, argv)
     settings = fit_posterior.QUICK if flags.quick else fit_posterior.Settings()
     chain_settings = chains.QUICK if flags.quick else chains.Settings()
+    failed: list[str] = []
     for name in flags.targets:
         with command.one_line_errors():
             target = get_target(name, flags.data_dir)
@@ -116,15 +119,20 @@ def main(argv: Sequence[str] | None = None) -> None:
                     flags.chains_of,
                     flags.seeds[0],
                 )
-                found = _run(
-                    name,
-                    target,
-                    family,
-                    seed,
-                    moments,
-                    settings,
-                    chain_settings if has_chains else None,
-                )
+                try:
+                    found = _run(
+                        name,
+                        target,
+                        family,
+                        seed,
+                        moments,
+                        settings,
+                        chain_settings if has_chains else None,
+                    )
+                except FloatingPointError as error:  # others may do better
+                    logging.error("%s: %s", directory, error)
+                    failed.append(directory)
+                    continue
                 tf.io.gfile.makedirs(directory)
                 workdirs.write_json(path, found)
                 logging.info(
@@ -142,6 +150,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                     found["seconds"],
                 )
                 keras.utils.clear_session()
+    if failed:
+        sys.exit(f"error: no finite fit in {', '.join(failed)}")
 
 
 if __name__ == "__main__":

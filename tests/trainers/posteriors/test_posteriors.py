@@ -260,3 +260,26 @@ def test_seeds_by_hand():
 def test_unknown_names_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_fit_that_is_not_finite_leaves_the_others_alone(
+    tmp_path, monkeypatch
+):
+    def fitted(name, target, family, seed, *others):
+        if family == "mean_field":
+            raise FloatingPointError("`model` must have a finite log density.")
+        names = (
+            *("kl", "kl_standard_error", "largest_mean_error", "k_hat"),
+            *("smallest_sd_ratio", "largest_sd_ratio", "seconds"),
+        )
+        return dict.fromkeys(names, 1.0)
+
+    monkeypatch.setattr(sweep_posteriors, "_run", fitted)
+    arguments = [
+        *(f"--results={tmp_path}", "--quick", "--targets", "funnel"),
+        *("--families", "mean_field", "full_rank", "--seeds", "0"),
+    ]
+    with pytest.raises(SystemExit, match="funnel/mean_field_seed0$"):
+        sweep_posteriors.main(arguments)
+    assert (tmp_path / "funnel/full_rank_seed0/results.json").exists()
+    assert not (tmp_path / "funnel/mean_field_seed0").exists()
