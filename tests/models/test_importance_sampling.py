@@ -188,3 +188,13 @@ def test_one_image_has_no_standard_error_of_the_mean():
     one = LogMarginalLikelihood(np.array([-1.0]), np.array([0.1]), 10)
     assert one.mean == -1.0
     assert math.isnan(one.standard_error)
+
+
+def test_estimates_print_as_a_sentence():
+    two = LogMarginalLikelihood(np.array([-1.0, -2.0]), np.array([0.1] * 2), 10)
+    assert str(two) == (
+        "log p(x) -1.500 ± 0.500 nats per example, over 2 with 10 importance "
+        "samples each"
+    )
+    one = LogMarginalLikelihood(np.array([-1.0]), np.array([0.1]), 10)
+    assert str(one).startswith("log p(x) -1.000 nats per example, over 1 with")

@@ -21,6 +21,7 @@ from tfp_flows.bijectors.convolution_coupling import ConvolutionCoupling
 from tfp_flows.bijectors.data_adaptive_convolution import (
     DataAdaptiveConvolution,
 )
+from tfp_flows.bijectors.declared_tensors import DeclaredTensors
 from tfp_flows.bijectors.deep_sigmoidal import DeepSigmoidal
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.householder import Householder
@@ -64,6 +65,7 @@ __all__ = [
     "Conditioner",
     "ConvolutionCoupling",
     "DataAdaptiveConvolution",
+    "DeclaredTensors",
     "DeepSigmoidal",
     "FlowBijector",
     "FunctionConditioner",

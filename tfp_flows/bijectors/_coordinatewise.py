@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows._tfp import ps
-from tfp_flows.bijectors._declared_tensors import DeclaredTensors
+from tfp_flows.bijectors.declared_tensors import DeclaredTensors
 
 __all__ = ["DEFAULT_NUM_BINS", "CoordinatewiseBijector", "check_bins"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_flows.bijectors._declared_tensors import DeclaredTensors
+from tfp_flows.bijectors.declared_tensors import DeclaredTensors
 from tfp_flows.types import TensorLike
 
 __all__ = ["Scaling"]

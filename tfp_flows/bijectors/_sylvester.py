@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows import math
 from tfp_flows._tfp import ps
-from tfp_flows.bijectors._declared_tensors import DeclaredTensors
+from tfp_flows.bijectors.declared_tensors import DeclaredTensors
 
 __all__ = ["Sylvester"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows import math
-from tfp_flows.bijectors._declared_tensors import DeclaredTensors
+from tfp_flows.bijectors.declared_tensors import DeclaredTensors
 from tfp_flows.types import TensorLike
 
 __all__ = ["Householder"]

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import math
-from tfp_flows.bijectors._declared_tensors import DeclaredTensors
+from tfp_flows.bijectors.declared_tensors import DeclaredTensors
 from tfp_flows.bijectors.parameters import (
     check_square,
     static_value,

@@ -70,6 +70,14 @@ class LogMarginalLikelihood(NamedTuple):
             return math.nan
         return float(np.std(self.estimates, ddof=1) / math.sqrt(size))
 
+    def __str__(self) -> str:
+        error = f" ± {self.standard_error:.3f}" * (len(self.estimates) > 1)
+        return (
+            f"log p(x) {self.mean:.3f}{error} nats per example, over "
+            f"{len(self.estimates):,} with {self.num_importance_samples:,} "
+            "importance samples each"
+        )
+
 
 def estimate(
     model: SampledModel,

@@ -55,6 +55,12 @@ class LogEvidence(NamedTuple):
     standard_error: float
     k_hat: float
 
+    def __str__(self) -> str:
+        return (
+            f"log p(y) {self.log_evidence:.3f} ± {self.standard_error:.3f} "
+            f"nats, k-hat {self.k_hat:.2f}"
+        )
+
 
 def importance_resample(
     model: Any,

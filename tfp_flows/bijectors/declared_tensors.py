@@ -28,7 +28,21 @@ _SHAPES: dict[int, Callable[[Any], Any]] = {
 
 
 class DeclaredTensors(FlowBijector):
-    """A bijector of the tensors that `_tensors` names, each kept as `_name`."""
+    """A bijector of named tensors: the base class for one of your own.
+
+    A subclass names its tensors in `_tensors`, with the number of axes that
+    each has for one map (0, 1 for `[D]`, 2 for `[D, D]`), and writes
+
+        _forward_and_log_det(self, x, parameters) -> (y, log|det dy/dx|)
+        _inverse_and_log_det(self, y, parameters) -> (x, log|det dx/dy|)
+
+    as functions of their arguments and of static settings alone. `parameters`
+    are the tensors in their order, or what `_constrained` makes of them. Each
+    may have a batch shape in front. The constructor takes the tensors,
+    `validate_args` and `name`, and hands `dict(locals())` over. Tensors are
+    kept as `_name`, checked and converted: see `FlowBijector` for what comes of
+    it.
+    """
 
     # How many axes each tensor has for one map: 0, 1 `[D]`, or 2 `[D, D]`.
     _tensors: ClassVar[Mapping[str, int]]
