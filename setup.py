@@ -6,6 +6,7 @@ import re
 from setuptools import find_packages, setup
 
 _ROOT = pathlib.Path(__file__).resolve().parent
+_URL = "https://github.com/tfp-flows/tfp-flows"
 
 
 def read_version() -> str:
@@ -15,6 +16,15 @@ def read_version() -> str:
     if match is None:
         raise RuntimeError("tfp_flows/__init__.py must define __version__.")
     return match.group(1)
+
+
+def read_description() -> str:
+    """README, its links and pictures absolute, as an index shows it alone."""
+    text = (_ROOT / "README.md").read_text(encoding="utf-8")
+    text = re.sub(r"(!\[[^\]]*\]\()(?!\w+:|#)", rf"\g<1>{_URL}/raw/main/", text)
+    return re.sub(
+        r"((?<!!)\[[^\]]*\]\()(?!\w+:|#)", rf"\g<1>{_URL}/blob/main/", text
+    )
 
 
 # tf-keras is released for one minor version of TensorFlow, and TFP 0.25 imports
@@ -66,8 +76,25 @@ _TEST = [
     "pytest>=8.4,<10",
     "pytest-xdist>=3.6,<4",
 ]
+# The site is for the 3.11 to 3.13 of the package, too.
+_DOCS = [
+    "mkdocs>=1.6,<2",
+    "mkdocs-material>=9.6,<10",
+    "mkdocstrings[python]>=0.29,<2",
+]
+# Other libraries, to be measured beside this one (benchmarks/peers.py), in an
+# environment of their own. distrax is not among them, as it brings another TFP.
+_PEERS = [
+    *_TRAIN,
+    "flowjax>=17,<20",
+    "nflows>=0.14,<0.15",
+    "normflows>=1.7,<2",
+    "pyro-ppl>=1.9,<2",
+    "zuko>=1.4,<2",
+]
 _DEV = [
     *_TEST,
+    *_DOCS,
     "build>=1.2,<2",
     "mypy>=2.0,<3",
     "pre-commit>=4,<5",
@@ -82,9 +109,25 @@ if __name__ == "__main__":
             "Normalizing flows for TensorFlow Probability and Keras 3: true "
             "bijectors, and layers that own their weights."
         ),
-        long_description=(_ROOT / "README.md").read_text(encoding="utf-8"),
+        long_description=read_description(),
         long_description_content_type="text/markdown",
+        author="tfp_flows developers",
+        url=_URL,
+        project_urls={
+            "Changelog": f"{_URL}/blob/main/CHANGELOG.md",
+            "Documentation": f"{_URL}/tree/main/docs",
+            "Issues": f"{_URL}/issues",
+            "Source": _URL,
+        },
+        keywords=[
+            "normalizing flows",
+            "variational inference",
+            "density estimation",
+            "TensorFlow Probability",
+            "Keras",
+        ],
         license="Apache-2.0",
+        license_files=["LICENSE"],
         python_requires=">=3.11,<3.14",
         packages=find_packages(include=["tfp_flows", "tfp_flows.*"]),
         package_data={"tfp_flows": ["py.typed"]},
@@ -95,13 +138,20 @@ if __name__ == "__main__":
             "arviz": ["arviz-base>=0.6,<2"],
             "posteriors": _POSTERIORS,
             "test": _TEST,
+            "docs": _DOCS,
+            "peers": _PEERS,
             "tpu-check": _TPU_CHECK,
             "dev": _DEV,
         },
         classifiers=[
             "Development Status :: 3 - Alpha",
             "Intended Audience :: Science/Research",
+            "Operating System :: OS Independent",
             "Programming Language :: Python :: 3",
+            "Programming Language :: Python :: 3.11",
+            "Programming Language :: Python :: 3.12",
+            "Programming Language :: Python :: 3.13",
+            "Typing :: Typed",
             "Topic :: Scientific/Engineering :: Artificial Intelligence",
         ],
     )

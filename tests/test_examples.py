@@ -1,4 +1,4 @@
-"""The examples of README.md and of the docstrings run as they stand."""
+"""The examples of README, docs and the docstrings run as they stand."""
 
 import importlib
 import pathlib
@@ -28,9 +28,10 @@ def _example(code, name):
 
 
 def _examples():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for number, code in enumerate(_blocks(readme)):
-        yield _example(code, f"README-{number}")
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        text = page.read_text(encoding="utf-8")
+        for number, code in enumerate(_blocks(text)):
+            yield _example(code, f"{page.stem}-{number}")
     packages = [n for n in tfp_flows.__all__ if n != "load_run"]
     for name in packages:
         package = importlib.import_module(f"tfp_flows.{name}")
@@ -60,10 +61,45 @@ def test_the_examples_are_found():
         assert f"tfp_flows.bijectors.{name}-0" in names
 
 
+# What README's examples print, below them.
+PRINTED = re.compile(
+    r"^```python\n((?:(?!^```).)*)^```\n\n^```text\n(.*?)^```",
+    re.DOTALL | re.MULTILINE,
+)
+NUMBER = re.compile(r"-?\d+\.\d+")
+
+
+def _printed():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    return {code: printed for code, printed in PRINTED.findall(readme)}
+
+
+def _check_printed(found, shown):
+    """Equal words, and numbers that differ by what another machine may do."""
+    size = len(shown.splitlines())  # bars of progress stand before
+    found = "\n".join(found.splitlines()[-size:])
+    words = [
+        re.sub(r"\s+", "", NUMBER.sub("#", text)) for text in (found, shown)
+    ]
+    assert words[0] == words[1]
+    for number, wanted in zip(
+        NUMBER.findall(found), NUMBER.findall(shown), strict=True
+    ):
+        assert abs(float(number) - float(wanted)) < 0.2 + 0.3 * abs(
+            float(wanted)
+        )
+
+
+def test_readme_shows_what_its_quick_starts_print():
+    assert len(_printed()) == 4
+
+
 @pytest.mark.parametrize("code", EXAMPLES)
-def test_example_runs(code, tmp_path, monkeypatch):
+def test_example_runs(code, tmp_path, monkeypatch, capsys):
     if "load_run(" in code:  # of what a command before it has left behind
         monkeypatch.chdir(tmp_path)
         (workdir,) = re.findall(r'load_run\("(.*?)"\)', code)
         run.train_and_evaluate(image_runs.make_config(), workdir)
     exec(compile(code, "<example>", "exec"), {"__name__": "example"})
+    if code in (printed := _printed()):
+        _check_printed(capsys.readouterr().out, printed[code])

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -26,6 +27,11 @@ def _code(name):
     """The sources of its code cells."""
     notebook = nbformat.read(COLAB / name, as_version=4)
     return [c.source for c in notebook.cells if c.cell_type == "code"]
+
+
+def setup_names():
+    """What setup.py defines."""
+    return runpy.run_path(str(ROOT / "setup.py"))
 
 
 INSTALL = next(c for c in _code("bijectors_in_tfp.ipynb") if "SOURCE =" in c)
@@ -200,16 +206,33 @@ def test_what_source_names_is_installed(
     Requirement(requirement.replace(f"{ROOT}[train]", "tfp-flows"))
 
 
-@pytest.mark.parametrize("source", ["", "nowhere"])
-def test_without_a_source_one_sentence_says_what_to_set(
-    monkeypatch, tmp_path, run_pip, is_missing, source
+def test_a_source_that_is_none_is_one_sentence(
+    monkeypatch, tmp_path, run_pip, is_missing
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TFP_FLOWS_SOURCE", source)
+    monkeypatch.setenv("TFP_FLOWS_SOURCE", "nowhere")
     with pytest.raises(FileNotFoundError, match=r"`SOURCE`.*URL") as error:
         exec(INSTALL, {})
-    assert str(error.value).endswith(f"got {source!r}.")
+    assert str(error.value).endswith("got 'nowhere'.")
     assert run_pip == []
+
+
+def test_without_a_source_the_package_index_is_asked(
+    monkeypatch, tmp_path, run_pip, is_missing
+):
+    monkeypatch.chdir(tmp_path)
+    exec(INSTALL, {})
+    assert run_pip == [["install", "-q", "tfp-flows[train]"]]
+
+
+def test_notebooks_open_in_colab_by_a_badge():
+    repository = setup_names()["_URL"].removeprefix("https://github.com/")
+    for path in sorted(COLAB.glob("*.ipynb")):
+        first = nbformat.read(path, as_version=4).cells[0]
+        assert (
+            "(https://colab.research.google.com/github/"
+            f"{repository}/blob/main/colab/{path.name})"
+        ) in first.source
 
 
 def test_the_build_for_tpus_is_not_overwritten(
@@ -283,16 +306,13 @@ def test_requirements_on_a_tpu_are_those_of_the_package(run_pip):
     scope = {}
     exec(TPU_INSTALL, scope)
     words = [*scope["WITH_DEPENDENCIES"], *scope["WITHOUT_DEPENDENCIES"]]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = readme.partition("<!-- tpu-install -->\n```bash\n")[2]
+    guide = (ROOT / "docs" / "guides" / "devices.md").read_text("utf-8")
+    block = guide.partition("<!-- tpu-install -->\n```bash\n")[2]
     assert set(words) <= set(shlex.split(block.partition("```")[0]))
 
     found = {r.name: r for r in map(Requirement, words)}
     assert not found["libtpu"].specifier.contains("0.0.32")
-    spec = importlib.util.spec_from_file_location("setup", ROOT / "setup.py")
-    setup = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(setup)
-    for wanted in map(Requirement, setup._INSTALL):
+    for wanted in map(Requirement, setup_names()["_INSTALL"]):
         is_build = wanted.name == "tensorflow"
         given = found["tensorflow-tpu" if is_build else wanted.name].specifier
         pins = [each.version for each in given if each.operator == "=="]

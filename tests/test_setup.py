@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import re
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -36,8 +37,23 @@ def test_who_trains_gets_tensorboard():
     assert set(setup._TRAIN) <= set(setup._TEST)
 
 
-def test_readme_has_the_pins_of_the_tpu_compiler():
+def test_the_description_links_to_what_an_index_can_reach():
+    setup = _setup()
+    text = setup.read_description()
+    assert not re.findall(r"\]\((?!https?:|#)", text)
+    assert f"]({setup._URL}/raw/main/docs/pictures/front.png)" in text
+    assert f"]({setup._URL}/blob/main/docs/flows.md)" in text
+
+
+def test_all_say_the_same_repository_and_version():
+    setup = _setup()
+    assert f"repo_url: {setup._URL}\n" in (ROOT / "mkdocs.yml").read_text()
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"version: {setup.read_version()}\n" in citation
+
+
+def test_docs_have_the_pins_of_the_tpu_compiler():
     """For an environment of its own, where TensorFlow is not."""
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     for requirement in _setup()._TPU_CHECK:
-        assert f'"{requirement}"' in readme
+        assert f'"{requirement}"' in page

@@ -1,1 +1,1 @@
-"""README's tables, from the results.json files."""
+"""The tables of README and docs, from the results.json files."""

@@ -9,7 +9,6 @@ from trainers.report import text
 __all__ = [
     "NOT_MEASURED",
     "cif",
-    "density",
     "gradient_estimators",
     "hamiltonian",
     "long_flow",
@@ -393,44 +392,3 @@ def hamiltonian(results: Sequence[dict[str, Any]]) -> str:
         f"{settings['batch']}. {machine(run)}"
     )
     return "\n".join([*text.table(header, rows, 1), "", caption])
-
-
-def density(results: Sequence[dict[str, Any]]) -> str:
-    """The table of `benchmarks/density.py`."""
-    run = newest(results, "density")
-    if run is None:
-        return NOT_MEASURED
-    header = ["flow", "D", "library", "update, ms", "to ours"]
-    header += ["samples, ms", "to ours", "first calls, s"]
-    rows = [
-        [
-            case["flow"].upper(),
-            str(case["size"]),
-            case["library"],
-            *(
-                f"{case[name]['median']:.2f}"
-                for name in (
-                    "update_milliseconds",
-                    "update_ratio_to_ours",
-                    "samples_milliseconds",
-                    "samples_ratio_to_ours",
-                )
-            ),
-            f"{case['first_calls_seconds']:.1f}",
-        ]
-        for case in run["cases"]
-    ]
-    settings = run["settings"]
-    others = ", ".join(
-        f"{name} {version}"
-        for name, version in run["versions"].items()
-        if name not in ("python", "tensorflow")
-    )
-    caption = (
-        f"{settings['steps']} steps with networks of "
-        f"{' x '.join(map(str, settings['hidden']))}, NSF with "
-        f"{settings['bins']} bins; batch {settings['batch']}. Medians of "
-        f"{settings['num_rounds']} interleaved rounds; a ratio above 1 is "
-        f"slower than `FlowDensity`. {others}. {machine(run)}"
-    )
-    return "\n".join([*text.table(header, rows, 3), "", caption])

@@ -1,4 +1,4 @@
-"""The tables of README.md on continuously-indexed flows over images."""
+"""The tables on continuously-indexed flows over images."""
 
 import collections
 import math

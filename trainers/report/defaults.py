@@ -89,8 +89,9 @@ def _caption(runs: Results) -> str:
         "stand the differences of other settings to them, ± the standard "
         "error over the images of these, which were binarised once for all "
         "and are evaluated on equal noise; several seeds are averaged. The "
-        "trainings are short: [those of full length](#mnist) show what flows "
-        "reach. ELBO of all test images with 16 samples of each or more, also "
+        "trainings are short: [those of full "
+        "length](docs/results.md#mnist) show what flows reach. "
+        "ELBO of all test images with 16 samples of each or more, also "
         "where 5 samples are trained on; ln p(x) of the first ones by S "
         f"importance samples: {lengths}. {text.provenance(runs)}"
     )

@@ -1,4 +1,4 @@
-"""The tables of README.md on densities of data."""
+"""The tables on densities of data."""
 
 import collections
 import statistics
@@ -7,7 +7,7 @@ from typing import Any
 
 from trainers.report import text
 
-__all__ = ["densities_2d", "made", "uci_densities"]
+__all__ = ["TABLES", "best_published", "densities_2d", "made", "uci_densities"]
 
 Run = dict[str, Any]
 Results = Sequence[Run]
@@ -26,14 +26,20 @@ _MODELS = {
     "maf": "MAF",
     "nsf": "NSF",
 }
-_TABLES = ("fish", "concrete", "energy", "skillcraft")
+TABLES = ("fish", "concrete", "energy", "skillcraft")
 # As the pages of benchmarks give them, whose splits are not known.
 _PUBLISHED = {
-    "fish": ("1.24", "-"),
-    "concrete": ("1.24", "0.59"),
-    "energy": ("1.89", "-1.66"),
-    "skillcraft": ("4.49", "-"),
+    "fish": ("1.24", "-", "0.89"),
+    "concrete": ("1.24", "0.59", "0.44"),
+    "energy": ("1.89", "-1.66", "-2.03"),
+    "skillcraft": ("4.49", "-", "-"),
 }
+
+
+def best_published(table: str) -> str:
+    """The lowest quoted -ln p of a UCI table, in nats, or "-"."""
+    quoted = [cell for cell in _PUBLISHED.get(table, ()) if cell != "-"]
+    return min(quoted, key=float, default="-")
 
 
 def _in_order(names: Iterable[str], known: Iterable[str]) -> list[str]:
@@ -124,11 +130,11 @@ def uci_densities(results: Results) -> str:
         return "Not measured: no results.json of `trainers.sweeps.uci_density`."
     groups = {(run["dataset"], run["model"]): run for run in runs}
     models = _in_order((model for _, model in groups), _MODELS)
-    tables = _in_order((table for table, _ in groups), _TABLES)
+    tables = _in_order((table for table, _ in groups), TABLES)
     header = [
         *("table", "targets", "rows"),
         *(_MODELS.get(model, model) for model in models),
-        *("NF, quoted", "DDN, quoted"),
+        *("NF, quoted", "DDN, quoted", "CDF-first, quoted"),
     ]
     rows, ensembles = [], []
     for table in tables:
@@ -144,7 +150,7 @@ def uci_densities(results: Results) -> str:
                 len(sizes["targets"]),
                 " / ".join(f"{sizes[name]:,}" for name in names),
                 *(_of_splits(run) if run else "-" for run in found),
-                *_PUBLISHED.get(table, ("-", "-")),
+                *_PUBLISHED.get(table, ("-", "-", "-")),
             ]
         )
     lines = text.table(header, rows, 1)
@@ -234,7 +240,8 @@ def _uci_caption(runs: Results) -> str:
         "log-likelihood of these validation rows, in nats, higher is better. "
         "For a single target MAF is Gaussian. NF is "
         "Rezende & Mohamed's and DDN that of Chen et al. (2022), as a page of "
-        "benchmarks quotes them, on splits that are not known. "
+        "benchmarks quotes them, on splits that are not known; CDF-first is of "
+        "arXiv 2603.25204 (2026), quoted too. "
         f"{text.provenance(runs)}"
     )
 
@@ -255,15 +262,20 @@ def made(results: Results) -> str:
     def size(run: Run) -> tuple[Any, ...]:
         model = run["config"]["model"]
         units = tuple(model["hidden_units"])
-        return len(units), model["num_masks"], units, run["seed"]
+        # Those of before there was a choice.
+        order = model.get("order", "raster")
+        if not model.get("direct_connections", False):
+            order += ", no direct connections"
+        return len(units), model["num_masks"], units, order, run["seed"]
 
     header = [
-        *("hidden units", "sets of masks", "seed", "weights", "-ln p"),
+        *("hidden units", "sets of masks", "order of the pixels", "seed"),
+        *("weights", "-ln p"),
         *("validation", "epoch", "ms"),
     ]
     rows = []
     for run in sorted(runs, key=size):
-        _, num_masks, units, seed = size(run)
+        _, num_masks, units, order, seed = size(run)
         training = run["config"]["training"]
         epoch = run["protocol"]["num_train"] // training["batch_size"]
         error = run["log_likelihood_standard_error"]
@@ -271,6 +283,7 @@ def made(results: Results) -> str:
             [
                 " + ".join(f"{n:,}" for n in units),
                 num_masks,
+                order,
                 seed,
                 f"{run['num_parameters']:,}",
                 f"{-run['log_likelihood']:.2f} ± {error:.2f}",

@@ -1,4 +1,4 @@
-"""The tables of README.md on the two-dimensional energies."""
+"""The tables on the two-dimensional energies."""
 
 import collections
 import statistics

@@ -78,7 +78,8 @@ def _catalogue_caption(run: dict[str, Any] | None) -> str:
         "Medians, forward and inverse with their log-dets, of K = "
         f"{settings['num_flow_steps']} steps on {settings['batch']} points "
         f"with D = {_CATALOGUE_SIZE}, see "
-        f"[Cost of each flow](#cost-of-each-flow). {machine(run)}"
+        "[Cost of each flow](docs/benchmarks.md#cost-of-each-flow). "
+        f"{machine(run)}"
     )
 
 

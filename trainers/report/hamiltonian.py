@@ -1,4 +1,4 @@
-"""The tables of README.md on Hamiltonian posteriors."""
+"""The tables on Hamiltonian posteriors."""
 
 import statistics
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The table of README.md on logistic regressions of known evidence."""
+"""The table on logistic regressions of known evidence."""
 
 import collections
 import statistics

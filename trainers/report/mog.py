@@ -1,4 +1,4 @@
-"""The table of README.md on the mixtures of Gaussians."""
+"""The table on the mixtures of Gaussians."""
 
 import collections
 import statistics

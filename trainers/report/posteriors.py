@@ -5,7 +5,7 @@ from typing import Any
 
 from trainers.report import text
 
-__all__ = ["FAMILIES", "neutra", "posteriors"]
+__all__ = ["FAMILIES", "ess_ratio", "neutra", "posteriors"]
 
 Results = Sequence[dict[str, Any]]
 
@@ -153,6 +153,19 @@ def _references(results: Results) -> str:
     return "".join(texts)
 
 
+def ess_ratio(results: Results) -> float | None:
+    """NeuTra's effective samples per gradient, in those of the best HMC.
+
+    Args:
+      results: contents of results.json files; other experiments are ignored.
+    """
+    runs = [run for run in results if run.get("experiment") == "neutra"]
+    if not runs:
+        return None
+    best = max(hmc["ess_per_gradient"] for hmc in runs[0]["plain"])
+    return runs[0]["neutra"]["ess_per_gradient"] / best
+
+
 def neutra(results: Results) -> str:
     """NeuTra beside plain HMC on Neal's funnel.
 
@@ -177,13 +190,13 @@ def neutra(results: Results) -> str:
         *("sd of v", "bulk ESS of v", "gradients", "of them training"),
         *("ESS / 1,000 gradients", "without training"),
     ]
-    ratio = run["neutra"]["ess_per_gradient"] / best["ess_per_gradient"]
     settings = run["settings"]
     caption = (
         f"Neal's funnel in {run['event_size']} dimensions, v ~ N(0, 3^2). "
         "Effective samples per gradient of the log density, training "
-        f"included: {ratio:,.0f} times those of plain HMC at its best step "
-        f"size. {settings['neutra']['num_chains']} chains of "
+        f"included: {ess_ratio(results):,.0f} times those of plain HMC at its "
+        "best step size. "
+        f"{settings['neutra']['num_chains']} chains of "
         f"{settings['neutra']['num_results']:,} draws, "
         f"{settings['neutra']['num_leapfrog_steps']} leapfrog steps for NeuTra "
         f"and {settings['plain']['num_leapfrog_steps']} for plain HMC, whose "

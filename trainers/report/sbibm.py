@@ -1,4 +1,4 @@
-"""The table of README.md on amortised posteriors of simulators."""
+"""The table on amortised posteriors of simulators."""
 
 from collections.abc import Sequence
 from typing import Any

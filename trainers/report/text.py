@@ -1,4 +1,4 @@
-"""What the tables of README.md share: cells, and where runs were made."""
+"""What the tables share: cells, and where runs were made."""
 
 import math
 import statistics

@@ -1,4 +1,4 @@
-"""The table of README.md on programs compiled for a TPU."""
+"""The table on programs compiled for a TPU."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -84,11 +84,11 @@ def test_tables_have_means_over_their_splits_and_what_was_chosen():
     lines = densities.uci_densities(runs).splitlines()
     assert lines[0] == (
         "| table | targets | rows | Gaussian network | NSF | NF, quoted | DDN, "
-        "quoted |"
+        "quoted | CDF-first, quoted |"
     )
     assert lines[2] == (
         "| fish | 1 | 694 / 123 / 91 | 1.100 ± 0.100, 2 splits | 0.850 ± 0.011 "
-        "| 1.24 | - |"
+        "| 1.24 | - | 0.89 |"
     )
     assert lines[3].startswith("| energy | 1 | 694 / 123 / 91 | - | -1.500 ± ")
     assert "| fish | NSF | more noise | 1,234 | 100 | 4.0 |" in lines
@@ -138,7 +138,7 @@ def test_simulators_are_sorted_by_task_and_simulations():
     assert lines[-1].endswith("(results/slcp.png)")
 
 
-def made(units=(500,), masks=1, nll=90.0, seed=0):
+def made(units=(500,), masks=1, nll=90.0, seed=0, **settings):
     return {
         "experiment": "made",
         "seed": seed,
@@ -148,7 +148,11 @@ def made(units=(500,), masks=1, nll=90.0, seed=0):
         "evaluated_step": 10_000,
         "protocol": {"num_train": 50_000, "num_test": 10_000},
         "config": {
-            "model": {"hidden_units": list(units), "num_masks": masks},
+            "model": {
+                "hidden_units": list(units),
+                "num_masks": masks,
+                **settings,
+            },
             "training": {"batch_size": 100},
         },
         **PROVENANCE,
@@ -165,6 +169,15 @@ def test_mades_are_sorted_by_layers_masks_and_width():
         ["| 500 + 500", "1"],
     ]
     assert lines[2].endswith("| 1,234 | 90.00 ± 0.25 | 90.50 | 20 | 2.0 |")
+
+
+def test_mades_say_their_order():
+    runs = [made(order="random", direct_connections=True), made()]
+    lines = densities.made(runs).splitlines()
+    assert [line.split(" | ")[2] for line in lines[2:4]] == [
+        "random",
+        "raster, no direct connections",
+    ]
 
 
 def test_no_runs_are_said():

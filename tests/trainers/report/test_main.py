@@ -1,18 +1,23 @@
-"""Tests of the README tables."""
+"""Tests of the tables in README and docs."""
 
 import json
-import re
 
 import numpy as np
 import pytest
 
 from trainers.report import __main__ as report
+from trainers.report import benchmarks, front, pages
 from trainers.report import energies as report_energies
 
-MARKED = "# Title\n\n" + "".join(
-    f"<!-- report:{name} -->\nold\n<!-- /report:{name} -->\n"
-    for name in report._TABLES
-)
+MARKED = {
+    page: "# Title\n\n"
+    + "".join(
+        f"<!-- report:{name} -->\nold\n<!-- /report:{name} -->\n"
+        for name in tables
+    )
+    for page, tables in pages.PAGES.items()
+}
+ROOT = report.pathlib.Path(__file__).resolve().parents[3]
 
 
 def result(target="u1", flow="planar", length=2, seed=0, kl=0.5, **changes):
@@ -40,13 +45,15 @@ def result(target="u1", flow="planar", length=2, seed=0, kl=0.5, **changes):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A directory with README.md and three results, as the current one."""
+    """A directory with all pages and three results, as the current one."""
     for seed, kl in enumerate((0.3, 0.1, 0.2)):
         path = tmp_path / "results" / "energy_2d" / f"seed{seed}"
         path.mkdir(parents=True)
         text = json.dumps(result(seed=seed, kl=kl))
         (path / "results.json").write_text(text)
-    (tmp_path / "README.md").write_text(MARKED)
+    for page, text in MARKED.items():
+        (tmp_path / page).parent.mkdir(exist_ok=True)
+        (tmp_path / page).write_text(text)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -133,20 +140,26 @@ def test_write_then_check(project, capsys):
     assert report.main(["--check"]) == 1
     assert "are not those of" in capsys.readouterr().err
     assert report.main(["--write"]) == 0
-    text = (project / "README.md").read_text()
+    text = (project / "docs" / "flows.md").read_text()
     assert text.startswith("# Title\n\n<!-- report:catalogue -->\n| flow |")
+    text = (project / "docs" / "results.md").read_text()
     assert "<!-- report:energies -->\n| target |" in text
-    assert "\nold\n" not in text
-    assert report.main(["--check", "README.md"]) == 0
+    assert "([config](../configs/energy_2d.py))" in text
+    for page in pages.PAGES:
+        assert "\nold\n" not in (project / page).read_text()
+    assert report.main(["--check", "."]) == 0
+    (project / "docs" / "results.md").write_text(MARKED["docs/results.md"])
+    assert report.main(["--check"]) == 1
 
 
 def test_prints_without_touching_any_file(project, capsys):
     assert report.main([]) == 0
     assert "**0.2000**" in capsys.readouterr().out
-    assert (project / "README.md").read_text() == MARKED
+    for page, text in MARKED.items():
+        assert (project / page).read_text() == text
 
 
-@pytest.mark.parametrize("text", ["no markers", MARKED * 2])
+@pytest.mark.parametrize("text", ["no markers", MARKED["README.md"] * 2])
 def test_missing_or_repeated_markers_are_refused(project, capsys, text):
     (project / "README.md").write_text(text)
     assert report.main(["--write"]) == 2
@@ -156,7 +169,7 @@ def test_missing_or_repeated_markers_are_refused(project, capsys, text):
 
 
 def test_missing_readme_is_one_clear_line(project, capsys):
-    assert report.main(["--check", "nowhere.md"]) == 2
+    assert report.main(["--check", "nowhere"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
@@ -202,7 +215,7 @@ def long_flow_result():
 
 
 def test_benchmark_table_shows_what_did_not_finish():
-    lines = report.benchmarks.long_flow([long_flow_result()])
+    lines = benchmarks.long_flow([long_flow_result()])
     assert "| 8 | scan | xla | 2.50 | 2.5 | 2 |" in lines
     assert "more than 300 s" in lines
     assert "| step | 0.25 | - | at most 0.5 |" in lines
@@ -211,17 +224,39 @@ def test_benchmark_table_shows_what_did_not_finish():
     assert "commit 0123456789." in lines
 
 
-def test_readme_links_only_to_files_of_the_checkout():
-    root = report.pathlib.Path(__file__).parents[3]
-    text = (root / "README.md").read_text(encoding="utf-8")
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
-    assert len(links) >= 2
-    missing = [link for link in links if not (root / link).exists()]
-    assert not missing
+def test_pages_have_the_tables_of_the_committed_results():
+    results = report.read_results(ROOT / "results")
+    for page in pages.PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert pages.replace_tables(page, text, results) == text
 
 
-def test_readme_has_the_tables_of_the_committed_results():
-    readme = report.pathlib.Path(__file__).parents[3] / "README.md"
-    results = report.read_results(readme.parent / "results")
-    text = readme.read_text(encoding="utf-8")
-    assert report.replace_tables(text, results) == text
+def test_links_hold_from_the_page():
+    table = "[a](configs/x.py), ![b](results/y.png), [c](docs/results.md#z)"
+    linked = pages._links_from("docs/flows.md", f"{table} [d](https://e.f)")
+    assert linked == (
+        "[a](../configs/x.py), ![b](../results/y.png), [c](results.md#z) "
+        "[d](https://e.f)"
+    )
+    assert pages._links_from("README.md", table) == table
+
+
+def test_front_page_without_results_says_so():
+    assert front.highlights([]).count("not measured") == 5
+    assert front.front([]).splitlines()[2] == ""
+
+
+def test_front_page_takes_the_best_of_each_experiment():
+    runs = [
+        result(target=target, length=32, kl=kl)
+        for target, kl in (("u1", 0.01), ("u1", 0.03), ("u1", 0.02), ("u2", 1))
+    ]
+    made = {
+        "experiment": "made",
+        "model": "MADE",
+        "log_likelihood_standard_error": 0.25,
+    }
+    runs += [{**made, "log_likelihood": nll} for nll in (-90.0, -88.0)]
+    lines = front.front(runs).splitlines()
+    assert "| KL 0.0200, 1.0000 |" in lines[2]
+    assert "| MADE | -ln p 88.00 ± 0.25 |" in lines[3]
