@@ -1,11 +1,13 @@
 """`vi.fit`, importance sampling and NeuTra on posteriors that are known."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import layers, vi
+from tfp_flows.vi import ascent
 
 tfd = tfp.distributions
 
@@ -123,8 +125,6 @@ def test_equal_seeds_give_equal_results(fitted):
 
 
 def test_a_fit_that_is_too_short_says_so():
-    import keras
-
     target = tfd.MultivariateNormalDiag([50.0, 50.0])
     q = vi.build_flow_surrogate_posterior(
         target.log_prob, [], event_shape=[2], base="diagonal"
@@ -139,6 +139,50 @@ def test_a_fit_that_is_too_short_says_so():
         )
     assert not result.has_converged
     assert result.final_gain > 0.05
+
+
+def test_a_flow_that_diverges_says_so():
+    q = vi.build_flow_surrogate_posterior(MODEL, layers.PlanarFlow(1, seed=0))
+    with pytest.warns(UserWarning, match="lower than the .* the flow diverged"):
+        vi.fit(
+            MODEL,
+            q,
+            num_steps=60,
+            num_warm_up_steps=50,
+            learning_rate=0.03,
+            optimizer=keras.optimizers.Adam(1.0),
+            verbose=False,
+        )
+
+
+def test_the_history_is_one_tensor():
+    """Steps that each kept a tensor held the memory beside it, gigabytes."""
+    import gc
+
+    def num_tensors():
+        gc.collect()
+        return sum(isinstance(o, tf.Tensor) for o in gc.get_objects())
+
+    counts = []
+
+    class Counting(ascent.Progress):
+        def show(self, step, elbos):
+            if step > 200:
+                counts.append(num_tensors())
+
+    x = tf.Variable([1.0, 2.0])
+    history = ascent.climb(
+        lambda step: -tf.reduce_sum(x**2) + tf.cast(step, tf.float32),
+        [x],
+        keras.optimizers.SGD(0.1),
+        range(100, 1_100),
+        jit_compile=False,
+        may_fall_back=False,
+        progress=Counting(1_000, False),
+    )
+    assert history.shape == (1_000,)
+    np.testing.assert_allclose(history[[0, -1]], [95.0, 1_099.0], rtol=1e-6)
+    assert counts and max(counts) - min(counts) < 100
 
 
 def test_bar_shows_the_elbo_and_its_error(capsys):

@@ -15,7 +15,7 @@ __all__ = ["Progress", "climb", "is_worth_xla"]
 _MOST_SKIPPED = 0.1  # of the last steps
 _WINDOW = 100
 # XLA takes half a minute to compile a step of milliseconds.
-_STEPS_WORTH_XLA = 20_000
+_STEPS_WORTH_XLA = 10_000
 
 
 class Progress:
@@ -82,7 +82,14 @@ def climb(
     """
     optimizer.build(variables)
 
-    def update(step: tf.Tensor) -> tf.Tensor:
+    # One tensor, as thousands of small ones that are kept pin the memory of the
+    # large ones beside them.
+    history = tf.Variable(
+        tf.fill([len(steps)], tf.constant(np.nan, variables[0].dtype)),
+        trainable=False,
+    )
+
+    def update(step: tf.Tensor) -> None:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             value = elbo(step)
@@ -96,28 +103,28 @@ def climb(
             [tf.where(is_finite, g, tf.zeros_like(g)) for g in gradients],
             variables,
         )
-        return tf.where(is_finite, value, np.nan)
+        value = tf.where(is_finite, tf.cast(value, history.dtype), np.nan)
+        history.scatter_nd_update([[step - steps.start]], [value])
 
     compiled = tf.function(update, jit_compile=jit_compile)
-    found: list[Any] = []
     start = 0
     for done, step in enumerate(steps, 1):
         number = tf.constant(step, tf.int64)
         try:
-            found.append(compiled(number))
+            compiled(number)
         except tf.errors.OpError:
             if not (jit_compile and may_fall_back and done == 1):
                 raise
             progress.say("XLA cannot compile this model: done without.")
             compiled = tf.function(update)
-            found.append(compiled(number))
+            compiled(number)
         if done % progress.steps_per_update == 0 or done == len(steps):
-            found[start:] = [np.asarray(value) for value in found[start:]]
-            _check_finite(np.array(found[-_WINDOW:], np.float64), step)
-            block = np.array(found[start:], np.float64)
+            found = history.numpy()[:done]
+            _check_finite(found[-_WINDOW:], step)
+            block = found[start:]
             progress.show(step + 1, block[np.isfinite(block)])
             start = done
-    return np.array(found, np.float64)
+    return history.numpy().astype(np.float64)
 
 
 def is_worth_xla(num_steps: int) -> bool:

@@ -21,9 +21,9 @@ _Surrogate: TypeAlias = tfd.Distribution | vi.AuxiliarySurrogate
 class Settings(NamedTuple):
     """Equal for all targets and families."""
 
-    num_steps: int = 20_000
+    num_steps: int = 10_000
     num_samples: int = 128  # a step
-    learning_rate: float = 1e-2  # the cosine's start
+    learning_rate: float = 3e-3  # the cosine's start
     initial_scale: float = 0.3
     num_evaluation_samples: int = 200_000
     num_resampled: int = 20_000
