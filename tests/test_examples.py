@@ -66,7 +66,7 @@ PRINTED = re.compile(
     r"^```python\n((?:(?!^```).)*)^```\n\n^```text\n(.*?)^```",
     re.DOTALL | re.MULTILINE,
 )
-NUMBER = re.compile(r"-?\d+\.\d+")
+NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
 def _printed():
@@ -82,12 +82,12 @@ def _check_printed(found, shown):
         re.sub(r"\s+", "", NUMBER.sub("#", text)) for text in (found, shown)
     ]
     assert words[0] == words[1]
-    for number, wanted in zip(
-        NUMBER.findall(found), NUMBER.findall(shown), strict=True
-    ):
-        assert abs(float(number) - float(wanted)) < 0.2 + 0.3 * abs(
-            float(wanted)
-        )
+    numbers = [
+        [float(number.replace(",", "")) for number in NUMBER.findall(text)]
+        for text in (found, shown)
+    ]
+    for number, wanted in zip(*numbers, strict=True):
+        assert abs(number - wanted) < 0.2 + 0.3 * abs(wanted)
 
 
 def test_readme_shows_what_its_quick_starts_print():

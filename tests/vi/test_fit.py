@@ -182,7 +182,8 @@ def test_the_history_is_one_tensor():
     )
     assert history.shape == (1_000,)
     np.testing.assert_allclose(history[[0, -1]], [95.0, 1_099.0], rtol=1e-6)
-    assert counts and max(counts) - min(counts) < 100
+    assert counts
+    assert max(counts) - min(counts) < 100
 
 
 def test_bar_shows_the_elbo_and_its_error(capsys):
@@ -222,7 +223,14 @@ def test_default_flow_straightens_a_funnel():
         yield tfd.Sample(tfd.Normal(0.0, tf.exp(0.5 * v)), 4, name="x")
 
     q = vi.build_flow_surrogate_posterior(funnel, observed={})
-    result = vi.fit(funnel, q, observed={}, num_steps=2_000, verbose=False)
+    result = vi.fit(
+        funnel,
+        q,
+        observed={},
+        num_steps=2_000,
+        learning_rate=1e-2,
+        verbose=False,
+    )
     assert -0.05 < result.elbo < 0.02
     for method in ("hmc", "nuts"):
         found = vi.neutra(funnel, q, 500, observed={}, method=method)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_flows import vi
-from trainers.posteriors.fit import moment_errors
+from trainers.posteriors.fit import largest_errors, moment_errors
 from trainers.posteriors.targets import PosteriorTarget
 
 __all__ = ["QUICK", "Settings", "run"]
@@ -52,7 +52,6 @@ def run(
         found = vi.neutra(
             target.log_prob, surrogate, seed=seed, **settings._asdict()
         )
-    mean_errors, sd_ratios = moment_errors(target, found.draws, mean, sd)
     return {
         "seconds": time.perf_counter() - start,
         "largest_r_hat": float(np.max(found.r_hat)),
@@ -62,8 +61,6 @@ def run(
         "acceptance_rate": found.acceptance_rate,
         "step_size": found.step_size,
         "num_gradients": found.num_gradients,
-        "largest_mean_error": float(np.abs(mean_errors).max()),
-        "smallest_sd_ratio": float(sd_ratios.min()),
-        "largest_sd_ratio": float(sd_ratios.max()),
+        **largest_errors(*moment_errors(target, found.draws, mean, sd)),
         "settings": settings._asdict(),
     }

@@ -203,6 +203,12 @@ def funnel() -> PosteriorTarget:
         log_x = tfd.Normal(0.0, tf.exp(0.5 * v)).log_prob(x)
         return log_v + tf.reduce_sum(log_x, axis=-1)
 
+    def sample(num_draws: int, seed: int) -> np.ndarray:
+        generator = np.random.default_rng(seed)
+        z = generator.standard_normal([num_draws, size])
+        v = sd * z[:, :1]
+        return np.concatenate([v, np.exp(0.5 * v) * z[:, 1:]], axis=1)
+
     # Var x = E exp(v) = exp(9 / 2).
     sds = np.r_[sd, np.repeat(np.exp(0.25 * sd**2), size - 1)]
     return PosteriorTarget(
@@ -214,6 +220,7 @@ def funnel() -> PosteriorTarget:
         log_normalizer=0.0,
         mean=np.zeros(size),
         sd=sds,
+        sample=sample,
     )
 
 

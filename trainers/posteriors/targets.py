@@ -24,6 +24,8 @@ class PosteriorTarget(NamedTuple):
       mean: of the variables, `[V]`; None: sampled by
         `trainers.posteriors.sample`.
       sd: likewise.
+      sample: exact draws of the coordinates, `[S, D]`, of their number and a
+        seed; None where there are none.
     """
 
     event_size: int
@@ -35,3 +37,4 @@ class PosteriorTarget(NamedTuple):
     log_normalizer_standard_error: float = 0.0
     mean: np.ndarray | None = None
     sd: np.ndarray | None = None
+    sample: Callable[[int, int], np.ndarray] | None = None

@@ -6,7 +6,9 @@ Tables of UCI are read from `--data_dir`. Every fit ends with
 `<results>/<target>/<family>_seed<s>/results.json`; those that have theirs are
 left alone. A fit that ends in values that are not finite is named at the end,
 with exit code 1, and the others go on. A target without true moments is sampled
-first, see `trainers.posteriors.sample`, into `<results>/<target>/reference`.
+first, see `trainers.posteriors.sample`, into `<results>/<target>/reference`;
+where exact draws can be had, `<results>/<target>/exact_seed<s>` says how far
+the moments of as many of them are.
 Where the surrogate is `--chains_of`, the default of `tfp_flows.vi`, of the
 first seed, NeuTra chains run from it.
 """
@@ -53,6 +55,35 @@ def _moments(
         workdirs.write_json(path, found)
     found = workdirs.read_json(path)
     return np.array(found["mean"]), np.array(found["sd"])
+
+
+def _judge_exact_draws(
+    name: str,
+    target: PosteriorTarget,
+    moments: tuple[np.ndarray, np.ndarray],
+    settings: fit_posterior.Settings,
+    flags: Any,
+) -> None:
+    if target.sample is None:
+        return
+    for seed in flags.seeds:
+        directory = os.path.join(flags.results, name, f"exact_seed{seed}")
+        path = os.path.join(directory, "results.json")
+        if not tf.io.gfile.exists(path):
+            draws = target.sample(settings.num_evaluation_samples, seed)
+            errors = fit_posterior.moment_errors(target, draws, *moments)
+            tf.io.gfile.makedirs(directory)
+            workdirs.write_json(
+                path,
+                {
+                    "experiment": "posterior_exact_draws",
+                    "target": name,
+                    "seed": seed,
+                    "num_draws": settings.num_evaluation_samples,
+                    **fit_posterior.largest_errors(*errors),
+                    **provenance.describe_end(),
+                },
+            )
 
 
 def _run(
@@ -106,6 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         with command.one_line_errors():
             target = get_target(name, flags.data_dir)
         moments = _moments(name, target, flags)
+        _judge_exact_draws(name, target, moments, settings, flags)
         for family in flags.families:
             for seed in flags.seeds:
                 directory = os.path.join(
