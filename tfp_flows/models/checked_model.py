@@ -7,25 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows import likelihoods, replicas
-from tfp_flows._count_metric import Count
 from tfp_flows.models import compilation
-from tfp_flows.models.inputs.images import (
-    InputRules,
-    infer_event_shape,
-    look,
-    select_images,
-)
-from tfp_flows.models.inputs.prepare import prepare, readable_errors
-from tfp_flows.models.once_warnings import OnceWarnings
+from tfp_flows.models.checked_inputs import CheckedInputs, is_dataset
+from tfp_flows.models.inputs.prepare import readable_errors
 
 __all__ = ["CheckedModel", "count_non_binary"]
-
-
-_NOT_BUILT = (
-    "the model must be built before it is used; fit it, or call "
-    "`build((None, *event_shape))`."
-)
 
 
 class _NonBinaryWarning(keras.callbacks.Callback):
@@ -48,137 +34,11 @@ class _NonBinaryWarning(keras.callbacks.Callback):
         self._look()
 
 
-class CheckedModel(keras.Model):
+class CheckedModel(CheckedInputs):
     """A model of images; a subclass says which ones and what to do with them.
 
-    It sets `event_shape`, and `likelihood` or `_data_support`, calls
-    `_init_checked_inputs`, and counts non-binary values in `_num_non_binary`.
+    See `CheckedInputs` for what it sets.
     """
-
-    event_shape: tuple[int, ...] | None
-    likelihood: likelihoods.Likelihood
-    NOUN = "image"  # what messages call an example
-
-    def _init_checked_inputs(self) -> None:
-        self._said = OnceWarnings()
-        self._num_non_binary = Count("num_non_binary")
-
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        """`event_shape`, once it is known.
-
-        Raises:
-          ValueError: the model is not built.
-        """
-        if self.event_shape is None:
-            raise ValueError(_NOT_BUILT)
-        return self.event_shape
-
-    def require_built(self) -> None:
-        """Raises ValueError if there are no weights to give an answer with."""
-        if not self.built:
-            raise ValueError(_NOT_BUILT)
-
-    def warn_if_non_binary(self) -> None:
-        """Says once that data sets held values other than 0 and 1."""
-        if int(self._num_non_binary.value):
-            self._said.non_binary(self.likelihood.name)
-
-    @property
-    def _is_binary(self) -> bool:
-        """Whether values other than 0 and 1 are worth a warning."""
-        return self._data_support[0] == "binary"
-
-    @property
-    def _takes_integers(self) -> bool:
-        """Whether dtypes of integers are no mistake."""
-        return False
-
-    @property
-    def _has_one_worker(self) -> bool:
-        return replicas.num_workers(self.distribute_strategy) == 1
-
-    @property
-    def _data_support(self) -> tuple[str, str]:
-        """Where the data lie, and which likelihood says so."""
-        return self.likelihood.support, self.likelihood.name
-
-    def _checked(self, data: Any, argument: str) -> Any:
-        support, likelihood = self._data_support
-        rules = InputRules(
-            event_shape=self.event_shape or (),
-            support=support,
-            dtype=self.variable_dtype,
-            likelihood=likelihood,
-            argument=argument,
-            once=self._said,
-            noun=self.NOUN,
-            integers=self._takes_integers,
-        )
-        rules, pick = look(data, rules)
-        return prepare(data, rules, pick, number_batches=self._has_one_worker)
-
-    def _prepare(self, data: Any, argument: str) -> Any:
-        """Checked data; builds the model for the first it sees."""
-        prepared = self._checked(data, argument)
-        if not self.built:
-            shape = self._shape_to_build(prepared, argument)
-            with self.distribute_strategy.scope():
-                self.build(shape)
-        return prepared
-
-    def _shape_to_build(self, prepared: Any, argument: str) -> Any:
-        """What `build` takes, of the first data."""
-        shape = self.event_shape or infer_event_shape(
-            prepared, argument, self.NOUN
-        )
-        return (None, *shape)
-
-    def _see_training_data(self, given: Any, prepared: Any) -> None:
-        """What a subclass does with the data before `fit` begins.
-
-        Args:
-          given: as the user gave them.
-          prepared: as `fit` reads them.
-        """
-
-    def _ignore_labels(self, y: Any, **weights: Any) -> None:
-        """Says once that labels are ignored; raises if there are weights."""
-        for name, value in weights.items():
-            if value is not None:
-                raise ValueError(
-                    f"`{name}` must be None, as labels and weights of examples "
-                    f"are not used; got {type(value).__name__}."
-                )
-        if y is not None:
-            self._said.labels()
-
-    def _checked_images(
-        self, x: Any, argument: str = "x"
-    ) -> np.ndarray | tf.Tensor:
-        """Checked images `[N, *event_shape]` of an array or a data set.
-
-        For a model in use: unlike `fit` and `evaluate`, it builds nothing.
-        """
-        images = self._checked(x, argument)
-        self.require_built()
-        if isinstance(images, np.ndarray | tf.Tensor):
-            return images
-        of_python = isinstance(images, keras.utils.PyDataset)
-        if (
-            images.num_batches is None
-            if of_python
-            else images.cardinality() == tf.data.INFINITE_CARDINALITY
-        ):
-            raise ValueError(
-                f"`{argument}` must be finite here; got an endless data set."
-            )
-        if of_python:  # Python's own iteration would never end
-            images = (images[i] for i in range(images.num_batches))
-        with readable_errors():
-            batches = [select_images(batch) for batch in images]
-        whole = np.concatenate(batches).astype(self.variable_dtype)
-        return whole.reshape(-1, *self.image_shape)
 
     def fit(
         self,
@@ -228,7 +88,7 @@ class CheckedModel(keras.Model):
         self._see_training_data(given, x)
         if validation_data is not None:
             validation_data = self._prepare(validation_data, "validation_data")
-            if not _is_dataset(validation_data):
+            if not is_dataset(validation_data):
                 validation_data = (validation_data, None)
         if shuffle is None:
             shuffle = not isinstance(x, tf.data.Dataset)
@@ -422,15 +282,6 @@ class CheckedModel(keras.Model):
         """
         return super().predict_on_batch(self._checked_batch(x))
 
-    def _checked_batch(self, x: Any) -> np.ndarray | tf.Tensor:
-        images = self._prepare(x, "x")
-        if _is_dataset(images):
-            raise ValueError(
-                "`x` must be one batch here, an array or a tensor; got "
-                f"{type(x).__name__}."
-            )
-        return images
-
     def _with_warning(self, callbacks: Any) -> list[Any]:
         """The callbacks as a list, of which Keras makes a `CallbackList`."""
         if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -445,10 +296,6 @@ class CheckedModel(keras.Model):
 def _numbers(results: Any) -> Any:
     """What is logged, as Python's numbers: of tensors, before Keras 3.15."""
     return keras.tree.map_structure(float, results)
-
-
-def _is_dataset(data: Any) -> bool:
-    return not isinstance(data, np.ndarray | tf.Tensor | dict)
 
 
 def count_non_binary(x: tf.Tensor) -> tf.Tensor:

@@ -1,6 +1,5 @@
 """A user's own latent variable model, with an amortized posterior."""
 
-import inspect
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows import schedules
 from tfp_flows._arguments import as_positive_integer, check_precision
-from tfp_flows.models import supports
+from tfp_flows.models import log_joint_checks, supports
 from tfp_flows.models.annealing_plan import AnnealingPlan
 from tfp_flows.models.event_shapes import resolve_event_shape
 from tfp_flows.models.latent_variable_model import LatentVariableModel
@@ -19,7 +18,7 @@ from tfp_flows.posteriors import Posterior, has_piecewise_linear_activation
 
 __all__ = ["LogJointModel"]
 
-tfb, tfd = tfp.bijectors, tfp.distributions
+tfd = tfp.distributions
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -132,7 +131,7 @@ class LogJointModel(LatentVariableModel):
         """
         super().__init__(**kwargs)
         check_precision(self)
-        _check_log_joint(log_joint)
+        log_joint_checks.check_log_joint(log_joint)
         self._init_latent_variable_model(
             encoder,
             posterior,
@@ -143,7 +142,9 @@ class LogJointModel(LatentVariableModel):
         )
         self.log_joint = log_joint
         self.support = support
-        self._bijector = _bijector_onto(support, posterior.latent_size)
+        self._bijector = log_joint_checks.bijector_onto(
+            support, posterior.latent_size
+        )
         self.event_shape = resolve_event_shape(event_shape, encoder)
         if (
             posterior.follows_log_joint
@@ -194,7 +195,9 @@ class LogJointModel(LatentVariableModel):
         # No sum over a wrong axis has the shape of one over the right one.
         draws, rows = [n for n in range(11, 99) if n not in taken][:2]
         x_shape = (rows, *self.image_shape)
-        _check_log_det(self._bijector, (draws, rows, latent_size), dtype)
+        log_joint_checks.check_log_det(
+            self._bijector, (draws, rows, latent_size), dtype
+        )
         shapes = [x_shape, (draws, rows, self._size)]
         try:
             found = self._traced(shapes)
@@ -204,24 +207,7 @@ class LogJointModel(LatentVariableModel):
                 f"shapes {shapes[0]} and {shapes[1]}; got "
                 f"{type(error).__name__}: {error}"
             ) from error
-        shape = getattr(found, "shape", None)
-        got = found if shape is None else f"shape {shape}"
-        if shape is None or tf.TensorShape(shape).rank is None:
-            sizes = None
-        else:
-            sizes = tuple(shape)
-        if sizes != (draws, rows):
-            raise ValueError(
-                "`log_joint` must return one number for each draw and example, "
-                f"of shape [S, B] = [{draws}, {rows}] for examples of shape "
-                f"{shapes[0]} and latent variables of shape {shapes[1]}; got "
-                f"{got}."
-            )
-        if tf.as_dtype(found.dtype) != tf.as_dtype(dtype):
-            raise ValueError(
-                f"`log_joint` must return {dtype}, as the model computes in; "
-                f"got {tf.as_dtype(found.dtype).name}."
-            )
+        log_joint_checks.check_returned(found, (draws, rows), shapes, dtype)
 
     def _traced(self, shapes: Sequence[tuple[int, ...]]) -> Any:
         """What `log_joint` returns of arguments of these shapes, symbolic."""
@@ -382,22 +368,6 @@ class LogJointModel(LatentVariableModel):
         )
 
 
-def _check_log_joint(log_joint: Any) -> None:
-    """Raises unless it can be called with examples and latent variables."""
-    if not callable(log_joint):
-        raise TypeError(
-            "`log_joint` must be a function or a layer of examples and latent "
-            f"variables; got {log_joint!r}."
-        )
-    if isinstance(log_joint, keras.layers.Layer):
-        names = list(inspect.signature(log_joint.call).parameters)[:2]
-        if len(names) < 2 or names[1] in ("training", "mask"):
-            raise TypeError(
-                "`log_joint` must have `call(x, z)`, if it is a layer; got "
-                f"`call` of {', '.join(names)}."
-            )
-
-
 def _weighs_the_joint(schedule: schedules.Annealing) -> bool:
     """Whether prior and likelihood have one weight."""
     if type(schedule) in (schedules.NoAnnealing, schedules.JointAnnealing):
@@ -406,49 +376,3 @@ def _weighs_the_joint(schedule: schedules.Annealing) -> bool:
         return False
     weights = schedule.weights(0)
     return float(weights.likelihood) == float(weights.prior)
-
-
-def _check_log_det(
-    bijector: tfb.Bijector, shape: tuple[int, ...], dtype: str
-) -> None:
-    """Raises unless a support's bijector takes y, and has one log-det each."""
-
-    def both(y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        log_det = bijector.forward_log_det_jacobian(y, event_ndims=1)
-        # Of maps of volume one it is a scalar.
-        return bijector.forward(y), log_det + tf.zeros_like(y[..., 0])
-
-    try:
-        tf.function(both, autograph=False).get_concrete_function(
-            tf.TensorSpec(shape, dtype)
-        )
-    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
-        raise ValueError(
-            f"`support` must be that of vectors of {shape[-1]} numbers in "
-            f"{dtype}; got {type(error).__name__}: {error}"
-        ) from error
-
-
-def _bijector_onto(support: Any, latent_size: int) -> tfb.Bijector:
-    """From R^D onto the support; raises if it is none of D dimensions."""
-    size = latent_size
-    if support == "simplex":
-        size += 1
-    elif isinstance(support, tfb.Bijector) and support.forward_min_event_ndims:
-        if support.inverse_min_event_ndims == 1:
-            size = int(support.forward_event_shape([latent_size])[-1])
-    elif isinstance(support, list | tuple):
-        size = len(support) or latent_size
-    found = supports.get(support, size)
-    if found.circular:
-        raise ValueError(
-            "`support` must have no 'circular' variables, as a posterior on "
-            f"R^D has no density on a circle; got {support!r}."
-        )
-    needed = int(found.bijector.inverse_event_shape([size])[-1])
-    if needed != latent_size:
-        raise ValueError(
-            "`support` must be that of the posterior's variables, "
-            f"`posterior.latent_size` = {latent_size}; got one of {needed}."
-        )
-    return found.bijector

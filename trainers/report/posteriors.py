@@ -5,7 +5,13 @@ from typing import Any
 
 from trainers.report import text
 
-__all__ = ["FAMILIES", "ess_ratio", "neutra", "posteriors"]
+__all__ = [
+    "FAMILIES",
+    "ess_ratio",
+    "neutra",
+    "posteriors",
+    "worst_moment_error",
+]
 
 Results = Sequence[dict[str, Any]]
 
@@ -44,7 +50,8 @@ def posteriors(results: Results) -> str:
     header = [
         *("posterior, D", "surrogate", "seeds", "means within, sd"),
         *("sd ratios", "wanted", "k-hat", "free energy, nats", "KL, nats"),
-        *("resampled: means within", "parameters", "gradients", "seconds"),
+        *("resampled: means within", "sd ratios", "parameters"),
+        *("gradients", "seconds"),
     ]
     first = runs[0]
     settings = first["settings"]
@@ -63,7 +70,7 @@ def posteriors(results: Results) -> str:
         f"{_steps(runs)} for all; moments of "
         f"{settings['num_evaluation_samples']:,} samples. "
         f"{_NOT_MEASURED if any('kl' not in run for run in runs) else ''}"
-        f"{'; '.join(sources)}.{_references(results)} "
+        f"{'; '.join(sources)}.{_references(results)}{_exact(results)} "
         f"{text.provenance(runs)}"
     )
     return "\n".join([*text.table(header, rows, 2), "", caption])
@@ -110,9 +117,6 @@ def _row(group: Sequence[dict[str, Any]]) -> list[str]:
     is_met = error <= _MEAN_WITHIN and least <= low <= high <= most
     worst = max(group, key=lambda run: run["free_energy"])
     is_known = all("kl" in run for run in group)
-    resampled = max(
-        run.get("resampled", {}).get("largest_mean_error", 0.0) for run in group
-    )
     seconds = sorted(run["seconds"] for run in group)[len(group) // 2]
     return [
         f"{first['target']}, {first['event_size']}",
@@ -128,11 +132,51 @@ def _row(group: Sequence[dict[str, Any]]) -> list[str]:
         f"{worst['kl']:.4f} ± {worst['kl_standard_error']:.4f}"
         if is_known
         else "-",
-        f"{resampled:.3f}" if is_known else "-",
+        *_resampled(group),
         f"{first['num_parameters']:,}",
         f"{first['num_gradients']:,}" if is_known else "-",
         f"{seconds:.0f}",
     ]
+
+
+def _resampled(group: Sequence[dict[str, Any]]) -> tuple[str, str]:
+    """Their errors of means, and ratios of standard deviations."""
+    found = [run["resampled"] for run in group if "resampled" in run]
+    if len(found) < len(group):
+        return "-", "-"
+    low = min(errors["smallest_sd_ratio"] for errors in found)
+    high = max(errors["largest_sd_ratio"] for errors in found)
+    error = max(errors["largest_mean_error"] for errors in found)
+    return f"{error:.3f}", f"{low:.3f} to {high:.3f}"
+
+
+def worst_moment_error(found: dict[str, Any]) -> float:
+    """Of means, in standard deviations, and of ratios of these, off 1.
+
+    Args:
+      found: largest errors, of draws or of resampled ones.
+    """
+    return max(
+        found["largest_mean_error"],
+        1.0 - found["smallest_sd_ratio"],
+        found["largest_sd_ratio"] - 1.0,
+    )
+
+
+def _exact(results: Results) -> str:
+    """How far the moments of exact draws are, where there are some."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for run in results:
+        if run.get("experiment") == "posterior_exact_draws":
+            groups.setdefault(run["target"], []).append(run)
+    return "".join(
+        f" As many exact draws of {target}: means within "
+        f"{max(run['largest_mean_error'] for run in runs):.3f}, sd ratios "
+        f"{min(run['smallest_sd_ratio'] for run in runs):.3f} to "
+        f"{max(run['largest_sd_ratio'] for run in runs):.3f} in "
+        f"{len(runs)} seeds."
+        for target, runs in groups.items()
+    )
 
 
 def _references(results: Results) -> str:

@@ -28,7 +28,11 @@ def run(family, seed, kl, **others):
         "num_parameters": 10,
         "num_gradients": 100,
         "seconds": 3.0,
-        "resampled": {"largest_mean_error": 0.02},
+        "resampled": {
+            "largest_mean_error": 0.02,
+            "smallest_sd_ratio": 0.99,
+            "largest_sd_ratio": 1.03,
+        },
         "settings": {
             "num_steps": 100,
             "num_samples": 128,
@@ -80,10 +84,40 @@ def test_the_best_family_is_the_one_with_the_best_worst_seed():
         "0.452, met",
         "0.80",
         "9 of 10",  # of the seed whose weights hold
-        "0.080, 0.020",
+        "0.080, 0.030",
         "1.0012",
         "0.031",
     ]
+
+
+def test_fits_that_weights_do_not_improve_are_counted():
+    table = evidences.evidences(RUNS)
+    assert "smaller after for 4 of the 4 fits of all families" in table
+    worse = run("planar", 0, 0.4, largest_mean_error=0.01)
+    worse |= {"smallest_sd_ratio": 0.98, "largest_sd_ratio": 1.0}
+    table = evidences.evidences([*RUNS, worse])
+    assert "for 4 of the 5 fits" in table
+    assert "grew most from 0.020 to 0.030. " in table
+
+
+def test_exact_draws_stand_beside():
+    def exact(seed, low):
+        return {
+            "experiment": "posterior_exact_draws",
+            "target": "sonar",
+            "seed": seed,
+            "largest_mean_error": 0.004,
+            "smallest_sd_ratio": low,
+            "largest_sd_ratio": 1.03,
+        }
+
+    table = posteriors.posteriors([*RUNS, exact(0, 0.93), exact(1, 0.87)])
+    assert (
+        "exact draws of sonar: means within 0.004, sd ratios 0.870 to 1.030 "
+        "in 2 seeds." in table
+    )
+    (row,) = [line for line in table.splitlines() if FAMILIES["spline"] in line]
+    assert "| 0.020 | 0.990 to 1.030 | 10 |" in row
 
 
 def test_a_missed_bar_says_so():
