@@ -203,7 +203,9 @@ class TrainingStep:
             for v in self.trainable_variables
         ]
         self._step = tf.Variable(0, dtype=tf.int64)
-        self._compiled = tf.function(self._train, jit_compile=jit_compile)
+        self._compiled = tf.function(
+            self._train, jit_compile=jit_compile, autograph=False
+        )
 
     def __call__(self, x: tf.Tensor, eps: tf.Tensor) -> float:
         """Takes one step and returns the loss before it.

@@ -81,7 +81,9 @@ def has_xla() -> bool:
     """
     try:
         with tf.init_scope():
-            tf.function(lambda: tf.zeros([]), jit_compile=True)()
+            tf.function(
+                lambda: tf.zeros([]), jit_compile=True, autograph=False
+            )()
     except tf.errors.OpError:
         return False
     return True

@@ -211,7 +211,7 @@ class BernoulliMADE(MaximumLikelihoodModel):
             x[rows] = self._sampled(tf.gather(uniform, rows), tf.constant(one))
         return tf.constant(x)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def _sampled(self, uniform: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
         """The images that uniform noise `[N, D]` stands for, under one set."""
         size = self._event_size

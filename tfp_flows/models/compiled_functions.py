@@ -42,7 +42,7 @@ class CompiledFunctions:
                 for nest, n in zip(arguments, batch_axes, strict=True)
             ]
             self._functions[name] = tf.function(
-                function, input_signature=signature
+                function, input_signature=signature, autograph=False
             )
         return self._functions[name](*arguments)
 

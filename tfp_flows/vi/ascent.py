@@ -105,7 +105,7 @@ def climb(
         value = tf.where(is_finite, tf.cast(value, history.dtype), np.nan)
         history.scatter_nd_update([[step - steps.start]], [value])
 
-    compiled = tf.function(update, jit_compile=jit_compile)
+    compiled = tf.function(update, jit_compile=jit_compile, autograph=False)
     start = 0
     for done, step in enumerate(steps, 1):
         number = tf.constant(step, tf.int64)
@@ -115,7 +115,7 @@ def climb(
             if not (jit_compile and may_fall_back and done == 1):
                 raise
             progress.say("XLA cannot compile this model: done without.")
-            compiled = tf.function(update)
+            compiled = tf.function(update, autograph=False)
             compiled(number)
         if done % progress.steps_per_update == 0 or done == len(steps):
             found = history.numpy()[:done]

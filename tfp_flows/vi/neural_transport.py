@@ -165,7 +165,7 @@ def neutra(
         jit_compile = is_worth_xla(num_results + num_burnin_steps)
     draws, trace = tf.nest.map_structure(
         np.asarray,
-        tf.function(run, jit_compile=jit_compile)(
+        tf.function(run, jit_compile=jit_compile, autograph=False)(
             start, noise.tfp_seed(noise.key(**key))
         ),
     )

@@ -96,7 +96,7 @@ def draw_many(
     """As many draws as asked for, made in parts and kept as arrays."""
     at_once = min(num_draws, _AT_ONCE)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def part(step: tf.Tensor) -> WeightedDraws:
         return draw(
             log_prob,

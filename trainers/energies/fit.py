@@ -79,7 +79,9 @@ class EnergyModel(keras.Model):
             for name in (*names, *self.posterior.diagnostic_names)
         ]
         compiled = functools.partial(
-            tf.function, jit_compile=config.training.jit_compile
+            tf.function,
+            jit_compile=config.training.jit_compile,
+            autograph=False,
         )
         self.free_energy_terms = compiled(self._free_energy_terms)
         self.log_prob = compiled(self._log_prob)

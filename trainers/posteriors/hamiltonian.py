@@ -81,7 +81,7 @@ def sample(
             inner.accepted_results.step_size,
         )
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def run(start: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tfp.mcmc.sample_chain(
             settings.num_results,

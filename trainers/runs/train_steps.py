@@ -112,7 +112,7 @@ def means(model: keras.Model) -> list[keras.Metric]:
     return [m for m in model.metrics if isinstance(m, keras.metrics.Mean)]
 
 
-@tf.function
+@tf.function(autograph=False)
 def _all_finite(values: list[tf.Tensor]) -> tf.Tensor:
     return tf.reduce_all(
         [tf.reduce_all(tf.math.is_finite(value)) for value in values]

@@ -156,7 +156,7 @@ def sum_over(strategy: tf.distribute.Strategy, value: float) -> float:
 def _summed(strategy: tf.distribute.Strategy) -> Any:
     num_local = strategy.num_replicas_in_sync // replicas.num_workers(strategy)
 
-    @tf.function
+    @tf.function(autograph=False)
     def summed(value: tf.Tensor) -> tf.Tensor:
         def of_replica() -> tf.Tensor:
             context = tf.distribute.get_replica_context()
