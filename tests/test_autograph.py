@@ -7,7 +7,13 @@ each: most of the time to the first step of a fit, for code that needs none.
 import ast
 import pathlib
 
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow.python.autograph.impl import api
+
+from tfp_flows import bijectors, layers, models, posteriors
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PATHS = [
@@ -60,3 +66,45 @@ def test_every_function_is_traced_as_it_stands():
     }
     assert len(PATHS) > 300
     assert not found
+
+
+@pytest.fixture
+def converted(monkeypatch):
+    """Names of the package's functions that AutoGraph rewrites."""
+    names = []
+    convert = api._convert_actual
+
+    def convert_and_note(entity, context):
+        if entity.__module__.startswith("tfp_flows"):
+            names.append(entity.__qualname__)
+        return convert(entity, context)
+
+    monkeypatch.setattr(api, "_convert_actual", convert_and_note)
+    return names
+
+
+def test_functions_of_users_convert_none_of_ours(converted):
+    """Of their own loops, where AutoGraph is on unless they say otherwise."""
+    model = models.DLGM(
+        layers.MLP([3]),
+        posteriors.FlowPosterior(2, layers.IAFFlow(1, (4,))),
+        layers.MLP([3], output_size=4),
+    )
+    model.compile(keras.optimizers.Adam(), jit_compile=False)
+    x = tf.constant(np.eye(4, dtype=np.float32))
+    model.build(x.shape)
+    density = models.FlowDensity(layers.MAFFlow(1, (4,)))
+    density.compile(keras.optimizers.Adam(), jit_compile=False)
+    density.build((None, 4))
+    shift = bijectors.Planar(tf.ones([4]), tf.ones([4]), tf.zeros([]))
+
+    @tf.function
+    def step():
+        for one in (model, density):
+            one.train_step(x)
+            one.test_step(x)
+        y, _ = bijectors.forward_and_log_det(shift, x)
+        return bijectors.inverse_and_log_det(shift, y)
+
+    step()
+    assert not converted

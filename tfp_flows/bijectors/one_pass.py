@@ -13,6 +13,7 @@ __all__ = ["forward_and_log_det", "inverse_and_log_det"]
 tfb = tfp.bijectors
 
 
+@tf.autograph.experimental.do_not_convert
 def forward_and_log_det(
     bijector: tfb.Bijector, x: tf.Tensor, event_ndims: int = 1
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -32,6 +33,7 @@ def forward_and_log_det(
     return _walk(bijector, x, event_ndims, "forward")
 
 
+@tf.autograph.experimental.do_not_convert
 def inverse_and_log_det(
     bijector: tfb.Bijector, y: tf.Tensor, event_ndims: int = 1
 ) -> tuple[tf.Tensor, tf.Tensor]:

@@ -242,6 +242,7 @@ class LatentVariableModel(AnnealedModel):
             estimator,
         )
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One update on a replica's share of a batch."""
         x = self._in_event_shape(select_images(data))
@@ -261,6 +262,7 @@ class LatentVariableModel(AnnealedModel):
         )
         return self._log_terms(x, loss, terms, batch)
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The bound on a replica's share of a batch, without annealing."""
         x = self._in_event_shape(select_images(data))

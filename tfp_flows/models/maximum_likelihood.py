@@ -49,6 +49,7 @@ class MaximumLikelihoodModel(TrainedModel):
         del inputs
         return None
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One update on a replica's share of a batch."""
         inputs, batch = self._begin(data)
@@ -61,6 +62,7 @@ class MaximumLikelihoodModel(TrainedModel):
         loss, log_likelihoods = self._update_weights(objective, batch.size)
         return self._end(inputs, loss, log_likelihoods, batch)
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The log-likelihood of a replica's share of a batch."""
         inputs, batch = self._begin(data)
