@@ -189,7 +189,9 @@ def _references(results: Results) -> str:
     texts = [
         f" Moments of {run['target']}: HMC, "
         f"{run['settings']['num_chains']} chains of "
-        f"{run['settings']['num_results']:,} draws, largest R-hat "
+        f"{run['settings']['num_results']:,} draws"
+        f"{' in whitened coordinates' if run.get('is_whitened') else ''}, "
+        "largest R-hat "
         f"{run['largest_r_hat']:.4f}, smallest bulk effective sample size "
         f"{run['smallest_ess_bulk']:,.0f}."
         for run in runs.values()

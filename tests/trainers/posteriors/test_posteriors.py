@@ -9,6 +9,7 @@ import tensorflow as tf
 from trainers.posteriors import catalogue, hamiltonian, hierarchies, neutra
 from trainers.posteriors import families as surrogate_families
 from trainers.posteriors import fit as fit_posterior
+from trainers.posteriors import sample as sample_posterior
 from trainers.report import evidences as report_evidences
 from trainers.report import posteriors as report_posteriors
 from trainers.report.__main__ import read_results
@@ -172,6 +173,33 @@ def test_hmc_finds_the_moments_of_a_gaussian():
     assert found["r_hat"].max() < 1.05
     assert found["ess_bulk"].min() > 100
     assert settings.num_gradients == 8 * 800 * 8
+
+
+@pytest.mark.slow
+def test_chains_that_have_not_mixed_are_followed_by_others(monkeypatch):
+    """A narrow ridge, far from the start, which short chains cannot walk."""
+    import tensorflow_probability as tfp
+
+    scale = [[1.0, 0.0], [1.0, 0.01]]
+    ridge = tfp.distributions.MultivariateNormalTriL([3.0, 3.0], scale)
+    target = catalogue.get_target("funnel")._replace(
+        event_size=2, log_prob=ridge.log_prob, names=("a", "b")
+    )
+    monkeypatch.setattr(sample_posterior, "get_target", lambda *_: target)
+    found = sample_posterior.run(
+        "ridge",
+        hamiltonian.HMCSettings(
+            num_chains=8,
+            num_burnin_steps=300,
+            num_results=400,
+            num_leapfrog_steps=3,
+        ),
+    )
+    assert found["is_whitened"]
+    assert found["largest_r_hat"] < 1.01
+    errors = (np.array(found["mean"]) - 3.0) / found["mean_standard_error"]
+    assert np.abs(errors).max() < 4.0
+    np.testing.assert_allclose(found["sd"], 1.0, rtol=0.1)
 
 
 @pytest.mark.slow
