@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.posteriors import catalogue, hamiltonian, hierarchies, neutra
+from trainers.posteriors import (
+    catalogue,
+    hamiltonian,
+    hierarchies,
+    neutra,
+    quadrature,
+)
 from trainers.posteriors import families as surrogate_families
 from trainers.posteriors import fit as fit_posterior
 from trainers.posteriors import sample as sample_posterior
@@ -151,6 +157,30 @@ def test_evidence_of_a_gaussian_posterior_is_its_normaliser():
     _, log_det = np.linalg.slogdet(-hessian.numpy() / (2.0 * np.pi))
     found = float(log_prob) - 0.5 * log_det
     assert abs(found - target.log_normalizer) < 0.02
+
+
+def test_quadrature_of_a_random_walk():
+    """The published evidence; and moments by weighted draws of the prior."""
+    target = catalogue.get_target("brownian_unknown_scales")
+    assert abs(target.log_normalizer - 1.187749) < 1e-5
+    y = np.array([0.3, np.nan, 1.0])
+    found = quadrature.integrate(
+        y, log_scale_sd=0.5, low=(-3.0, -3.0), high=(3.0, 3.0)
+    )
+    generator = np.random.default_rng(0)
+    scales = np.exp(0.5 * generator.normal(size=[400_000, 2]))
+    steps = scales[:, :1] * generator.normal(size=[400_000, 3])
+    places = np.cumsum(steps, axis=1)
+    residuals = (y[[0, 2]] - places[:, [0, 2]]) / scales[:, 1:]
+    log_weights = -0.5 * (residuals**2).sum(1) - 2.0 * np.log(scales[:, 1])
+    weights = np.exp(log_weights) / (2.0 * np.pi)
+    assert abs(np.log(weights.mean()) - found.log_normalizer) < 0.02
+    weights /= weights.sum()
+    values = np.concatenate([scales, places], axis=1)
+    mean = weights @ values
+    np.testing.assert_allclose(found.mean, mean, atol=0.02)
+    sd = np.sqrt(weights @ (values - mean) ** 2)
+    np.testing.assert_allclose(found.sd, sd, rtol=0.02)
 
 
 def test_hmc_finds_the_moments_of_a_gaussian():
