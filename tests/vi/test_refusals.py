@@ -117,6 +117,35 @@ def _with(latent):
             ValueError,
             "`model` must have variables that are tensors; got one that is a",
         ),
+        *(
+            (
+                lambda y=y: BUILD(models.schools(), observed={"effects": y}),
+                ValueError,
+                r"`effects` must be observed in the shape of its variable, "
+                rf"\(8,\); got {got}. A model .*AutoBatched",
+            )
+            for y, got in (
+                (0.0, r"\(\)"),  # TFP would count it eight times
+                ([0.0] * 7, r"\(7,\)"),
+                ([[0.0] * 8], r"\(1, 8\)"),
+            )
+        ),
+        (
+            lambda: BUILD(
+                tfd.JointDistributionNamedAutoBatched(
+                    {
+                        "w": tfd.Sample(tfd.Normal(0.0, 1.0), 2),
+                        "y": lambda w: tfd.Normal(
+                            tf.linalg.matvec(np.ones([3, 2]), w), 1.0
+                        ),
+                    }
+                ),
+                observed={"y": [0.0, 1.0, 2.0]},
+            ),
+            TypeError,
+            "`model` must compute in float32 alone, or in float64 alone; got "
+            "both: .*cast the model's constants",
+        ),
         (
             lambda: BUILD(
                 lambda x: x,

@@ -23,7 +23,9 @@ class OnceWarnings:
             f"The likelihood {likelihood} got values other than 0 and 1: what "
             "it returns is then no log-likelihood of binary images. To draw "
             "binary images anew in each pass: `dataset.map(lambda x: tf.cast("
-            "tf.random.uniform(tf.shape(x), dtype=x.dtype) < x, x.dtype))`."
+            "tf.random.uniform(tf.shape(x), dtype=x.dtype) < x, x.dtype))`. "
+            "Grey values have likelihood='logit_normal', 'gaussian' or "
+            "'discretized_logistic'."
         )
 
     def unknown_length(self) -> None:

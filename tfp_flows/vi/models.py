@@ -1,6 +1,7 @@
 """What a user's model is asked for, and what is refused of it."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -9,7 +10,14 @@ import tensorflow_probability as tfp
 from tfp_flows import _tfp
 from tfp_flows.vi import event_space, supports
 
-__all__ = ["LogProb", "Space", "log_prob_of", "space_of"]
+__all__ = [
+    "LogProb",
+    "Space",
+    "is_mix_of_precisions",
+    "log_prob_of",
+    "reason",
+    "space_of",
+]
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 _Pinned = tfp.experimental.distributions.JointDistributionPinned
@@ -83,12 +91,14 @@ def space_of(
                 f"distribution, which has its own; got {event_shape!r} and "
                 f"{dtype!r}."
             )
-        names = _names(joint)
-        _check_continuous(joint)
-        dtypes = dict(zip(names, tf.nest.flatten(joint.dtype), strict=True))
-        number_type = _one_dtype({**dtypes, **_dtypes_of_pins(joint)})
-        event_shape = joint.event_shape
-        _check_no_batch(joint, names)
+        with _readable_mixes():
+            names = _names(joint)
+            _check_continuous(joint)
+            dtypes = dict(zip(names, tf.nest.flatten(joint.dtype), strict=True))
+            number_type = _one_dtype({**dtypes, **_dtypes_of_pins(joint)})
+            event_shape = joint.event_shape
+            _check_no_batch(joint, names)
+            _check_shapes_of_pins(joint)
         onto_supports = _given(event_space_bijector, event_shape)
         if onto_supports is None:
             onto_supports = supports.joint_bijector(joint)
@@ -166,7 +176,10 @@ def _with_observed(model: Any, observed: Mapping[str, Any] | None) -> Any:
             "`observed` must leave a variable to infer; got all of "
             f"{', '.join(names)}."
         )
-    return model.experimental_pin(**observed) if observed else model
+    if not observed:
+        return model
+    with _readable_mixes():
+        return model.experimental_pin(**observed)
 
 
 def _names(joint: Any) -> tuple[str, ...]:
@@ -211,6 +224,57 @@ def _dtypes_of_pins(joint: Any) -> dict[str, tf.DType]:
         for value in tf.nest.flatten(pin)
         if value.dtype.is_floating
     }
+
+
+def _check_shapes_of_pins(joint: Any) -> None:
+    """Raises unless data have the shapes of their variables.
+
+    TFP would broadcast them, and count one number many times.
+    """
+    if not isinstance(joint, _Pinned):
+        return
+    whole = joint.distribution
+    in_order = list(whole._flat_resolve_names())
+    if len(tf.nest.flatten(whole.dtype)) != len(in_order):
+        return
+    names = tf.nest.flatten(whole._model_unflatten(in_order))
+    shapes = event_space.flat_shapes(whole.event_shape)
+    for name, shape in zip(names, shapes, strict=True):
+        value = joint.pins.get(name)
+        if value is not None and not value.shape.is_compatible_with(shape):
+            raise ValueError(
+                f"`{name}` must be observed in the shape of its variable, "
+                f"{tf.TensorShape(shape)}; got {value.shape}. A model whose "
+                "variables depend on others by broadcasting is one of the "
+                "...AutoBatched classes."
+            )
+
+
+@contextlib.contextmanager
+def _readable_mixes() -> Iterator[None]:
+    """Says in a sentence what TensorFlow says of float32 beside float64."""
+    try:
+        yield
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        if str(error).startswith("`") or not is_mix_of_precisions(error):
+            raise
+        raise TypeError(
+            "`model` must compute in float32 alone, or in float64 alone; got "
+            f"both: {reason(error)} NumPy's arrays are float64: cast the "
+            "model's constants, `x.astype('float32')`."
+        ) from error
+
+
+def is_mix_of_precisions(error: Exception) -> bool:
+    """Whether TensorFlow, or TFP, complains of float32 beside float64."""
+    told = str(error)
+    return "float" in told and ("float64" in told or "double" in told)
+
+
+def reason(error: Exception) -> str:
+    """Its last line: what stands before tells where it happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
 
 
 def _one_dtype(dtypes: dict[str, Any]) -> tf.DType:

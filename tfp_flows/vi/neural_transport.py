@@ -174,7 +174,7 @@ def neutra(
     worst = _flat(r_hat).max()
     if not worst < _MIXED:
         warnings.warn(
-            f"`neutra` ended with chains that have not mixed: R-hat {worst:.3f}"
+            f"`neutra` ended with chains that have not mixed: R-hat {worst:.4f}"
             f", above {_MIXED}. More of `num_results` and `num_burnin_steps`, "
             "or a surrogate with a higher ELBO, help.",
             UserWarning,

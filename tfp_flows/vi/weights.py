@@ -10,6 +10,7 @@ from tfp_flows.bijectors import density_gradients, forward_and_log_det
 from tfp_flows.losses import gradient_estimators
 from tfp_flows.math import noise, stable
 from tfp_flows.types import TensorLike
+from tfp_flows.vi import models
 from tfp_flows.vi.auxiliary_surrogates import AuxiliarySurrogate
 from tfp_flows.vi.models import LogProb
 from tfp_flows.vi.surrogates import flow_parts
@@ -134,8 +135,8 @@ def check_start(log_prob: LogProb, surrogate: Surrogate, seed: int) -> None:
         found = log_prob(values)
     except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
         surrogate_dtype = tf.as_dtype(tf.nest.flatten(surrogate.dtype)[0])
-        told = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        if "float" in told and ("float64" in told or "double" in told):
+        told = f"{type(error).__name__}: {models.reason(error)}"
+        if models.is_mix_of_precisions(error):
             raise TypeError(
                 "`model` must compute in the dtype of the surrogate, "
                 f"{surrogate_dtype.name}; got a mix of float32 and float64: "

@@ -70,10 +70,11 @@ def summary(results: Mapping[str, Any], directory: str) -> str:
         return f"{name} {results[name]:.3f} +- {error:.3f}"
 
     iwae = f"iwae_{results['num_importance_samples']}"
+    of_images = f" (of {results['num_iwae_images']:,} images)"
     return (
         f"{results['dataset']}, test, nats per image: "
         f"{shown(results['bound'])}, "
-        f"{shown(iwae)}; pictures in {directory}"
+        f"{shown(iwae)}{of_images}; pictures in {directory}"
     )
 
 
