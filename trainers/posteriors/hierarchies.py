@@ -103,6 +103,7 @@ def brownian_motion() -> PosteriorTarget:
             "its ground truth"
         ),
         log_normalizer=5.613043,
+        log_normalizer_standard_error=1e-5,  # rounding of float32
         mean=mean,
         sd=np.asarray(truth.ground_truth_standard_deviation),
     )

@@ -20,7 +20,8 @@ class PosteriorTarget(NamedTuple):
       names: of the V variables.
       source: where the model, its moments and its evidence come from.
       log_normalizer: log evidence, `log p(y)`, in nats.
-      log_normalizer_standard_error: of that; 0 if it is known by quadrature.
+      log_normalizer_standard_error: of that; 0 if it is known by quadrature,
+        the rounding of `log_prob` where a surrogate can be as good as that.
       mean: of the variables, `[V]`; None: sampled by
         `trainers.posteriors.sample`.
       sd: likewise.
