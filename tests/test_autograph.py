@@ -1,7 +1,7 @@
 """Nothing of the package is traced through AutoGraph.
 
-It rewrites the source of every function that it meets, a quarter of a second
-each: most of the time to the first step of a fit, for code that needs none.
+It rewrites the source of every function that it meets, hundreds of them, before
+the first step of a fit, for code that needs none.
 """
 
 import ast

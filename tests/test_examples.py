@@ -66,7 +66,8 @@ PRINTED = re.compile(
     r"^```python\n((?:(?!^```).)*)^```\n\n^```text\n(.*?)^```",
     re.DOTALL | re.MULTILINE,
 )
-NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+# Measured ones; those without a point, comma or per cent are given.
+NUMBER = re.compile(r"-?\d+\.\d+|\d{1,3}(?:,\d{3})+|\d+(?=%)")
 
 
 def _printed():

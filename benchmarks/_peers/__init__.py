@@ -1,8 +1,8 @@
 """The same flows by this library and by others, for `benchmarks/peers.py`.
 
-A module for each library, whose `FLOWS` has a maker for each flow that the
-library has: of points `[B, D]` and settings, it makes the functions that are
-timed, in the form that the library's own documentation shows. A library is
+A module for each library, whose `make(flow, x, settings)` makes the functions
+that are timed, of points `[B, D]` and settings, for each flow that the library
+has, in the form that the library's own documentation shows. A library is
 imported where it is used, and runs in a process of its own, as TensorFlow and
 PyTorch do not bear each other:
 

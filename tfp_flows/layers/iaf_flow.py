@@ -26,7 +26,7 @@ class IAFFlow(AutoregressiveFlow):
       update: "affine" or "gated". Default: "affine".
       gate_bias: of the gated update. Default: 1.
       max_log_scale: the bound on the log-scale of a step, positive. Default: 8;
-        with 4, posteriors as wide as Neal's funnel lose their tails.
+        three standard deviations out, Neal's funnel has scales of exp(4.5).
 
     The other arguments are those of `AutoregressiveFlow`.
 

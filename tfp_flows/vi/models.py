@@ -1,6 +1,7 @@
 """What a user's model is asked for, and what is refused of it."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -184,12 +185,21 @@ def _with_observed(model: Any, observed: Mapping[str, Any] | None) -> Any:
 
 def _names(joint: Any) -> tuple[str, ...]:
     """Of the latent variables, in the order of `tf.nest`."""
-    in_order = list(_names_in_order(joint))
-    if len(tf.nest.flatten(joint.dtype)) != len(in_order):
+    names = _names_of_tensors(joint)
+    if names is None:
         raise ValueError(
             "`model` must have variables that are tensors; got one that is a "
-            f"joint distribution itself, among {', '.join(in_order)}."
+            "joint distribution itself, among "
+            f"{', '.join(_names_in_order(joint))}."
         )
+    return names
+
+
+def _names_of_tensors(joint: Any) -> tuple[str, ...] | None:
+    """Of its variables, in the order of `tf.nest`; None if one is joint."""
+    in_order = list(_names_in_order(joint))
+    if len(tf.nest.flatten(joint.dtype)) != len(in_order):
+        return None
     return tuple(tf.nest.flatten(joint._model_unflatten(in_order)))
 
 
@@ -234,10 +244,9 @@ def _check_shapes_of_pins(joint: Any) -> None:
     if not isinstance(joint, _Pinned):
         return
     whole = joint.distribution
-    in_order = list(whole._flat_resolve_names())
-    if len(tf.nest.flatten(whole.dtype)) != len(in_order):
+    names = _names_of_tensors(whole)
+    if names is None:
         return
-    names = tf.nest.flatten(whole._model_unflatten(in_order))
     shapes = event_space.flat_shapes(whole.event_shape)
     for name, shape in zip(names, shapes, strict=True):
         value = joint.pins.get(name)
@@ -268,7 +277,10 @@ def _readable_mixes() -> Iterator[None]:
 def is_mix_of_precisions(error: Exception) -> bool:
     """Whether TensorFlow, or TFP, complains of float32 beside float64."""
     told = str(error)
-    return "float" in told and ("float64" in told or "double" in told)
+    return all(
+        re.search(kind, told)
+        for kind in (r"\bfloat(32)?\b", r"\b(float64|double)\b")
+    )
 
 
 def reason(error: Exception) -> str:

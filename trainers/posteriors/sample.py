@@ -32,8 +32,9 @@ __all__ = ["DEFAULT", "QUICK", "main", "run"]
 
 # With 20 leapfrog steps the widest coordinates come back to where they were.
 DEFAULT = HMCSettings(num_leapfrog_steps=9)
-_MIXED = 1.01  # R-hat
 QUICK = HMCSettings(num_chains=4, num_burnin_steps=100, num_results=100)
+
+_MIXED = 1.01  # R-hat
 
 
 def run(

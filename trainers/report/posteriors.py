@@ -67,19 +67,14 @@ def posteriors(results: Results) -> str:
         "ends in a trained location and triangular matrix, those of the "
         "full-rank Gaussian, but for those with auxiliary variables, which "
         "begin with one and have an upper bound of their KL here. "
-        f"{_steps(runs)} for all; moments of "
+        f"{_steps([run for run in runs if 'kl' in run])}; moments of "
         f"{settings['num_evaluation_samples']:,} samples. "
-        f"{_NOT_MEASURED if any('kl' not in run for run in runs) else ''}"
+        f"{_of_before([run for run in runs if 'kl' not in run])}"
         f"{'; '.join(sources)}.{_references(results)}{_exact(results)} "
         f"{text.provenance(runs)}"
     )
     return "\n".join([*text.table(header, rows, 2), "", caption])
 
-
-_NOT_MEASURED = (
-    "-: not measured by the runs of that time, whose free energies lack "
-    "constants of their posteriors, so that no KL follows from them. "
-)
 
 FAMILIES = {
     "mean_field": "mean-field Gaussian",
@@ -94,8 +89,19 @@ FAMILIES = {
 }
 
 
+def _of_before(runs: Sequence[dict[str, Any]]) -> str:
+    """What rows without a KL are, if there are some."""
+    if not runs:
+        return ""
+    return (
+        f"-: not measured by the runs of that time, after {_steps(runs)}, "
+        "whose free energies lack constants of their posteriors, so that no KL "
+        "follows from them. "
+    )
+
+
 def _steps(runs: Sequence[dict[str, Any]]) -> str:
-    """How long the fits were; those of before may differ."""
+    """How long the fits were."""
     found = dict.fromkeys(
         f"{run['settings']['num_steps']:,} steps of "
         f"{run['settings']['num_samples']} samples"

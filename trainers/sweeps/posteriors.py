@@ -8,9 +8,8 @@ left alone. A fit that ends in values that are not finite is named at the end,
 with exit code 1, and the others go on. A target without true moments is sampled
 first, see `trainers.posteriors.sample`, into `<results>/<target>/reference`;
 where exact draws can be had, `<results>/<target>/exact_seed<s>` says how far
-the moments of as many of them are.
-Where the surrogate is `--chains_of`, the default of `tfp_flows.vi`, of the
-first seed, NeuTra chains run from it.
+the moments of as many of them are. Where the surrogate is `--chains_of`, the
+default of `tfp_flows.vi`, of the first seed, NeuTra chains run from it.
 """
 
 import os

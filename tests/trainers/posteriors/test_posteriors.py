@@ -1,11 +1,13 @@
 """Surrogates of other people's posteriors, and NeuTra: tiny runs of all."""
 
+import inspect
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfp_flows import vi
 from trainers.posteriors import (
     catalogue,
     hamiltonian,
@@ -157,6 +159,16 @@ def test_evidence_of_a_gaussian_posterior_is_its_normaliser():
     _, log_det = np.linalg.slogdet(-hessian.numpy() / (2.0 * np.pi))
     found = float(log_prob) - 0.5 * log_det
     assert abs(found - target.log_normalizer) < 0.02
+
+
+def test_the_table_is_made_by_the_defaults_of_the_library():
+    arguments = inspect.signature(vi.fit).parameters
+    settings = fit_posterior.Settings()
+    assert settings.num_steps == arguments["num_steps"].default
+    assert settings.num_samples == arguments["num_draws"].default
+    assert settings.learning_rate == arguments["learning_rate"].default
+    build = inspect.signature(vi.build_flow_surrogate_posterior).parameters
+    assert settings.initial_scale == build["initial_scale"].default
 
 
 def test_quadrature_of_a_random_walk():
