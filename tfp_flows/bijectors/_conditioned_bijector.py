@@ -10,7 +10,11 @@ import tensorflow_probability as tfp
 from tfp_flows._tfp import ps
 from tfp_flows.bijectors.conditioners import Conditioner
 from tfp_flows.bijectors.flow_bijector import OnePassBijector
-from tfp_flows.bijectors.parameters import convert_parameters, interned
+from tfp_flows.bijectors.parameters import (
+    check_batch_shapes,
+    convert_parameters,
+    interned,
+)
 from tfp_flows.bijectors.transformers import Transformer
 from tfp_flows.types import TensorLike
 
@@ -87,7 +91,7 @@ class ConditionedBijector(OnePassBijector):
             the bijector takes, or a tensor breaks a rule of
             `convert_parameters`.
           ValueError: `conditioner_parameters` are not those that the
-            conditioner declares.
+            conditioner declares, or batch shapes do not broadcast.
         """
         if not isinstance(conditioner, Conditioner) and not callable(
             conditioner
@@ -122,6 +126,11 @@ class ConditionedBijector(OnePassBijector):
             converted = convert_parameters(
                 **own, **dict(conditioner_parameters or {})
             )
+        properties = self._parameter_properties(None)
+        event_ndims = {name: properties[name].event_ndims for name in own}
+        if isinstance(conditioner, Conditioner):
+            event_ndims |= conditioner.event_ndims
+        check_batch_shapes(converted, event_ndims)
         self._conditioner = conditioner
         self._transformer = interned(transformer)
         self._is_opaque = not isinstance(conditioner, Conditioner)

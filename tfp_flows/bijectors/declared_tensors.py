@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tfp_flows._tfp import ps
 from tfp_flows.bijectors.flow_bijector import FlowBijector
 from tfp_flows.bijectors.parameters import (
+    check_batch_shapes,
     check_same_event_size,
     convert_parameters,
     last_axis,
@@ -80,6 +81,11 @@ class DeclaredTensors(FlowBijector):
         for name, tensor in converted.items():
             setattr(self, f"_{name}", tensor)
         self._check_tensors()
+        properties = self._parameter_properties(None)
+        check_batch_shapes(
+            converted,
+            {name: properties[name].event_ndims for name in converted},
+        )
 
     def _check_tensors(self) -> None:
         """Raises unless the tensors, as they are kept, fit together."""

@@ -123,7 +123,7 @@ class InverseAutoregressive(AutoregressiveBijector):
         context: TensorLike | None = None,
         update: str = "affine",
         gate_bias: float = 1.0,
-        max_log_scale: float = 8.0,
+        max_log_scale: float = 16.0,
         validate_args: bool = False,
         name: str = "inverse_autoregressive",
     ) -> None:
@@ -134,7 +134,7 @@ class InverseAutoregressive(AutoregressiveBijector):
           update: "affine" or "gated". Default: "affine".
           gate_bias: of the gated update; at 1 a network of zeros keeps 73 % of
             `x`. Default: 1.
-          max_log_scale: `c`, positive. Default: 8.
+          max_log_scale: `c`, positive. Default: 16.
 
         The others but `name`, what a conditioner may be, and what is refused
         with a TypeError or a ValueError: see `AutoregressiveBijector`.

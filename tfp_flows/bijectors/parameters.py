@@ -1,5 +1,6 @@
 """What every bijector does to its parameters before it keeps them."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import tensorflow as tf
@@ -7,6 +8,7 @@ import tensorflow as tf
 from tfp_flows._tfp import dtype_util, tensor_util
 
 __all__ = [
+    "check_batch_shapes",
     "check_same_event_size",
     "check_square",
     "convert_parameters",
@@ -123,6 +125,32 @@ def check_same_event_size(**parameters: Any) -> None:
         names = " and ".join(f"`{name}`" for name in sizes)
         got = " and ".join(str(shape) for shape in sizes.values())
         raise ValueError(f"{names} must end in the same size D; got {got}.")
+
+
+def check_batch_shapes(
+    parameters: Mapping[str, Any], event_ndims: Mapping[str, int]
+) -> None:
+    """Raises ValueError unless their batch shapes broadcast, as far as known.
+
+    Args:
+      parameters: by name, of shapes `[*batch, *event]`.
+      event_ndims: how many axes an event of each has.
+    """
+    shapes = {}
+    for name, value in parameters.items():
+        shape = tf.TensorShape(value.shape)
+        if shape.rank is not None:
+            shapes[name] = shape[: max(shape.rank - event_ndims[name], 0)]
+    broadcast = tf.TensorShape([])
+    try:
+        for shape in shapes.values():
+            broadcast = tf.broadcast_static_shape(broadcast, shape)
+    except ValueError as error:
+        names = ", ".join(f"`{name}`" for name in shapes)
+        got = ", ".join(f"{name}: {shape}" for name, shape in shapes.items())
+        raise ValueError(
+            f"{names} must have batch shapes that broadcast; got {got}."
+        ) from error
 
 
 def check_square(name: str, matrix: Any) -> None:

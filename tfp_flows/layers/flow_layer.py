@@ -9,17 +9,17 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows._arguments import as_positive_integer, check_precision
+from tfp_flows._keywords import ChecksKeywords, check_keywords
 from tfp_flows.bijectors import Scan
-from tfp_flows.layers._hints import OfTheBijector, check_keywords
+from tfp_flows.layers._of_the_bijector import OfTheBijector
 from tfp_flows.layers.parameter_head import ParameterHead, ParameterSpec
 
 __all__ = ["FlowLayer"]
 
 tfb = tfp.bijectors
-_PACKAGE = __name__.partition(".")[0]
 
 
-class FlowLayer(keras.layers.Layer, abc.ABC):
+class FlowLayer(ChecksKeywords, keras.layers.Layer, abc.ABC):
     """A flow of `num_flow_steps` equal steps whose parameters are learned.
 
     The parameters are weights (*shared* by all examples), or weights plus a
@@ -51,13 +51,6 @@ class FlowLayer(keras.layers.Layer, abc.ABC):
     inverse_event_shape = OfTheBijector()
     inverse_log_det_jacobian = OfTheBijector()
     inverse_min_event_ndims = OfTheBijector()
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> "FlowLayer":
-        """Checks the names of the arguments, before any is missed."""
-        # What a constructor of others takes from **kwargs is not known.
-        if cls.__init__.__module__.startswith(f"{_PACKAGE}."):
-            check_keywords(cls, kwargs)
-        return super().__new__(cls, *args, **kwargs)
 
     def __init__(
         self,

@@ -50,7 +50,14 @@ class Moments:
         self.count = total
 
     def scale(self, dtype: str) -> np.ndarray:
-        """Standard deviations (by n); 1 where rounding in dtype is all."""
-        scale = np.sqrt(self._squares / max(self.count, 1))
-        still = scale <= 8 * np.finfo(dtype).eps * np.abs(self.mean)
-        return np.where(still, 1.0, scale)
+        """Standard deviations (by n), `[D]`; 1 where nothing varies."""
+        return np.where(self.is_still(dtype), 1.0, self._deviation)
+
+    def is_still(self, dtype: str) -> np.ndarray:
+        """Where what varies is the rounding in dtype, `[D]`."""
+        eps = np.finfo(dtype).eps
+        return self._deviation <= 8 * eps * np.abs(self.mean)
+
+    @property
+    def _deviation(self) -> np.ndarray:
+        return np.sqrt(self._squares / max(self.count, 1))

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_flows import likelihoods, replicas
 from tfp_flows._count_metric import Count
+from tfp_flows._keywords import ChecksKeywords
 from tfp_flows.models.inputs.images import (
     InputRules,
     infer_event_shape,
@@ -26,7 +27,7 @@ _NOT_BUILT = (
 )
 
 
-class CheckedInputs(keras.Model):
+class CheckedInputs(ChecksKeywords, keras.Model):
     """A model of examples; a subclass says which ones.
 
     It sets `event_shape`, and `likelihood` or `_data_support`, calls

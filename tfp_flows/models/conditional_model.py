@@ -206,6 +206,7 @@ class ConditionalModel(MaximumLikelihoodModel):
                 of_contexts.add(block["context"])
         if not moments.count:
             raise ValueError("`x` must hold at least one batch; got none.")
+        self._said.unbounded_density(moments.is_still(self.variable_dtype))
         self._standardization.take(moments)
         if of_contexts.count:
             self._context_standardization.take(of_contexts)

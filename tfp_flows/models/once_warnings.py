@@ -4,7 +4,11 @@ import inspect
 import warnings
 from typing import Any
 
+import numpy as np
+
 __all__ = ["OnceWarnings"]
+
+_MOST_NAMED = 5
 
 
 class OnceWarnings:
@@ -64,6 +68,22 @@ class OnceWarnings:
             "flows too, whose log-dets then are those of other maps. For "
             "float32, before the model is compiled: "
             "`tf.config.experimental.enable_tensor_float_32_execution(False)`."
+        )
+
+    def unbounded_density(self, is_constant: np.ndarray) -> None:
+        """Says once which coordinates `[D]` do not vary, if some do not."""
+        (places,) = np.nonzero(is_constant)
+        if not places.size:
+            return
+        named = ", ".join(map(str, places[:_MOST_NAMED]))
+        more = ", ..." if places.size > _MOST_NAMED else ""
+        self._warn(
+            "`x` should vary in each coordinate, or the density has no bound "
+            "and training raises it without end; got constant values in "
+            f"{places.size} of {is_constant.size} coordinates: {named}{more}. "
+            "Leave them out, give `noise_scale`, or `num_levels` if data are "
+            "whole numbers.",
+            kind="unbounded_density",
         )
 
     def _warn(self, message: str, kind: str | None = None) -> None:

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows._keywords import ChecksKeywords
 from tfp_flows.math import noise
 from tfp_flows.types import TensorLike
 
@@ -18,7 +19,7 @@ tfd = tfp.distributions
 Parameters = dict[str, Any]
 
 
-class Posterior(keras.layers.Layer, abc.ABC):
+class Posterior(ChecksKeywords, keras.layers.Layer, abc.ABC):
     """q(z | context), known by its samples and their log weights.
 
     A sample z may come with auxiliary variables u that are integrated out. Its

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from trainers.report import text
 
 __all__ = [
@@ -171,17 +173,33 @@ def worst_moment_error(found: dict[str, Any]) -> float:
 
 def _exact(results: Results) -> str:
     """How far the moments of exact draws are, where there are some."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for run in results:
-        if run.get("experiment") == "posterior_exact_draws":
-            groups.setdefault(run["target"], []).append(run)
     return "".join(
-        f" As many exact draws of {target}: means within "
-        f"{max(run['largest_mean_error'] for run in runs):.3f}, sd ratios "
-        f"{min(run['smallest_sd_ratio'] for run in runs):.3f} to "
-        f"{max(run['largest_sd_ratio'] for run in runs):.3f} in "
-        f"{len(runs)} seeds."
-        for target, runs in groups.items()
+        _exact_sets(run)
+        for run in results
+        if run.get("experiment") == "posterior_exact_draws"
+    )
+
+
+def _exact_sets(run: dict[str, Any]) -> str:
+    sets = run["sets"]
+    errors, low, high = (
+        np.array(sets[name])
+        for name in (
+            "largest_mean_error",
+            "smallest_sd_ratio",
+            "largest_sd_ratio",
+        )
+    )
+    is_within = (low >= _SD_RATIO[0]) & (high <= _SD_RATIO[1])
+    num_met = np.sum(is_within & (errors <= _MEAN_WITHIN))
+    ranges = (
+        " to ".join(f"{end:.3f}" for end in np.quantile(values, [0.025, 0.975]))
+        for values in (low, high)
+    )
+    return (
+        f" Of {run['num_sets']} sets of as many exact draws of {run['target']} "
+        "{} have what is wanted; their smallest ratio is {}, their largest {} "
+        "in 95 % of them.".format(num_met, *ranges)
     )
 
 

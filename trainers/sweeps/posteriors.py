@@ -7,9 +7,9 @@ Tables of UCI are read from `--data_dir`. Every fit ends with
 left alone. A fit that ends in values that are not finite is named at the end,
 with exit code 1, and the others go on. A target without true moments is sampled
 first, see `trainers.posteriors.sample`, into `<results>/<target>/reference`;
-where exact draws can be had, `<results>/<target>/exact_seed<s>` says how far
-the moments of as many of them are. Where the surrogate is `--chains_of`, the
-default of `tfp_flows.vi`, of the first seed, NeuTra chains run from it.
+where exact draws can be had, `<results>/<target>/exact` says how far the
+moments of sets of as many of them are. Where the surrogate is `--chains_of`,
+the default of `tfp_flows.vi`, of the first seed, NeuTra chains run from it.
 """
 
 import os
@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from trainers.posteriors import chains
+from trainers.posteriors import chains, exact
 from trainers.posteriors import fit as fit_posterior
 from trainers.posteriors import sample as sample_posterior
 from trainers.posteriors.catalogue import TARGETS, get_target
@@ -63,26 +63,26 @@ def _judge_exact_draws(
     settings: fit_posterior.Settings,
     flags: Any,
 ) -> None:
-    if target.sample is None:
+    directory = os.path.join(flags.results, name, "exact")
+    path = os.path.join(directory, "results.json")
+    if target.sample is None or tf.io.gfile.exists(path):
         return
-    for seed in flags.seeds:
-        directory = os.path.join(flags.results, name, f"exact_seed{seed}")
-        path = os.path.join(directory, "results.json")
-        if not tf.io.gfile.exists(path):
-            draws = target.sample(settings.num_evaluation_samples, seed)
-            errors = fit_posterior.moment_errors(target, draws, *moments)
-            tf.io.gfile.makedirs(directory)
-            workdirs.write_json(
-                path,
-                {
-                    "experiment": "posterior_exact_draws",
-                    "target": name,
-                    "seed": seed,
-                    "num_draws": settings.num_evaluation_samples,
-                    **fit_posterior.largest_errors(*errors),
-                    **provenance.describe_end(),
-                },
-            )
+    found = exact.judge(
+        target,
+        *moments,
+        settings.num_evaluation_samples,
+        num_sets=3 if flags.quick else exact.NUM_SETS,
+    )
+    tf.io.gfile.makedirs(directory)
+    workdirs.write_json(
+        path,
+        {
+            "experiment": "posterior_exact_draws",
+            "target": name,
+            **found,
+            **provenance.describe_end(),
+        },
+    )
 
 
 def _run(

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfp_flows import vi
 from trainers.posteriors import (
     catalogue,
+    exact,
     hamiltonian,
     hierarchies,
     neutra,
@@ -282,6 +283,40 @@ def test_neutra_runs_reports_and_overwrites_nothing(tmp_path):
     assert "| HMC, best |" in table
     with pytest.raises(SystemExit, match="must hold no results.json yet"):
         neutra.main(arguments)
+
+
+def test_exact_draws_are_judged_set_by_set():
+    target = hierarchies.funnel()
+    found = exact.judge(target, target.mean, target.sd, 1_000, num_sets=3)
+    draws = target.sample(1_000, 2)
+    for name, expected in {
+        "largest_mean_error": np.abs(draws.mean(axis=0) / target.sd).max(),
+        "smallest_sd_ratio": (draws.std(axis=0) / target.sd).min(),
+        "largest_sd_ratio": (draws.std(axis=0) / target.sd).max(),
+    }.items():
+        assert len(found["sets"][name]) == 3
+        np.testing.assert_allclose(found["sets"][name][2], expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="`target` must have exact draws"):
+        exact.judge(hierarchies.seeds(), np.zeros(26), np.ones(26), 10)
+
+
+@pytest.mark.slow
+def test_sweep_judges_exact_draws_where_they_can_be_had(tmp_path):
+    sweep_posteriors.main(
+        [
+            f"--results={tmp_path}",
+            "--quick",
+            *("--targets", "funnel"),
+            *("--families", "mean_field"),
+            *("--seeds", "0"),
+        ]
+    )
+    (run,) = (
+        json.loads(path.read_text()) for path in tmp_path.rglob("exact/*.json")
+    )
+    assert (run["num_sets"], run["target"]) == (3, "funnel")
+    table = report_posteriors.posteriors(read_results(tmp_path))
+    assert "Of 3 sets of as many exact draws of funnel " in table
 
 
 def test_funnel_by_hand():

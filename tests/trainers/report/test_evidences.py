@@ -101,20 +101,22 @@ def test_fits_that_weights_do_not_improve_are_counted():
 
 
 def test_exact_draws_stand_beside():
-    def exact(seed, low):
-        return {
-            "experiment": "posterior_exact_draws",
-            "target": "sonar",
-            "seed": seed,
-            "largest_mean_error": 0.004,
-            "smallest_sd_ratio": low,
-            "largest_sd_ratio": 1.03,
-        }
-
-    table = posteriors.posteriors([*RUNS, exact(0, 0.93), exact(1, 0.87)])
+    exact = {
+        "experiment": "posterior_exact_draws",
+        "target": "sonar",
+        "num_draws": 200_000,
+        "num_sets": 4,
+        "sets": {
+            "largest_mean_error": [0.01, 0.11, 0.01, 0.01],
+            "smallest_sd_ratio": [0.95, 0.95, 0.87, 0.95],
+            "largest_sd_ratio": [1.03, 1.03, 1.03, 1.2],
+        },
+    }
+    table = posteriors.posteriors([*RUNS, exact])
     assert (
-        "exact draws of sonar: means within 0.004, sd ratios 0.870 to 1.030 "
-        "in 2 seeds." in table
+        "Of 4 sets of as many exact draws of sonar 1 have what is wanted; "
+        "their smallest ratio is 0.876 to 0.950, their largest 1.030 to 1.187"
+        in table
     )
     (row,) = [line for line in table.splitlines() if FAMILIES["spline"] in line]
     assert "| 0.020 | 0.990 to 1.030 | 10 |" in row

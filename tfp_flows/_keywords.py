@@ -1,13 +1,15 @@
-"""What to say to those who know other libraries' names."""
+"""What to say to those who know other libraries' names of arguments."""
 
 import difflib
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import keras
 
-__all__ = ["OfTheBijector", "check_keywords"]
+__all__ = ["ChecksKeywords", "check_keywords"]
+
+_PACKAGE = __name__.partition(".")[0]
 
 # The argument, and what it is called elsewhere.
 _SYNONYMS = {
@@ -42,6 +44,27 @@ _SYNONYMS = {
     "kind": "ortho orthogonal type variant",
     "scaling": "scale use_scaling",
     "constraint": "invertibility",
+    "latent_size": (
+        "D dim dims event_size latent_dim latent_dims latent_features "
+        "num_latents size z_dim z_size"
+    ),
+    "flow": "bijector bijectors flow_layer flow_layers flows transforms",
+    "posterior": "guide q surrogate variational_posterior",
+    "base": "base_dist base_distribution distribution",
+    "event_shape": "data_shape event_size image_shape observation_shape",
+    "likelihood": "observation_model reconstruction_loss",
+    "encoder": "condition_network context_encoder embedding_net summary_net",
+    "support": "bounds constraint domain",
+    "standardize": "normalise normalize standardise whiten",
+    "num_components": "K n_components num_mixtures",
+    "num_importance_samples": "K k n_samples num_iwae_samples num_samples",
+    "gradient_estimator": "estimator sticking_the_landing stl",
+    "annealing": "anneal beta beta_schedule kl_annealing warm_up warmup",
+    "kl_weight": "beta kl_scale",
+    "auxiliary_size": "index_size num_indices u_dim u_size",
+    "num_bridges": "K n_bridges num_intermediate num_steps num_temperatures",
+    "num_leapfrog_steps": "L leapfrog_steps n_leapfrog num_leapfrogs",
+    "initial_step_size": "epsilon step_size",
 }
 # Of the event, whose size a layer takes from what it is built with.
 _SIZES = frozenset(
@@ -60,12 +83,26 @@ _OF_KERAS = (
 _TOLERATED = ("input_dim", "input_shape")
 
 
+class ChecksKeywords:
+    """A layer or a model that names the right argument for an unknown one.
+
+    Before any that is missed, too: where the constructor is one of the package.
+    What a constructor of others takes from **kwargs is not known.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Checks the names of the arguments."""
+        if cls.__init__.__module__.startswith(f"{_PACKAGE}."):
+            check_keywords(cls, kwargs)
+        return super().__new__(cls, *args, **kwargs)
+
+
 def check_keywords(cls: type, keywords: Mapping[str, Any]) -> None:
     """Raises TypeError that names the right one for an unknown argument.
 
     Args:
-      cls: a subclass of `keras.layers.Layer`. It takes the arguments of all
-        constructors up to that one.
+      cls: a subclass of `keras.layers.Layer` or `keras.Model`. It takes the
+        arguments of all constructors up to that one.
       keywords: the keyword arguments that it was given.
     """
     own = _own_arguments(cls)
@@ -75,51 +112,45 @@ def check_keywords(cls: type, keywords: Mapping[str, Any]) -> None:
             continue
         raise TypeError(
             f"`{name}` must be an argument of {cls.__name__}, which takes "
-            f"{', '.join(own)} and those of keras.layers.Layer; got "
+            f"{', '.join(own)} and those of {_name_of_base(cls)}; got "
             f"{name}={value!r}.{_advice(name, known)}"
         )
 
 
+def _base(cls: type) -> type:
+    """The class of Keras that the constructor's other arguments are of."""
+    return keras.Model if issubclass(cls, keras.Model) else keras.layers.Layer
+
+
+def _name_of_base(cls: type) -> str:
+    return (
+        "keras.Model" if issubclass(cls, keras.Model) else "keras.layers.Layer"
+    )
+
+
 def _own_arguments(cls: type) -> list[str]:
     names: dict[str, None] = {}
-    for base in cls.__mro__[: cls.__mro__.index(keras.layers.Layer)]:
+    for base in cls.__mro__[: cls.__mro__.index(_base(cls))]:
         constructor = vars(base).get("__init__")
         if constructor is not None:
             _, *parameters = inspect.signature(constructor).parameters.values()
             names |= {
                 parameter.name: None
                 for parameter in parameters
-                if parameter.kind is not parameter.VAR_KEYWORD
+                if parameter.kind
+                not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
             }
     return list(names)
 
 
 def _advice(name: str, known: list[str]) -> str:
+    for argument, synonyms in _SYNONYMS.items():
+        if argument in known and name in synonyms.split():
+            return f" Did you mean `{argument}`?"
     if name in _SIZES:
         return (
             " The number of coordinates is that of the first input, or of "
             "`build((None, D))`."
         )
-    for argument, synonyms in _SYNONYMS.items():
-        if argument in known and name in synonyms.split():
-            return f" Did you mean `{argument}`?"
     close = difflib.get_close_matches(name, known, n=1)
     return f" Did you mean `{close[0]}`?" if close else ""
-
-
-class OfTheBijector:
-    """A name of `tfb.Bijector` that a layer, which is none, does not have.
-
-    Reading it says where it is. As `hasattr` expects, by AttributeError.
-    """
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, layer: Any, owner: type) -> Any:
-        raise AttributeError(
-            f"{owner.__name__} is a Keras layer and no bijector: pass what its "
-            "method `.bijector()` returns (of a context, if it is amortized), "
-            "or `.trainable_bijector()`, which owns its variables; got a use "
-            f"of `.{self._name}` of the layer."
-        )

@@ -1,4 +1,4 @@
-"""What a flow layer says to those who use another library's names."""
+"""What layers and models say to those who use another library's names."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tests.layers import flows
+from tfp_flows import models, posteriors
 from tfp_flows.layers import NAFFlow, NICEFlow, PlanarFlow, SylvesterFlow
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -64,6 +65,44 @@ def test_an_argument_of_another_name(layer, keywords, hint, num_flow_steps):
 def test_every_flow_layer_gives_hints(name):
     with pytest.raises(TypeError, match="Did you mean `num_flow_steps`"):
         flows.LAYERS[name](num_flows=4)
+
+
+@pytest.mark.parametrize(
+    ("made", "keywords", "message"),
+    [
+        (
+            posteriors.FlowPosterior,
+            {"latent_dim": 2},
+            r"FlowPosterior, which takes latent_size, flow, .* and those of "
+            r"keras.layers.Layer; got latent_dim=2. Did you mean `latent_size`",
+        ),
+        (posteriors.FlowPosterior, {"flows": []}, "Did you mean `flow`"),
+        (
+            posteriors.CIFPosterior,
+            {"u_dim": 1},
+            "Did you mean `auxiliary_size`",
+        ),
+        (posteriors.HamiltonianPosterior, {"K": 4}, "mean `num_bridges`"),
+        (
+            posteriors.LangevinPosterior,
+            {"step_size": 0.1},
+            "`initial_step_size`",
+        ),
+        (
+            models.DLGM,
+            {"image_shape": (2,)},
+            r"those of keras.Model; .* Did you mean `event_shape`",
+        ),
+        (models.DLGM, {"K": 5}, "Did you mean `num_importance_samples`"),
+        (models.LogJointModel, {"beta": 5}, "mean `annealing`"),
+        (models.FlowDensity, {"normalise": True}, "Did you mean `standardize`"),
+        (models.FlowDensity, {"dim": 3}, "is that of the first input"),
+        (models.BernoulliMADE, {"hiden_units": [8]}, "mean `hidden_units`"),
+    ],
+)
+def test_an_argument_of_a_posterior_or_model(made, keywords, message):
+    with pytest.raises(TypeError, match=message):
+        made(**keywords)
 
 
 def test_a_subclass_may_take_more():
