@@ -172,6 +172,21 @@ def test_samples_under_drawn_masks_follow_the_density(num_masks):
     assert np.sum((counts - expected) ** 2 / expected) < 62
 
 
+def test_strategies_compute_samples_and_densities():
+    def found():
+        model = BernoulliMADE((8,), num_masks=3, event_shape=(D,), seed=0)
+        model.build((None, D))
+        return model, model.sample(20, seed=1), model.log_prob(_all_vectors())
+
+    plain, *expected = found()
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        model, samples, log_probs = found()
+    np.testing.assert_array_equal(samples, expected[0])
+    np.testing.assert_allclose(log_probs, expected[1], rtol=1e-6)
+    assert set(model.compiled_functions) == {"log_prob", "sample"}
+    assert not plain.compiled_functions
+
+
 def test_updates_take_the_sets_of_masks_in_turn():
     model = _ensemble(3, (20,), scale=0.0)
     model.compile(keras.optimizers.SGD(0.0), jit_compile=False)

@@ -280,12 +280,34 @@ def _train_in_float64():
     results = model.evaluate(data, batch_size=20, verbose=0)
     predicted = model.predict(data, batch_size=20, verbose=0)
     np.testing.assert_allclose(predicted, model.log_prob(data), rtol=1e-9)
-    return history.history, results, predicted, model.get_weights()
+    samples = model.sample(3, data["context"][:5], seed=1).numpy()
+    return history.history, results, predicted, samples, model.get_weights()
 
 
 def _train_on_replicas():
     with mirrored_strategy().scope():
         return _train_in_float64()
+
+
+def _sampled_and_judged():
+    x = noisy_pairs(7)["x"].astype(np.float64)
+    keras.utils.set_random_seed(0)
+    model = FlowDensity(
+        IAFFlow(2, seed=0, dtype="float64", **HIDDEN), dtype="float64"
+    )
+    adapted(model, x)
+    return model, model.sample(5, seed=1).numpy(), model.log_prob(x).numpy()
+
+
+def test_strategies_compute_samples_and_densities():
+    """Those of one process: what is asked outside of `fit` too."""
+    plain, *expected = _sampled_and_judged()
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        model, *found = _sampled_and_judged()
+    for values, others in zip(found, expected, strict=True):
+        np.testing.assert_allclose(values, others, rtol=1e-12)
+    assert set(model.compiled_functions) == {"log_prob", ("sample", 1)}
+    assert not plain.compiled_functions
 
 
 @pytest.mark.distributed

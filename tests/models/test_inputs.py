@@ -191,6 +191,11 @@ def test_first_data_decide_the_shape(digits):
     assert infer_event_shape(prepared) == (8, 8)
     with _says("`x` must have a batch axis before those of an image; got"):
         infer_event_shape(digits[0, 0])
+    with _says(
+        "`x` must have a batch axis before those of an image; got shape "
+        "(50,): for one image pass `x[None]`, and no labels for images."
+    ):
+        infer_event_shape(np.zeros(50, int))
     with _says("`x` must have a known shape; got a generator"):
         infer_event_shape(x for x in [digits])
 

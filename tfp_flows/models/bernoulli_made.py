@@ -12,6 +12,7 @@ from tfp_flows import likelihoods
 from tfp_flows._arguments import as_positive_integer, check_precision
 from tfp_flows.layers.made_sets import MADESets
 from tfp_flows.math import noise
+from tfp_flows.models import row_passes
 from tfp_flows.models.checked_model import count_non_binary
 from tfp_flows.models.event_shapes import check_event_shape, static_event_shape
 from tfp_flows.models.inputs.images import select_images
@@ -22,6 +23,8 @@ from tfp_flows.models.maximum_likelihood import (
 from tfp_flows.types import TensorLike
 
 __all__ = ["BernoulliMADE"]
+
+_MOST_AT_ONCE = 10_000  # rows, of what replicas share
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -149,7 +152,26 @@ class BernoulliMADE(MaximumLikelihoodModel):
         Raises:
           ValueError: the model is not built, or cannot take the images.
         """
-        return self._log_prob(tf.convert_to_tensor(self._checked_images(x)))
+        x = tf.convert_to_tensor(self._checked_images(x))
+        return self._by_replicas("log_prob", lambda x, *_: self._log_prob(x), x)
+
+    def _by_replicas(
+        self, name: str, function: row_passes.RowFunction, rows: Any
+    ) -> tf.Tensor:
+        """The function of rows, of which each replica takes its share."""
+        strategy = self.distribute_strategy
+        if not row_passes.is_shared(strategy):
+            return function(rows, 0, 0)
+        passes = row_passes.passes(
+            function,
+            rows,
+            seed=0,
+            at_once=_MOST_AT_ONCE,
+            strategy=strategy,
+            cache=self.compiled_functions,
+            key=name,
+        )
+        return tf.concat([part for _, part in passes], axis=0)
 
     def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
         if self.num_masks == 1:
@@ -198,9 +220,18 @@ class BernoulliMADE(MaximumLikelihoodModel):
 
     def _sampled_of_masks(self, uniform: tf.Tensor, seed: int) -> tf.Tensor:
         """As `_sampled`, each image under one of the sets of masks."""
+
+        def sampled(rows: Any, *_: Any) -> tf.Tensor:
+            return self._sampled(rows["uniform"], rows["index"][0])
+
+        def of_set(uniform: tf.Tensor, index: int) -> tf.Tensor:
+            indices = tf.fill([uniform.shape[0]], tf.constant(index))
+            rows = {"uniform": uniform, "index": indices}
+            return self._by_replicas("sample", sampled, rows)
+
         n, num_sets = uniform.shape[0], self.num_masks
         if num_sets == 1:
-            return self._sampled(uniform, tf.constant(0))
+            return of_set(uniform, 0)
         drawn = noise.uniform(
             (n,), seed=seed, step=0, purpose="masks of made sample"
         )
@@ -208,7 +239,7 @@ class BernoulliMADE(MaximumLikelihoodModel):
         x = np.empty(uniform.shape, self.variable_dtype)
         for one in np.unique(index):
             rows = np.flatnonzero(index == one)
-            x[rows] = self._sampled(tf.gather(uniform, rows), tf.constant(one))
+            x[rows] = of_set(tf.gather(uniform, rows), int(one))
         return tf.constant(x)
 
     @tf.function(reduce_retracing=True, autograph=False)

@@ -13,7 +13,7 @@ from tfp_flows._arguments import as_positive_integer
 from tfp_flows.layers.moments import Moments
 from tfp_flows.layers.standardization import Standardization
 from tfp_flows.math import noise
-from tfp_flows.models import density_sampling, dlgm_parts
+from tfp_flows.models import density_sampling, dlgm_parts, row_passes
 from tfp_flows.models.compiled_functions import CompiledFunctions
 from tfp_flows.models.inputs import examples
 from tfp_flows.models.inputs.images import Region, is_dataset
@@ -329,12 +329,27 @@ class ConditionalModel(MaximumLikelihoodModel):
         return tf.concat(found, axis=0)
 
     def _log_prob(self, batch: Any, first_row: int) -> tf.Tensor:
+        def log_likelihoods(inputs: Any, row: Any, *_: Any) -> tf.Tensor:
+            key = NoiseKey(row, 0, "evaluation")
+            return self._log_likelihoods(inputs, key, training=False)
+
+        inputs = self._inputs(batch)
+        if row_passes.is_shared(self.distribute_strategy):
+            passes = row_passes.passes(
+                log_likelihoods,
+                inputs,
+                seed=self.seed,
+                at_once=self._examples_at_once,
+                strategy=self.distribute_strategy,
+                cache=self.compiled_functions,
+                key="log_prob",
+                first_row=first_row,
+            )
+            return tf.concat([part for _, part in passes], axis=0)
         return self._compiled.call(
             "log_prob",
-            lambda inputs, row: self._log_likelihoods(
-                inputs, NoiseKey(row, 0, "evaluation"), training=False
-            ),
-            [self._inputs(batch), tf.constant(first_row, tf.int64)],
+            log_likelihoods,
+            [inputs, tf.constant(first_row, tf.int64)],
             batch_axes=[1, 0],
         )
 
@@ -364,14 +379,23 @@ class ConditionalModel(MaximumLikelihoodModel):
         noise.check_seed(seed)
         self.require_built()
         context = self._checked_context(context)
+        settings: dict[str, Any] = {
+            "noise_size": self._noise_size,
+            "seed": seed,
+            "dtype": self.variable_dtype,
+        }
         try:
+            if row_passes.is_shared(self.distribute_strategy):
+                return density_sampling.sampled_by_replicas(
+                    self._samples,
+                    n,
+                    context,
+                    strategy=self.distribute_strategy,
+                    cache=self.compiled_functions,
+                    **settings,
+                )
             return density_sampling.sampled(
-                self._push_forward,
-                n,
-                context,
-                noise_size=self._noise_size,
-                seed=seed,
-                dtype=self.variable_dtype,
+                self._push_forward, n, context, **settings
             )
         except NotImplementedError as error:
             raise NotImplementedError(

@@ -1,19 +1,23 @@
 """Samples of a density, in passes of bounded size."""
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
+from tfp_flows.models import row_passes
 from tfp_flows.posteriors.posterior import sample_noise
 
-__all__ = ["sampled"]
+__all__ = ["sampled", "sampled_by_replicas"]
+
+Push = Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor]
 
 _MOST_ROWS = 2**14  # of one pass, beyond which it is no faster per row
 _MOST_NUMBERS = 2**20  # of noise in one pass
 
 
 def sampled(
-    push: Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor],
+    push: Push,
     num_samples: int,
     context: tf.Tensor | None,
     *,
@@ -40,18 +44,9 @@ def sampled(
     """
 
     def noise(rows: int | tf.Tensor, per_row: int, first: int) -> tf.Tensor:
-        return sample_noise(
-            rows,
-            per_row,
-            noise_size,
-            first_row=first,
-            seed=seed,
-            step=0,
-            purpose="posterior",
-            dtype=dtype,
-        )
+        return _noise(rows, per_row, noise_size, first, seed, dtype)
 
-    most = max(1, min(_MOST_ROWS, _MOST_NUMBERS // max(1, noise_size)))
+    most = _most(noise_size)
     if context is None:
         passes = [
             push(noise(min(most, num_samples - start), 1, start)[0], None)
@@ -69,6 +64,85 @@ def sampled(
         ]
         columns.append(_joined(passes, axis=0))
     return _joined(columns, axis=1)
+
+
+def sampled_by_replicas(
+    push: Push,
+    num_samples: int,
+    context: tf.Tensor | None,
+    *,
+    noise_size: int,
+    seed: int,
+    dtype: str,
+    strategy: tf.distribute.Strategy,
+    cache: dict[Any, Any],
+) -> tf.Tensor:
+    """As `sampled`, each replica for its share of the samples, or contexts.
+
+    Args:
+      push: see `sampled`; the same at every call.
+      num_samples: likewise.
+      context: likewise.
+      noise_size: likewise.
+      seed: likewise.
+      dtype: likewise.
+      strategy: see `row_passes.passes`.
+      cache: likewise.
+    """
+
+    def of_samples(rows: Any, first: Any, seed: Any) -> tf.Tensor:
+        count = tf.shape(rows)[0]
+        return push(_noise(count, 1, noise_size, first, seed, dtype)[0], None)
+
+    def of_contexts(part: Any, first: Any, seed: Any) -> tf.Tensor:
+        drawn = _noise(
+            tf.shape(part)[0], num_samples, noise_size, first, seed, dtype
+        )
+        return _swapped(push(drawn, part))
+
+    of_each = 1 if context is None else num_samples
+    passes = row_passes.passes(
+        of_samples if context is None else of_contexts,
+        # Of a sample without a context its index is all that is asked for.
+        tf.zeros([num_samples, 0]) if context is None else context,
+        seed=seed,
+        at_once=max(1, _most(noise_size) // of_each),
+        strategy=strategy,
+        cache=cache,
+        key=("sample", of_each),
+    )
+    rows = tf.concat([part for _, part in passes], axis=0)
+    return rows if context is None else _swapped(rows)
+
+
+def _noise(
+    rows: int | tf.Tensor,
+    per_row: int,
+    size: int,
+    first: Any,
+    seed: Any,
+    dtype: str,
+) -> tf.Tensor:
+    return sample_noise(
+        rows,
+        per_row,
+        size,
+        first_row=first,
+        seed=seed,
+        step=0,
+        purpose="posterior",
+        dtype=dtype,
+    )
+
+
+def _most(noise_size: int) -> int:
+    """How many rows of noise, of so many numbers each, make one pass."""
+    return max(1, min(_MOST_ROWS, _MOST_NUMBERS // max(1, noise_size)))
+
+
+def _swapped(x: tf.Tensor) -> tf.Tensor:
+    """With the first two axes in the other order."""
+    return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])
 
 
 def _parts(size: int | None, most: int) -> list[tuple[int, int | None]]:

@@ -29,6 +29,12 @@ class MaximumLikelihoodModel(TrainedModel):
 
     OBJECTIVE = "negative log-likelihood"
     METRICS = "log_likelihood"
+    compiled_functions: dict[Any, Any]  # see `row_passes.passes`
+
+    def _init_metrics(self, *names: str) -> None:
+        super()._init_metrics(*names)
+        # Not tracked by Keras, as an attribute would be.
+        self.__dict__["compiled_functions"] = {}
 
     @abc.abstractmethod
     def _inputs(self, data: Any) -> Any:

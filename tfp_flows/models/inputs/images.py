@@ -166,10 +166,12 @@ def _event_shape(
     """`shape` without the batch axis; raises unless all of it is known."""
     if shape is not None and len(shape) < 2:
         article = "an" if noun[0] in "aeiou" else "a"
+        of_labels = noun == "image" and not of_dataset
         raise ValueError(
             f"`{argument}` must have a batch axis before those of {article} "
             f"{noun}; got shape {shape}: "
-            f"{_batch_fix(of_dataset, argument, noun)}."
+            f"{_batch_fix(of_dataset, argument, noun)}"
+            f"{', and no labels for images' if of_labels else ''}."
         )
     if shape is None or None in shape[1:]:
         raise ValueError(
