@@ -51,8 +51,8 @@ def build_flow_surrogate_posterior(
     `tfp.vi.fit_surrogate_posterior` and `tfp_flows.vi.fit` train.
 
     The default flow is two inverse autoregressive steps with two hidden layers
-    of 64 units: of the families tried on posteriors with known moments the one
-    with the smallest free energy, and one pass for each draw. The density of
+    of 64 units, one pass for each draw: on nine posteriors of known evidence
+    no family that was tried leaves less by more than 0.1 nats. The density of
     points that it did not draw takes up to D passes through each step.
 
     Example:

@@ -80,7 +80,8 @@ def evidences(results: Results) -> str:
         f"Evidences covered: of {settings['num_evidences']} estimates a seed "
         f"from {settings['num_evidence_samples']:,} draws each, those whose "
         "95 % interval holds the true one, where k-hat is below "
-        f"{_RELIABLE}. Worst moment error: of a mean, in posterior standard "
+        f"{_RELIABLE}; of all families' {_covered_in_all(runs)}. "
+        "Worst moment error: of a mean, in posterior standard "
         "deviations, or of the ratio of a standard deviation to the "
         "posterior's, off 1; before and after importance resampling. "
         f"{_improved(runs)}"
@@ -160,7 +161,7 @@ def _row(runs: Sequence[dict[str, Any]]) -> list[str]:
 def _kl(run: dict[str, Any] | None) -> str:
     if run is None:
         return "-"
-    return f"{run['kl']:.4f} ± {run['kl_standard_error']:.4f}"
+    return f"{run['kl']:z.4f} ± {run['kl_standard_error']:.4f}"
 
 
 def _covered(group: Sequence[dict[str, Any]]) -> str:
@@ -171,6 +172,12 @@ def _covered(group: Sequence[dict[str, Any]]) -> str:
         if run["k_hat"] < _RELIABLE
     ]
     return ", ".join(counts) or "-"
+
+
+def _covered_in_all(runs: Sequence[dict[str, Any]]) -> str:
+    found = [run for run in runs if run["k_hat"] < _RELIABLE]
+    covered = sum(run["num_evidences_covered"] for run in found)
+    return f"{covered} of {sum(len(run['log_evidences']) for run in found)}"
 
 
 def _resampled(group: Sequence[dict[str, Any]]) -> str:

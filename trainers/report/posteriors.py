@@ -137,7 +137,7 @@ def _row(group: Sequence[dict[str, Any]]) -> list[str]:
         f"{max(run['k_hat'] for run in group):.2f}" if is_known else "-",
         f"{worst['free_energy']:.3f} ± "
         f"{worst['free_energy_standard_error']:.3f}",
-        f"{worst['kl']:.4f} ± {worst['kl_standard_error']:.4f}"
+        f"{worst['kl']:z.4f} ± {worst['kl_standard_error']:.4f}"
         if is_known
         else "-",
         *_resampled(group),

@@ -90,6 +90,11 @@ def test_the_best_family_is_the_one_with_the_best_worst_seed():
     ]
 
 
+def test_evidences_are_counted_where_weights_hold():
+    table = evidences.evidences(RUNS)
+    assert "k-hat is below 0.7; of all families' 36 of 40. " in table
+
+
 def test_fits_that_weights_do_not_improve_are_counted():
     table = evidences.evidences(RUNS)
     assert "smaller after for 4 of the 4 fits of all families" in table
@@ -120,6 +125,12 @@ def test_exact_draws_stand_beside():
     )
     (row,) = [line for line in table.splitlines() if FAMILIES["spline"] in line]
     assert "| 0.020 | 0.990 to 1.030 | 10 |" in row
+
+
+def test_nothing_left_has_no_sign():
+    runs = [run("iaf", 0, -1e-6)]
+    assert "| 0.0000 ± 0.0100 |" in evidences.evidences(runs)
+    assert "| 0.0000 ± 0.0100 |" in posteriors.posteriors(runs)
 
 
 def test_a_missed_bar_says_so():
