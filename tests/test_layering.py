@@ -21,7 +21,7 @@ OURS = (*FOLDERS, "tests")
 
 FOUNDATION = {"_arguments", "_tfp", "math", "replicas", "types"}
 LEFT_OF_LAYERS = FOUNDATION | {"bijectors"}
-LAYERS = LEFT_OF_LAYERS | {"_backend", "auxiliary", "layers"}
+LAYERS = LEFT_OF_LAYERS | {"_backend", "_keywords", "auxiliary", "layers"}
 POSTERIORS = LAYERS | {
     "_count_metric",
     "losses",
@@ -53,6 +53,7 @@ MAY_IMPORT = {
     "tfp_flows": {"_keras_objects", "_runs", "_tpu_build"},
     "_backend": set(),
     "_keras_objects": set(),
+    "_keywords": set(),
     "_runs": {"_backend"},
     "_tpu_build": set(),
     "_arguments": FOUNDATION,

@@ -139,7 +139,7 @@ def test_the_network_of_a_step_is_the_one_that_the_flow_uses():
         None,
     )
     shift, a = tf.split(flipped, 2, axis=-1)
-    s = 8.0 * tf.tanh(a / 8.0)
+    s = 16.0 * tf.tanh(a / 16.0)
     np.testing.assert_allclose(
         flow.calls["forward"]()[1],
         x[:, ::-1] * tf.exp(s) + shift,

@@ -348,9 +348,9 @@ REFUSED = {
         r"one leading axis K = 3.*; got `u` of Planar with shape \(4, 2\)",
     ),
     "batch axes differ": (
-        lambda: Planar(_normal(K, B, D), _normal(K, D), _normal(K)),
+        lambda: Planar(_normal(K, B, D), _normal(1, D), _normal(K, 1)),
         ValueError,
-        r"and 2 batch axes in all.*; got `w` of Planar with shape \(3, 2\)",
+        r"and 2 batch axes in all.*; got `w` of Planar with shape \(1, 2\)",
     ),
     "no parameters": (
         lambda: tfb.Softplus(),

@@ -78,7 +78,7 @@ PRESETS = {
     "iaf": lambda: (
         bijectors.InverseAutoregressive(*ARGUMENTS, update="gated"),
         bijectors.AutoregressiveBijector(
-            *ARGUMENTS, transformer=transformers.Gated(max_log_scale=8.0)
+            *ARGUMENTS, transformer=transformers.Gated(max_log_scale=16.0)
         ),
     ),
     "maf": lambda: (

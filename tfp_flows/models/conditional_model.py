@@ -206,10 +206,16 @@ class ConditionalModel(MaximumLikelihoodModel):
                 of_contexts.add(block["context"])
         if not moments.count:
             raise ValueError("`x` must hold at least one batch; got none.")
-        self._said.unbounded_density(moments.is_still(self.variable_dtype))
+        is_still = moments.is_still(self.variable_dtype)
+        self._said.unbounded_density(is_still & self._should_vary)
         self._standardization.take(moments)
         if of_contexts.count:
             self._context_standardization.take(of_contexts)
+
+    @property
+    def _should_vary(self) -> np.ndarray:
+        """Which of the numbers of `_to_standardize`, `[n]`, are not fixed."""
+        raise NotImplementedError
 
     def _to_standardize(self, x: np.ndarray, first_row: int) -> np.ndarray:
         """Of examples, vectors `[N, n]` as `_standardization` takes them."""

@@ -41,12 +41,17 @@ class Coordinates:
         y, log_det = inverse_and_log_det(self.bijector(), x)
         return self.on_circles(y), log_det
 
+    @property
+    def is_circle(self) -> np.ndarray:
+        """Which coordinates of y are circular, `[n]`."""
+        size = self._standardization.mean.shape[-1]
+        return np.isin(np.arange(size), self._support.circular)
+
     def on_circles(self, y: tf.Tensor) -> tf.Tensor:
         """The same points, circular coordinates in `[-pi, pi)`."""
         if not self._support.circular:
             return y
-        is_circle = np.isin(np.arange(y.shape[-1]), self._support.circular)
-        return tf.where(is_circle, circles.wrap(y, math.pi), y)
+        return tf.where(self.is_circle, circles.wrap(y, math.pi), y)
 
     def to_standardize(self, x: tf.Tensor) -> np.ndarray:
         """`m + s * y`, of which mean and scale are to be 0 and 1.

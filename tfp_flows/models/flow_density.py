@@ -287,6 +287,10 @@ class FlowDensity(ConditionalModel):
         x = self._dequantized(self._flat(x), NoiseKey(first_row, 0, "adapt"))
         return self._coordinates.to_standardize(x)
 
+    @property
+    def _should_vary(self) -> np.ndarray:
+        return ~self._coordinates.is_circle
+
     def _flat(self, x: Any) -> tf.Tensor:
         x = tf.cast(x, self.variable_dtype)
         return tf.reshape(x, [-1, math.prod(self.image_shape)])
