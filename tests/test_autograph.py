@@ -83,6 +83,7 @@ def converted(monkeypatch):
     return names
 
 
+@pytest.mark.slow
 def test_functions_of_users_convert_none_of_ours(converted):
     """Of their own loops, where AutoGraph is on unless they say otherwise."""
     model = models.DLGM(

@@ -13,8 +13,9 @@ from tests.trainers import image_runs
 from trainers import run
 
 ROOT = pathlib.Path(tfp_flows.__file__).parents[1]
-# Calls in examples that take a minute.
+# Calls in examples that take a minute, and pages that do together.
 LONG = re.compile(r"vi\.neutra\(")
+LONG_PAGES = ("densities", "keras", "posteriors", "tfp", "trainers")
 BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 
 
@@ -22,8 +23,9 @@ def _blocks(text):
     return [textwrap.dedent(code) for _, code in BLOCK.findall(text)]
 
 
-def _example(code, name):
-    marks = [pytest.mark.slow] if LONG.search(code) else []
+def _example(code, name, is_long=False):
+    is_long = is_long or LONG.search(code)
+    marks = [pytest.mark.slow] if is_long else []
     return pytest.param(code, id=name, marks=marks)
 
 
@@ -31,7 +33,8 @@ def _examples():
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         text = page.read_text(encoding="utf-8")
         for number, code in enumerate(_blocks(text)):
-            yield _example(code, f"{page.stem}-{number}")
+            is_long = page.stem in LONG_PAGES
+            yield _example(code, f"{page.stem}-{number}", is_long)
     packages = [n for n in tfp_flows.__all__ if n != "load_run"]
     for name in packages:
         package = importlib.import_module(f"tfp_flows.{name}")

@@ -85,6 +85,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     _run(code, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "backend", ["jax", pytest.param("torch", marks=pytest.mark.slow)]
 )

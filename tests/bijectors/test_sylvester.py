@@ -241,6 +241,7 @@ def test_the_jacobian_of_the_inverse_inverts_that_of_the_map(kind):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "jit_compile"),
     [

@@ -117,6 +117,7 @@ def test_one_pass_for_each_evaluation(kind, inverted, passes):
             np.testing.assert_allclose(found, expected, **ROUNDING)
 
 
+@pytest.mark.slow
 def test_a_long_flow_in_float32_is_the_same_in_all_modes():
     flow = _flow(inverted=True, num_flow_steps=24)
     q = _transformed(flow, tfd.Independent(tfd.Normal(tf.zeros(4), 9.0), 1))

@@ -67,6 +67,7 @@ def test_fit_of_trainable_planar_flows_under_xla():
     _assert_near_the_target(surrogate, losses)
 
 
+@pytest.mark.slow
 def test_fit_of_radial_flows_with_plain_variables():
     rng = np.random.default_rng(0)
     flow = Radial(

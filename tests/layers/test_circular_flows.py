@@ -211,6 +211,7 @@ def test_bad_input(make, message):
         make()
 
 
+@pytest.mark.slow
 def test_fits_a_mixture_that_straddles_the_seam():
     """To a few hundredths of a nat of the entropy, from the identity."""
     locs, concentrations = np.array([3.0, -1.0]), np.array([6.0, 20.0])

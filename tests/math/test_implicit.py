@@ -74,6 +74,7 @@ def _third_derivative(function, x, direction):
     return third.gradient(curvature, t)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -59,6 +59,7 @@ def test_an_element_depends_on_those_before_it_alone():
     assert np.all(jacobian[before] != 0)
 
 
+@pytest.mark.slow
 def test_fits_digits_better_than_independent_pixels(tmp_path):
     images = digits.images(1797)
     train, test = images[:1500], images[1500:]

@@ -186,6 +186,7 @@ def test_tensorboard_without_its_package_is_refused_before_it_trains(
     compilation.check_callbacks(None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_steps_of_one_execution_are_those_of_several(jit_compile):
     """With an execution cut short, and a last batch that is."""

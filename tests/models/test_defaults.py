@@ -100,6 +100,7 @@ def fit(model, epochs=2, **kwargs):
     model.fit(images, batch_size=10, epochs=epochs, verbose=0, **kwargs)
 
 
+@pytest.mark.slow
 def test_auto_anneals_a_sixth_of_the_updates_of_fit():
     model = autoregressive()
     model.train_on_batch(digits.images(10))  # nobody knows of how many

@@ -19,6 +19,7 @@ from tfp_flows.models import FlowDensity
 tfb = tfp.bijectors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "base", ["diagonal", pytest.param("full", marks=pytest.mark.slow)]
 )

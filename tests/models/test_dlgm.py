@@ -159,6 +159,7 @@ def test_every_likelihood_trains_and_generates(likelihood, num_parameters):
     assert np.isfinite(dlgm.reconstruct(x[:2])).all()
 
 
+@pytest.mark.slow
 def test_trainable_prior_is_sampled_and_learned():
     prior = FlowPosterior(3, PlanarFlow(2, seed=1))
     dlgm = compiled(run_eagerly=True, prior=prior)

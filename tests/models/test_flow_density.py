@@ -140,6 +140,7 @@ def test_dequantized_density_bounds_that_of_whole_numbers():
 # Conditional densities.
 
 
+@pytest.mark.slow
 def test_conditional_density_learns_the_noise():
     train = noisy_pairs(1000)
     model = FlowDensity(MAFFlow(2, seed=0, **HIDDEN), encoder=MLP([16]))

@@ -65,6 +65,7 @@ def test_trains_saves_and_loads(flow, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prior",
     [

@@ -174,6 +174,7 @@ _WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("estimator", "num_samples", "mode"),
     [

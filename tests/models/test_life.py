@@ -216,6 +216,7 @@ def test_callback_lists():
     model.evaluate(binary_images(), callbacks=given, verbose=0)
 
 
+@pytest.mark.slow
 def test_integers_of_numpy(tmp_path):
     three = np.int64(3)
     keras.utils.set_random_seed(0)

@@ -75,6 +75,7 @@ def fitted(model, epochs, x=None):
     return model.fit(x, batch_size=len(x), epochs=epochs, verbose=0)
 
 
+@pytest.mark.slow
 def test_conjugate_regressions_reach_the_evidence_and_its_maximum():
     """Both are known: of the groups' posteriors, and of their common mean."""
     model, x = regression(), groups()
@@ -122,6 +123,7 @@ POSTERIORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POSTERIORS)
 def test_of_the_parts_of_a_dlgm_it_is_that_dlgm(name):
     """Noise, bounds, evidence and one update, in float32."""
@@ -320,6 +322,7 @@ def test_two_replicas_train_like_one():
         np.testing.assert_allclose(other, weight, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_xla_changes_nothing():
     found = []
     for jit_compile in (False, True):
@@ -363,6 +366,7 @@ def test_training_reaches_the_layers_within():
         assert np.allclose(found, 3.0) is is_plain
 
 
+@pytest.mark.slow
 def test_weights_of_a_layer_learn_under_dynamics():
     base = FlowPosterior(2, base="full", dtype="float64")
     model = regression(HamiltonianPosterior(base, num_bridges=2))

@@ -147,6 +147,7 @@ def test_output_is_a_sample_that_differs_from_call_to_call():
     assert np.abs(other(x) - calls[0]).min() > 0
 
 
+@pytest.mark.slow
 def test_validation_leaves_training_alone_and_repeats_itself():
     x = _images()
     histories, weights = [], []

@@ -219,6 +219,7 @@ def test_estimators_have_one_mean(num_auxiliary_samples):
 # Life.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flow", "num_auxiliary_samples"),
     [("planar", 0), pytest.param("iaf", 1, marks=pytest.mark.slow)],
@@ -359,6 +360,7 @@ def test_networks_of_steps_start_with_numbers_of_their_own():
         assert all(np.all(first != other) for other in others)
 
 
+@pytest.mark.slow
 def test_model_trains_saves_and_refuses_a_density(tmp_path):
     x = digits.images(200)
     flow = [layers.PlanarFlow(2, seed=i) for i in range(2)]

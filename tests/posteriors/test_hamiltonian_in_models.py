@@ -83,6 +83,7 @@ def test_training_moves_all_weights_and_is_saved(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("base", "compiles"), [("diagonal", True), ("full", False)]
 )

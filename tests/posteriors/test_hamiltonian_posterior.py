@@ -200,6 +200,7 @@ def test_graph_and_xla_change_nothing(base, settings):
     _check_compiled(base, settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings", ["uncorrected", pytest.param("free", marks=pytest.mark.slow)]
 )
@@ -256,6 +257,7 @@ def test_through_is_what_the_base_samples_pass():
     assert np.all(tape.gradient(bound, loc.value) != 0)
 
 
+@pytest.mark.slow
 def test_graph_does_not_grow_with_the_bridges():
     def num_ops(num_bridges):
         posterior = _posterior(num_bridges=num_bridges)

@@ -197,6 +197,7 @@ def _model(posterior, **kwargs):
     return digits.compiled(posterior=posterior, **kwargs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", GRADIENT_ESTIMATORS)
 def test_protocol_is_enough_for_a_model(estimator, tmp_path):
     x = digits.images(200)

@@ -29,6 +29,7 @@ def test_a_registry_of_cases_times_checks(case, check):
     assert testing.CHECKS[check](case).measurements
 
 
+@pytest.mark.slow
 def test_leading_axes_reach_the_bijector():
     report = testing.check_bijector(
         lambda **parameters: Scan(Planar(**parameters)),

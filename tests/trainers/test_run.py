@@ -109,6 +109,7 @@ def test_resumed_run_equals_uninterrupted_bitwise(
         )
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_the_rest_is_bitwise_the_same(
     finished, tiny_config, tmp_path, monkeypatch
 ):

@@ -103,6 +103,7 @@ def test_fit_comes_near_the_evidence_from_below(name):
         assert np.min(draws.rate) > 0.0
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_results():
     elbos = [
         vi.fit(

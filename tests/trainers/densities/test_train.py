@@ -179,6 +179,7 @@ def _all(rows):
     return np.concatenate([part["x"][:, 0] for part in parts])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["table", "plane"])
 def test_resumed_run_equals_uninterrupted_bitwise(
     kind, of_table, of_plane, folder, tmp_path, monkeypatch
@@ -205,6 +206,7 @@ def test_resumed_run_equals_uninterrupted_bitwise(
     }
 
 
+@pytest.mark.slow
 def test_reused_model_gives_the_numbers_of_a_new_one(
     of_table, folder, tmp_path, monkeypatch
 ):
@@ -351,6 +353,7 @@ def written_references(tmp_path, monkeypatch):
     return found
 
 
+@pytest.mark.slow
 def test_posterior_of_a_simulator_is_beside_its_references(
     written_references, tmp_path, monkeypatch
 ):

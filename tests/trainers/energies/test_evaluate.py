@@ -53,6 +53,7 @@ def test_bounds_bracket_the_divergence_of_a_cif(cif):
     assert upper < np.mean(of_own - log_target)
 
 
+@pytest.mark.slow
 def test_results_of_a_cif_name_bounds_and_no_divergence(tmp_path):
     config = make_tiny("posterior=cif,K=2", jit_compile=False)
     results = run.train_and_evaluate(config, str(tmp_path))

@@ -182,6 +182,7 @@ def test_without_validation_the_newest_weights_are_evaluated(tmp_path):
     assert [line["step"] for line in lines] == [5, 10, 13]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arg",
     [

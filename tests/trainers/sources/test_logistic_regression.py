@@ -94,6 +94,7 @@ def make_config(arg):
     return config
 
 
+@pytest.mark.slow
 def test_base_is_fitted_alone_before_everything_is(tables, tmp_path):
     config = make_config("K=2,base=full")
     config.training.base_share = 0.5
@@ -120,6 +121,7 @@ def test_base_is_fitted_alone_before_everything_is(tables, tmp_path):
     assert np.any(values(of_bridges) != start[0])
 
 
+@pytest.mark.slow
 def test_run_ends_with_a_bound_and_its_curve(tables, tmp_path):
     config = make_config("posterior=langevin,K=2")
     path = tmp_path / "run"

@@ -136,6 +136,7 @@ def test_best_validated_candidate_is_run_on_all_splits(tmp_path, ran):
     assert len(ran) == 11
 
 
+@pytest.mark.slow
 def test_parts_of_a_sweep_share_groups(tmp_path, ran):
     sweep.main(
         [

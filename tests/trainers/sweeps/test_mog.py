@@ -83,6 +83,7 @@ def test_picture_waits_for_all_runs(finished):
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_small_sweep_ends_with_results_and_histograms(
     tmp_path, tiny_config, monkeypatch
 ):
