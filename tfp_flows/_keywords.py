@@ -112,25 +112,21 @@ def check_keywords(cls: type, keywords: Mapping[str, Any]) -> None:
             continue
         raise TypeError(
             f"`{name}` must be an argument of {cls.__name__}, which takes "
-            f"{', '.join(own)} and those of {_name_of_base(cls)}; got "
+            f"{', '.join(own)} and those of {_base(cls)[0]}; got "
             f"{name}={value!r}.{_advice(name, known)}"
         )
 
 
-def _base(cls: type) -> type:
-    """The class of Keras that the constructor's other arguments are of."""
-    return keras.Model if issubclass(cls, keras.Model) else keras.layers.Layer
-
-
-def _name_of_base(cls: type) -> str:
-    return (
-        "keras.Model" if issubclass(cls, keras.Model) else "keras.layers.Layer"
-    )
+def _base(cls: type) -> tuple[str, type]:
+    """The class of Keras that the other arguments are of, after its name."""
+    if issubclass(cls, keras.Model):
+        return "keras.Model", keras.Model
+    return "keras.layers.Layer", keras.layers.Layer
 
 
 def _own_arguments(cls: type) -> list[str]:
     names: dict[str, None] = {}
-    for base in cls.__mro__[: cls.__mro__.index(_base(cls))]:
+    for base in cls.__mro__[: cls.__mro__.index(_base(cls)[1])]:
         constructor = vars(base).get("__init__")
         if constructor is not None:
             _, *parameters = inspect.signature(constructor).parameters.values()

@@ -153,25 +153,15 @@ class BernoulliMADE(MaximumLikelihoodModel):
           ValueError: the model is not built, or cannot take the images.
         """
         x = tf.convert_to_tensor(self._checked_images(x))
-        return self._by_replicas("log_prob", lambda x, *_: self._log_prob(x), x)
+        return self._shared("log_prob", lambda x, *_: self._log_prob(x), x)
 
-    def _by_replicas(
+    def _shared(
         self, name: str, function: row_passes.RowFunction, rows: Any
     ) -> tf.Tensor:
         """The function of rows, of which each replica takes its share."""
-        strategy = self.distribute_strategy
-        if not row_passes.is_shared(strategy):
+        if not self._is_shared:
             return function(rows, 0, 0)
-        passes = row_passes.passes(
-            function,
-            rows,
-            seed=0,
-            at_once=_MOST_AT_ONCE,
-            strategy=strategy,
-            cache=self.compiled_functions,
-            key=name,
-        )
-        return tf.concat([part for _, part in passes], axis=0)
+        return self._by_replicas(name, function, rows, at_once=_MOST_AT_ONCE)
 
     def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
         if self.num_masks == 1:
@@ -227,7 +217,7 @@ class BernoulliMADE(MaximumLikelihoodModel):
         def of_set(uniform: tf.Tensor, index: int) -> tf.Tensor:
             indices = tf.fill([uniform.shape[0]], tf.constant(index))
             rows = {"uniform": uniform, "index": indices}
-            return self._by_replicas("sample", sampled, rows)
+            return self._shared("sample", sampled, rows)
 
         n, num_sets = uniform.shape[0], self.num_masks
         if num_sets == 1:

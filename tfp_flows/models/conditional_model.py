@@ -13,7 +13,7 @@ from tfp_flows._arguments import as_positive_integer
 from tfp_flows.layers.moments import Moments
 from tfp_flows.layers.standardization import Standardization
 from tfp_flows.math import noise
-from tfp_flows.models import density_sampling, dlgm_parts, row_passes
+from tfp_flows.models import density_sampling, dlgm_parts
 from tfp_flows.models.compiled_functions import CompiledFunctions
 from tfp_flows.models.inputs import examples
 from tfp_flows.models.inputs.images import Region, is_dataset
@@ -340,18 +340,14 @@ class ConditionalModel(MaximumLikelihoodModel):
             return self._log_likelihoods(inputs, key, training=False)
 
         inputs = self._inputs(batch)
-        if row_passes.is_shared(self.distribute_strategy):
-            passes = row_passes.passes(
+        if self._is_shared:
+            return self._by_replicas(
+                "log_prob",
                 log_likelihoods,
                 inputs,
-                seed=self.seed,
                 at_once=self._examples_at_once,
-                strategy=self.distribute_strategy,
-                cache=self.compiled_functions,
-                key="log_prob",
                 first_row=first_row,
             )
-            return tf.concat([part for _, part in passes], axis=0)
         return self._compiled.call(
             "log_prob",
             log_likelihoods,
@@ -363,10 +359,11 @@ class ConditionalModel(MaximumLikelihoodModel):
         """Samples of `p(x | context)`; whole numbers where data are discrete.
 
         The first call traces the pass from noise to samples, for any n and any
-        number of contexts. Many samples take several passes, so that memory
-        grows with the samples alone; to rounding, they are the same. For many
-        calls of one size, `tf.function(lambda: model.sample(n, seed=seed),
-        jit_compile=True)` is faster still.
+        number of contexts; under a strategy, the first one of each n. Many
+        samples take several passes, so that memory grows with the samples
+        alone; to rounding, they are the same. For many calls of one size,
+        `tf.function(lambda: model.sample(n, seed=seed), jit_compile=True)` is
+        faster still.
 
         Args:
           n: how many, of each context.
@@ -391,13 +388,12 @@ class ConditionalModel(MaximumLikelihoodModel):
             "dtype": self.variable_dtype,
         }
         try:
-            if row_passes.is_shared(self.distribute_strategy):
+            if self._is_shared:
                 return density_sampling.sampled_by_replicas(
                     self._samples,
                     n,
                     context,
-                    strategy=self.distribute_strategy,
-                    cache=self.compiled_functions,
+                    by_replicas=self._by_replicas,
                     **settings,
                 )
             return density_sampling.sampled(

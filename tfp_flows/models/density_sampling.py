@@ -5,7 +5,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_flows.models import row_passes
 from tfp_flows.posteriors.posterior import sample_noise
 
 __all__ = ["sampled", "sampled_by_replicas"]
@@ -71,11 +70,8 @@ def sampled_by_replicas(
     num_samples: int,
     context: tf.Tensor | None,
     *,
-    noise_size: int,
-    seed: int,
-    dtype: str,
-    strategy: tf.distribute.Strategy,
-    cache: dict[Any, Any],
+    by_replicas: Callable[..., tf.Tensor],
+    **settings: Any,
 ) -> tf.Tensor:
     """As `sampled`, each replica for its share of the samples, or contexts.
 
@@ -83,35 +79,28 @@ def sampled_by_replicas(
       push: see `sampled`; the same at every call.
       num_samples: likewise.
       context: likewise.
-      noise_size: likewise.
-      seed: likewise.
-      dtype: likewise.
-      strategy: see `row_passes.passes`.
-      cache: likewise.
+      by_replicas: a model's, see `MaximumLikelihoodModel`.
+      **settings: the others of `sampled`.
     """
+    size, dtype = settings["noise_size"], settings["dtype"]
 
     def of_samples(rows: Any, first: Any, seed: Any) -> tf.Tensor:
         count = tf.shape(rows)[0]
-        return push(_noise(count, 1, noise_size, first, seed, dtype)[0], None)
+        return push(_noise(count, 1, size, first, seed, dtype)[0], None)
 
     def of_contexts(part: Any, first: Any, seed: Any) -> tf.Tensor:
-        drawn = _noise(
-            tf.shape(part)[0], num_samples, noise_size, first, seed, dtype
-        )
+        drawn = _noise(tf.shape(part)[0], num_samples, size, first, seed, dtype)
         return _swapped(push(drawn, part))
 
     of_each = 1 if context is None else num_samples
-    passes = row_passes.passes(
+    rows = by_replicas(
+        ("sample", of_each),
         of_samples if context is None else of_contexts,
         # Of a sample without a context its index is all that is asked for.
         tf.zeros([num_samples, 0]) if context is None else context,
-        seed=seed,
-        at_once=max(1, _most(noise_size) // of_each),
-        strategy=strategy,
-        cache=cache,
-        key=("sample", of_each),
+        at_once=max(1, _most(size) // of_each),
+        seed=settings["seed"],
     )
-    rows = tf.concat([part for _, part in passes], axis=0)
     return rows if context is None else _swapped(rows)
 
 

@@ -1,11 +1,13 @@
 """Training of a density by maximum likelihood."""
 
 import abc
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tfp_flows import replicas
+from tfp_flows.models import row_passes
 from tfp_flows.models.trained_model import TrainedModel
 from tfp_flows.types import TensorLike
 
@@ -35,6 +37,34 @@ class MaximumLikelihoodModel(TrainedModel):
         super()._init_metrics(*names)
         # Not tracked by Keras, as an attribute would be.
         self.__dict__["compiled_functions"] = {}
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether replicas share what is asked outside of `fit`."""
+        return row_passes.is_shared(self.distribute_strategy)
+
+    def _by_replicas(
+        self,
+        key: Hashable,
+        function: row_passes.RowFunction,
+        rows: Any,
+        *,
+        at_once: int,
+        seed: int = 0,
+        first_row: int = 0,
+    ) -> tf.Tensor:
+        """All results of `row_passes.passes`, `[N, ...]`."""
+        passes = row_passes.passes(
+            function,
+            rows,
+            seed=seed,
+            at_once=at_once,
+            strategy=self.distribute_strategy,
+            cache=self.compiled_functions,
+            key=key,
+            first_row=first_row,
+        )
+        return tf.concat([part for _, part in passes], axis=0)
 
     @abc.abstractmethod
     def _inputs(self, data: Any) -> Any:
