@@ -28,6 +28,10 @@ class ConditionalDataModel(MaximumLikelihoodModel):
     context_shape: tuple[int, ...] | None
     encoder: keras.layers.Layer | None
 
+    def _init_metrics(self, *names: str) -> None:
+        super()._init_metrics(*names)
+        self.autocast = False  # data stay in full precision
+
     @property
     def conditional(self) -> bool | None:
         """Whether there is a context; None if that is not known yet."""

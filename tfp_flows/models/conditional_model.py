@@ -26,7 +26,6 @@ class ConditionalModel(StandardizedModel):
 
     def _init_metrics(self, *names: str) -> None:
         super()._init_metrics(*names)
-        self.autocast = False  # data stay in full precision
         self._compiled = CompiledFunctions()
 
     def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
